@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_BASE_RECORD_H
+#define KV_BASE_RECORD_H
+
+/* What a record is, wherever it is kept: in the log (wal/record.h has its
+ * bytes there), in the tree (tree/schema.h) or on the wire.  These are values;
+ * the slices in them borrow from the place the record was read from. */
+
+#include <stdbool.h>
+
+#include "kv_types.h"
+
+/* The original write: decides which version of a key wins, on every host.
+ * tick is a hybrid logical clock (Kulkarni et al. 2014): 48 bits of
+ * milliseconds since 1970, 16 bits of counter.  inc is the incarnation: 64
+ * random bits, one per run of a node. */
+struct stamp {
+	uint64_t tick;
+	uint64_t inc;
+};
+
+static inline int
+stamp_compare(struct stamp a, struct stamp b)
+{
+	if (a.tick != b.tick)
+		return a.tick < b.tick ? -1 : 1;
+	return (a.inc > b.inc) - (a.inc < b.inc);
+}
+
+static inline uint64_t
+stamp_ms(struct stamp s)
+{
+	return s.tick >> 16;
+}
+
+/* Sums over the live records of a bucket.  The digest covers those without a
+ * deadline: a sum of SipHash-128 over (bucket, key, stamp). */
+struct totals {
+	uint64_t keys;
+	uint64_t bytes; /* of keys and values */
+	uint64_t digest[2];
+};
+
+enum record_type {
+	RECORD_PUT = 1,	      /* key has value */
+	RECORD_TOMB = 2,      /* key was deleted, or expired */
+	RECORD_BUCKET = 3,    /* key is a bucket's name, value a bucket row */
+	RECORD_POSITION = 4,  /* sync: key and value are sync's own */
+	RECORD_END = 0xee,    /* log only: last of its segment */
+};
+
+enum record_flag {
+	RECORD_MORE = 1,     /* log only: the batch goes on */
+	RECORD_FOREIGN = 2,  /* stamp is not (seq, own incarnation) */
+	RECORD_DEADLINE = 4, /* has a deadline */
+	RECORD_RELAY = 8,    /* sync: hand on although not our own */
+	RECORD_EXPIRED = 16, /* a tombstone made by a deadline */
+	RECORD_LOCAL = 32,   /* of a bucket that never leaves this host */
+};
+
+struct record {
+	enum record_type type;
+	uint8_t flags;	   /* of enum record_flag */
+	uint64_t seq;	   /* local order */
+	struct stamp stamp;
+	uint64_t bid;	   /* bucket id */
+	uint64_t deadline; /* ms since 1970, 0: none */
+	struct kv_slice key;
+	struct kv_slice value; /* empty for a tombstone */
+	uint64_t end;	   /* log position after it; 0: read from the tree */
+};
+
+static inline bool
+record_is_expired(const struct record *r, uint64_t now_ms)
+{
+	return r->deadline != 0 && r->deadline <= now_ms;
+}
+
+/* A bucket.  Two max-registers: it lives while created > dropped, and hides
+ * every record stamped at or before dropped. */
+struct bucket {
+	uint64_t bid;
+	struct stamp created;
+	struct stamp dropped;
+	uint32_t options; /* of enum bucket_option */
+	uint64_t seq;	  /* of the newest row */
+};
+
+enum bucket_option {
+	BUCKET_STAYS = 1, /* made by CREATE: lives on when empty */
+	BUCKET_LOCAL = 2, /* this host only */
+	BUCKET_DATABASE = 4, /* db0..db15: one record per key of a database */
+};
+
+static inline bool
+bucket_is_live(const struct bucket *b)
+{
+	return stamp_compare(b->created, b->dropped) > 0;
+}
+
+static inline bool
+bucket_shows(const struct bucket *b, struct stamp stamp)
+{
+	return stamp_compare(stamp, b->dropped) > 0;
+}
+
+#endif
