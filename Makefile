@@ -1,0 +1,347 @@
+# One Makefile for everything, read top to bottom: settings, flags, layers,
+# the link rows, then the targets.  `make help` lists the targets.
+#
+#	make V=1		show whole commands
+#	make WERROR=1		a warning is an error (CI)
+#	make VARIANT=asan	build one variant: normal crash asan tsan fuzz cover
+#	make check T=wal	run only the tests whose name contains "wal"
+
+VERSION = 0.1.0
+
+# ---- build-time settings: make PREFIX=/usr SEGMENT_SIZE=16777216 ------------
+
+PREFIX		?= /usr/local
+BINDIR		?= $(PREFIX)/bin
+LIBDIR		?= $(PREFIX)/lib
+INCLUDEDIR	?= $(PREFIX)/include
+LIBEXECDIR	?= $(PREFIX)/libexec/kv
+MANDIR		?= $(PREFIX)/share/man
+SYSCONFDIR	?= /etc
+UNITDIR		?= $(PREFIX)/lib/systemd/system
+SEGMENT_SIZE	?= 67108864
+VALUE_MAX	?= 16777216
+MAX_PROCESSES	?= 128
+
+# Each of these is a macro KV_BUILD_x in every file and a line of
+# `kvd --version -v`; texts first, then numbers.
+SETTINGS_TEXT	= PREFIX LIBEXECDIR SYSCONFDIR
+SETTINGS_NUMBER	= SEGMENT_SIZE VALUE_MAX MAX_PROCESSES
+
+# ---- variants: own objects in $(OBJ), own programs in $(OUT) ----------------
+
+BUILD	?= build
+VARIANT	?= normal
+OBJ	= $(BUILD)/obj/$(VARIANT)
+OUT	= $(BUILD)$(if $(filter normal,$(VARIANT)),,/$(VARIANT))
+
+ifneq ($(filter-out normal crash asan tsan fuzz cover,$(VARIANT)),)
+$(error VARIANT=$(VARIANT): expected normal, crash, asan, tsan, fuzz or cover)
+endif
+
+SANITIZE	= -fno-omit-frame-pointer -fno-sanitize-recover=all
+VARIANT_crash	= -DKV_CRASH_POINTS
+VARIANT_asan	= -O1 -fsanitize=address,undefined $(SANITIZE)
+VARIANT_tsan	= -O1 -fsanitize=thread $(SANITIZE)
+VARIANT_fuzz	= -O1 -fsanitize=fuzzer-no-link,address,undefined $(SANITIZE)
+VARIANT_cover	= -O0 --coverage
+instrumented	= $(filter asan tsan fuzz cover,$(VARIANT))
+
+ifneq ($(filter default undefined,$(origin CC)),)
+CC = gcc
+endif
+ifeq ($(VARIANT),fuzz)
+override CC = clang
+endif
+ifneq ($(filter default undefined,$(origin AR)),)
+AR = ar
+endif
+OBJCOPY	?= objcopy
+
+# ---- flags: gcc 12 and clang 14 know all of these ---------------------------
+
+CFLAGS	?= -O2 -g
+WARN	= -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual \
+	  -Wformat=2 -Wvla -Wswitch-enum -Wstrict-prototypes \
+	  -Wmissing-prototypes -Wundef -Wnull-dereference \
+	  $(if $(WERROR),-Werror)
+HARDEN	= -fstack-protector-strong -fstack-clash-protection -fcf-protection
+ifeq ($(instrumented),)
+HARDEN	+= -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+endif
+LANG_FLAGS = -std=c17 -D_GNU_SOURCE -Iinclude -Isrc -pthread
+# Everything is position independent once, so that programs (PIE) and libkv.so
+# share their objects; hidden visibility makes that cost nothing.
+CODEGEN	= -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
+ALL_CFLAGS = $(LANG_FLAGS) $(CODEGEN) $(WARN) $(HARDEN) $(CFLAGS) \
+	  $(VARIANT_$(VARIANT))
+ALL_LDFLAGS = -pthread -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro \
+	  -Wl,-z,now -Wl,-z,noexecstack $(filter -fsanitize=% --coverage, \
+	  $(VARIANT_$(VARIANT))) $(LDFLAGS)
+
+# ---- layers -----------------------------------------------------------------
+# A folder is a layer; its archive holds all but main.c, so that unit tests can
+# reach every module.  A folder that is not there yet is skipped.
+
+LAYERS	= syncd supervisor checkpointer walwriter worker lib engine \
+	  sync serve tree wal shm conf proto io base
+sources	 = $(sort $(filter-out %/main.c,$(wildcard src/$1/*.c)))
+objects	 = $(patsubst %.c,$(OBJ)/%.o,$1)
+archives = $(foreach l,$1,$(if $(call sources,$l),$(OBJ)/src/$l.a))
+
+# ---- link rows: what each program may reach, highest layer first ------------
+# The order is the architecture: one pass over the archives must do, so a lower
+# layer that calls a higher one, or a program that calls what its row does not
+# name, does not link.
+
+DIR_kvd			= src/supervisor
+LAYERS_kvd		= supervisor conf io shm base
+LIBS_kvd		= -linih
+
+DIR_kv-worker		= src/worker
+LAYERS_kv-worker	= worker engine tree wal shm serve proto io conf base
+LIBS_kv-worker		= -llmdb -lsodium -linih
+
+DIR_kv-walwriter	= src/walwriter
+LAYERS_kv-walwriter	= walwriter engine tree wal shm io conf base
+LIBS_kv-walwriter	= -llmdb -lsodium -linih
+
+DIR_kv-checkpointer	= src/checkpointer
+LAYERS_kv-checkpointer	= checkpointer engine tree wal shm io conf base
+LIBS_kv-checkpointer	= -llmdb -lsodium -linih
+
+DIR_kv-syncd		= src/syncd
+LAYERS_kv-syncd		= syncd engine sync tree wal shm serve io conf base
+LIBS_kv-syncd		= -llmdb -lsodium -linih -lcares
+
+LAYERS_libkv		= lib engine tree wal shm proto io conf base
+LIBS_libkv		= -llmdb -lsodium -linih
+
+# Tools see <kv.h> and nothing else of ours.
+DIR_kv			= tools/kv
+LIBS_kv			= $(LIBS_libkv) -ledit -ljansson
+DIR_kv-bench		= tools/bench
+LIBS_kv-bench		= $(LIBS_libkv)
+
+LIBS_tests		= $(LIBS_libkv) -lcmocka
+
+have	 = $(foreach p,$1,$(if $(wildcard $(DIR_$p)/main.c),$p))
+ROLES	:= $(call have,kv-worker kv-walwriter kv-checkpointer kv-syncd)
+DAEMONS	:= $(call have,kvd) $(ROLES)
+TOOLS	:= $(call have,kv kv-bench)
+LIBKV	:= $(if $(call sources,lib),libkv.a libkv.so)
+PROGRAMS = $(addprefix $(OUT)/,$(DAEMONS) $(LIBKV) $(TOOLS))
+
+# ---- tests ------------------------------------------------------------------
+# Every test_*.c and thread_*.c is a program; other files beside them are
+# helpers linked into all of them.
+
+T	?=
+pick	 = $(if $(T),$(foreach f,$1,$(if $(findstring $(T),$f),$f)),$1)
+named	 = $(sort $(patsubst %.c,$(OUT)/tests/%,$(notdir $(wildcard $1))))
+UNIT_HELPERS := $(filter-out tests/unit/test_% tests/unit/thread_%, \
+	$(wildcard tests/unit/*.c))
+UNIT	 = $(call named,tests/unit/test_*.c tests/unit/thread_*.c \
+	tests/sim/test_*.c)
+THREADS	 = $(call named,tests/unit/thread_*.c)
+TEST_AIDS = $(call named,tests/integration/*.c tests/crash/*.c)
+SCRIPTS	 = $(sort $(wildcard tests/integration/test_*.py tests/sim/test_*.py))
+CRASH	 = $(sort $(wildcard tests/crash/test_*.py))
+FUZZ	 = $(sort $(notdir $(basename $(wildcard tests/fuzz/fuzz_*.c))))
+C_FILES	 = $(shell git ls-files --cached --others --exclude-standard \
+	'*.c' '*.h')
+
+# ---- packages of Debian 12 --------------------------------------------------
+
+RUN_DEPS = gcc libc6-dev liblmdb-dev libsodium-dev libxxhash-dev uthash-dev \
+	libinih-dev libedit-dev libjansson-dev
+CHECK_DEPS = $(RUN_DEPS) libcmocka-dev python3 redis-tools procps iproute2
+DEV_DEPS = $(CHECK_DEPS) git clang libclang-rt-14-dev clang-format clang-tidy
+
+# ---- targets ----------------------------------------------------------------
+
+MAKEFLAGS += -rR --no-print-directory
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL = all
+Q	= $(if $(V),,@)
+say	= $(if $(V),,@echo '  $1	$(2:$(CURDIR)/%=%)')
+# A build is locked, so that `make run` and `make check` may start together.
+submake	= mkdir -p $(BUILD) && flock -o $(BUILD)/lock $(MAKE)
+bin	= $(abspath $(BUILD))
+
+.PHONY: all run demo deps check asan tsan fuzz cover lint format bench install \
+	uninstall clean help test-programs thread-programs fuzz-programs FORCE
+
+all: $(PROGRAMS) ## build all programs and libkv into build/
+
+run: ## install what is missing, build, serve ports 4050 and 4051
+	@tools/dev/deps $(RUN_DEPS)
+	+@$(submake) all
+	@state="$${XDG_STATE_HOME:-$$HOME/.local/state}/kv/run" && \
+	    mkdir -p "$$state" && \
+	    exec $(BUILD)/kvd --dir "$$state" --port $${PORT:-4050,4051}
+
+demo: ## show CREATE, PUT, GET and SUBSCRIBE over two ports
+	@tools/dev/deps $(RUN_DEPS) python3
+	+@$(submake) all
+	@tools/dev/demo $(bin)
+
+deps: ## install the Debian packages for building, testing, linting, measuring
+	@tools/dev/deps $(DEV_DEPS)
+
+check: ## install what is missing, build, run all tests
+	@tools/dev/deps $(CHECK_DEPS)
+	+@$(submake) all test-programs
+	+@$(if $(CRASH),$(submake) VARIANT=crash all test-programs)
+	@KV_BIN=$(bin) KV_CRASH_BIN=$(bin)/crash KV_ROUNDS=$${KV_ROUNDS:-10} \
+	    tools/dev/run-tests $(call pick,$(UNIT) $(SCRIPTS) $(CRASH))
+
+asan: ## all tests under the address and undefined behaviour sanitizers
+	+@$(submake) VARIANT=asan all test-programs
+	@KV_BIN=$(bin)/asan tools/dev/run-tests -s $(bin)/asan/log \
+	    $(call pick,$(UNIT:$(OUT)/%=$(BUILD)/asan/%) $(SCRIPTS))
+
+tsan: ## the threaded unit tests under the thread sanitizer
+	+@$(submake) VARIANT=tsan thread-programs
+	@tools/dev/run-tests -s $(bin)/tsan/log \
+	    $(call pick,$(THREADS:$(OUT)/%=$(BUILD)/tsan/%))
+
+FUZZ_SECONDS ?= 30
+fuzz: ## run every fuzzer for FUZZ_SECONDS (30)
+	+@$(submake) VARIANT=fuzz fuzz-programs
+	@tools/dev/fuzz $(BUILD)/fuzz $(FUZZ_SECONDS) $(call pick,$(FUZZ))
+
+cover: ## line coverage of all tests, per file
+	+@$(submake) VARIANT=cover all test-programs
+	@find $(BUILD)/obj/cover -name '*.gcda' -delete
+	@KV_BIN=$(bin)/cover tools/dev/run-tests \
+	    $(call pick,$(UNIT:$(OUT)/%=$(BUILD)/cover/%) $(SCRIPTS))
+	@tools/dev/cover $(BUILD)/obj/cover
+
+lint: $(OBJ)/build_settings.h ## layout, layers, sizes, clang-tidy
+	@tools/dev/lint $(OBJ)/build_settings.h $(C_FILES)
+
+format: ## let clang-format lay out all C files
+	@clang-format -i $(C_FILES)
+
+bench: ## measure this server beside redis-server
+	@tools/dev/deps $(RUN_DEPS) python3 redis-tools procps
+	+@$(submake) all
+	@KV_BIN=$(bin) tools/bench/run
+
+install: all ## install under DESTDIR/PREFIX
+	@tools/dev/install $(BUILD) '$(DESTDIR)' BINDIR=$(BINDIR) \
+	    LIBDIR=$(LIBDIR) INCLUDEDIR=$(INCLUDEDIR) LIBEXECDIR=$(LIBEXECDIR) \
+	    MANDIR=$(MANDIR) UNITDIR=$(UNITDIR) VERSION=$(VERSION)
+
+uninstall: ## remove what install put there
+	@tools/dev/install -u $(BUILD) '$(DESTDIR)' BINDIR=$(BINDIR) \
+	    LIBDIR=$(LIBDIR) INCLUDEDIR=$(INCLUDEDIR) LIBEXECDIR=$(LIBEXECDIR) \
+	    MANDIR=$(MANDIR) UNITDIR=$(UNITDIR) VERSION=$(VERSION)
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
+
+test-programs: $(UNIT) $(TEST_AIDS)
+thread-programs: $(THREADS)
+fuzz-programs: $(addprefix $(BUILD)/fuzz/,$(FUZZ))
+
+# ---- rules ------------------------------------------------------------------
+
+# The settings, the version and the flags themselves: every object depends on
+# this header, so a changed setting or flag rebuilds what it must.  -Werror is
+# left out: it changes no object.
+define settings_h
+/* Made by the Makefile; included in front of every file. */
+#define KV_VERSION "$(VERSION)"
+$(foreach s,$(SETTINGS_TEXT),#define KV_BUILD_$s "$($s)"
+)$(foreach s,$(SETTINGS_NUMBER),#define KV_BUILD_$s $($s)
+)#define KV_BUILD_SETTINGS \
+$(foreach s,$(SETTINGS_TEXT) $(SETTINGS_NUMBER),	"$s=$($s)\n" \
+)	"VARIANT=$(VARIANT)\n" \
+	"CC=$(CC)\n" \
+	"CFLAGS=$(strip $(subst ",\",$(filter-out -Werror,$(ALL_CFLAGS))))\n"
+endef
+
+$(OBJ)/build_settings.h: FORCE | $(OBJ)/.dir
+	$(file >$(OBJ)/settings.new,$(settings_h))
+	@cmp -s $(OBJ)/settings.new $@ && rm $(OBJ)/settings.new || \
+	    mv $(OBJ)/settings.new $@
+FORCE:
+
+$(OBJ)/%.o: %.c $(OBJ)/build_settings.h
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -include $(OBJ)/build_settings.h -MMD -MP \
+	    -c -o $@ $<
+
+define archive_rule
+$(OBJ)/src/$1.a: $(call objects,$(call sources,$1))
+	$$(call say,AR,$$@)
+	@rm -f $$@
+	$$(Q)$$(AR) rcsD $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(if $(call sources,$l),$(eval $(call archive_rule,$l))))
+
+define program_rule
+$(OUT)/$1: $(OBJ)/$(DIR_$1)/main.o $(call archives,$(LAYERS_$1)) | $(OUT)/.dir
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) -pie $$(ALL_LDFLAGS) -o $$@ $$^ $(LIBS_$1)
+endef
+$(foreach p,$(DAEMONS),$(eval $(call program_rule,$p)))
+
+define tool_rule
+$(OUT)/$1: $(call objects,$(sort $(wildcard $(DIR_$1)/*.c))) $(OUT)/libkv.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) -pie $$(ALL_LDFLAGS) -o $$@ $$^ $(LIBS_$1)
+endef
+$(foreach p,$(TOOLS),$(eval $(call tool_rule,$p)))
+
+# libkv.a is one object in which only what <kv.h> marks KV_API is global: who
+# links it cannot reach a layer below, and no inner name can clash with his.
+LIBKV_PARTS = $(call objects,$(call sources,lib)) \
+	$(call archives,$(filter-out lib,$(LAYERS_libkv)))
+
+$(OBJ)/libkv.o: $(LIBKV_PARTS)
+	$(call say,LD -r,$@)
+	$(Q)$(CC) -r -nostdlib -o $@ $^
+	$(if $(instrumented),,$(Q)$(OBJCOPY) --localize-hidden $@)
+
+$(OUT)/libkv.a: $(OBJ)/libkv.o | $(OUT)/.dir
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $^
+
+# Sanitizer runtimes live in the program, so the library may leave them open.
+$(OUT)/libkv.so: $(LIBKV_PARTS) | $(OUT)/.dir
+	$(call say,LINK,$@)
+	$(Q)$(CC) -shared $(ALL_LDFLAGS) $(if $(instrumented),,-Wl,-z,defs) \
+	    -Wl,-soname,libkv.so.0 -o $@ $^ $(LIBS_libkv)
+
+define test_rule
+$(OUT)/tests/$(basename $(notdir $1)): $(call objects,$1) \
+    $(call objects,$2) $(call archives,$(LAYERS)) | $(OUT)/tests/.dir
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) -pie $$(ALL_LDFLAGS) -o $$@ $$^ $(LIBS_tests)
+endef
+$(foreach t,$(wildcard tests/unit/test_*.c tests/unit/thread_*.c \
+    tests/sim/test_*.c),$(eval $(call test_rule,$t,$(UNIT_HELPERS))))
+$(foreach t,$(wildcard tests/integration/*.c tests/crash/*.c), \
+    $(eval $(call test_rule,$t,)))
+
+$(BUILD)/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(call archives,$(LAYERS)) \
+    | $(OUT)/.dir
+	$(call say,LINK,$@)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_libkv)
+
+%/.dir:
+	@mkdir -p $(@D) && touch $@
+
+.SECONDARY:
+-include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
