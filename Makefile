@@ -5,6 +5,7 @@
 #	make WERROR=1		a warning is an error (CI)
 #	make VARIANT=asan	build one variant: normal crash asan tsan fuzz cover
 #	make check T=wal	run only the tests whose name contains "wal"
+#	make BUILD=/tmp/b	build there, beside another one's build
 
 VERSION = 0.1.0
 
@@ -172,21 +173,23 @@ say	= $(if $(V),,@echo '  $1	$(2:$(CURDIR)/%=%)')
 submake	= mkdir -p $(BUILD) && flock -o $(BUILD)/lock $(MAKE)
 bin	= $(abspath $(BUILD))
 
-.PHONY: all run demo deps check asan tsan fuzz cover lint format bench install \
-	uninstall clean help test-programs thread-programs fuzz-programs FORCE
+.PHONY: all run demo deps check unit asan tsan fuzz cover lint format bench \
+	install uninstall clean help FORCE \
+	programs test-programs thread-programs fuzz-programs
 
-all: $(PROGRAMS) ## build all programs and libkv into build/
+all: ## build all programs and libkv into build/
+	+@$(submake) programs
 
 run: ## install what is missing, build, serve ports 4050 and 4051
 	@tools/dev/deps $(RUN_DEPS)
-	+@$(submake) all
+	+@$(submake) programs
 	@state="$${XDG_STATE_HOME:-$$HOME/.local/state}/kv/run" && \
 	    mkdir -p "$$state" && \
 	    exec $(BUILD)/kvd --dir "$$state" --port $${PORT:-4050,4051}
 
 demo: ## show CREATE, PUT, GET and SUBSCRIBE over two ports
 	@tools/dev/deps $(RUN_DEPS) python3
-	+@$(submake) all
+	+@$(submake) programs
 	@tools/dev/demo $(bin)
 
 deps: ## install the Debian packages for building, testing, linting, measuring
@@ -194,13 +197,17 @@ deps: ## install the Debian packages for building, testing, linting, measuring
 
 check: ## install what is missing, build, run all tests
 	@tools/dev/deps $(CHECK_DEPS)
-	+@$(submake) all test-programs
-	+@$(if $(CRASH),$(submake) VARIANT=crash all test-programs)
+	+@$(submake) programs test-programs
+	+@$(if $(CRASH),$(submake) VARIANT=crash programs test-programs)
 	@KV_BIN=$(bin) KV_CRASH_BIN=$(bin)/crash KV_ROUNDS=$${KV_ROUNDS:-10} \
 	    tools/dev/run-tests $(call pick,$(UNIT) $(SCRIPTS) $(CRASH))
 
+unit: ## only the unit tests (make unit T=wal LAYERS="wal shm io base")
+	+@$(submake) test-programs
+	@tools/dev/run-tests $(call pick,$(UNIT))
+
 asan: ## all tests under the address and undefined behaviour sanitizers
-	+@$(submake) VARIANT=asan all test-programs
+	+@$(submake) VARIANT=asan programs test-programs
 	@KV_BIN=$(bin)/asan tools/dev/run-tests -s $(bin)/asan/log \
 	    $(call pick,$(UNIT:$(OUT)/%=$(BUILD)/asan/%) $(SCRIPTS))
 
@@ -215,7 +222,7 @@ fuzz: ## run every fuzzer for FUZZ_SECONDS (30)
 	@tools/dev/fuzz $(BUILD)/fuzz $(FUZZ_SECONDS) $(call pick,$(FUZZ))
 
 cover: ## line coverage of all tests, per file
-	+@$(submake) VARIANT=cover all test-programs
+	+@$(submake) VARIANT=cover programs test-programs
 	@find $(BUILD)/obj/cover -name '*.gcda' -delete
 	@KV_BIN=$(bin)/cover tools/dev/run-tests \
 	    $(call pick,$(UNIT:$(OUT)/%=$(BUILD)/cover/%) $(SCRIPTS))
@@ -229,7 +236,7 @@ format: ## let clang-format lay out all C files
 
 bench: ## measure this server beside redis-server
 	@tools/dev/deps $(RUN_DEPS) python3 redis-tools procps
-	+@$(submake) all
+	+@$(submake) programs
 	@KV_BIN=$(bin) tools/bench/run
 
 install: all ## install under DESTDIR/PREFIX
@@ -248,9 +255,10 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
 
-test-programs: $(UNIT) $(TEST_AIDS)
-thread-programs: $(THREADS)
-fuzz-programs: $(addprefix $(BUILD)/fuzz/,$(FUZZ))
+programs: $(PROGRAMS) $(call archives,$(LAYERS))
+test-programs: $(call pick,$(UNIT)) $(TEST_AIDS)
+thread-programs: $(call pick,$(THREADS))
+fuzz-programs: $(addprefix $(BUILD)/fuzz/,$(call pick,$(FUZZ)))
 
 # ---- rules ------------------------------------------------------------------
 
