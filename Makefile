@@ -19,6 +19,7 @@ LIBEXECDIR	?= $(PREFIX)/libexec/kv
 MANDIR		?= $(PREFIX)/share/man
 SYSCONFDIR	?= /etc
 UNITDIR		?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR	?= $(PREFIX)/lib/sysusers.d
 SEGMENT_SIZE	?= 67108864
 VALUE_MAX	?= 16777216
 MAX_PROCESSES	?= 128
@@ -148,8 +149,19 @@ TEST_AIDS = $(call named,tests/integration/*.c tests/crash/*.c)
 SCRIPTS	 = $(sort $(wildcard tests/integration/test_*.py tests/sim/test_*.py))
 CRASH	 = $(sort $(wildcard tests/crash/test_*.py))
 FUZZ	 = $(sort $(notdir $(basename $(wildcard tests/fuzz/fuzz_*.c))))
-C_FILES	 = $(shell git ls-files --cached --others --exclude-standard \
-	'*.c' '*.h')
+C_FILES	 = $(shell find include src tools tests -name '*.[ch]' 2>/dev/null | sort)
+
+# ---- what is installed ------------------------------------------------------
+
+SONAME	= libkv.so.0
+HEADERS	= $(wildcard include/*.h)
+MAN	= $(wildcard man/*.[1-8])
+INSTALL_DIRS = $(BINDIR) $(LIBEXECDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR) \
+	$(UNITDIR) $(SYSUSERSDIR)
+built	= $(addprefix $(BUILD)/,$1)
+fill	= sed -e 's|@VERSION@|$(VERSION)|g; s|@PREFIX@|$(PREFIX)|g' \
+	-e 's|@BINDIR@|$(BINDIR)|g; s|@LIBDIR@|$(LIBDIR)|g' \
+	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@LIBS@|$(LIBS_libkv)|g'
 
 # ---- packages of Debian 12 --------------------------------------------------
 
@@ -208,7 +220,7 @@ unit: ## only the unit tests (make unit T=wal LAYERS="wal shm io base")
 
 asan: ## all tests under the address and undefined behaviour sanitizers
 	+@$(submake) VARIANT=asan programs test-programs
-	@KV_BIN=$(bin)/asan tools/dev/run-tests -s $(bin)/asan/log \
+	@KV_BIN=$(bin)/asan KV_SLOW=$${KV_SLOW:-4} tools/dev/run-tests -s $(bin)/asan/log \
 	    $(call pick,$(UNIT:$(OUT)/%=$(BUILD)/asan/%) $(SCRIPTS))
 
 tsan: ## the threaded unit tests under the thread sanitizer
@@ -234,20 +246,38 @@ lint: $(OBJ)/build_settings.h ## layout, layers, sizes, clang-tidy
 format: ## let clang-format lay out all C files
 	@clang-format -i $(C_FILES)
 
+# redis-tools holds the server's binary under another name; the redis-server
+# package would also start a service.
 bench: ## measure this server beside redis-server
 	@tools/dev/deps $(RUN_DEPS) python3 redis-tools procps
 	+@$(submake) programs
-	@KV_BIN=$(bin) tools/bench/run
+	@ln -sfn "$$(command -v redis-server redis-check-rdb | head -n 1)" \
+	    $(BUILD)/redis-server
+	@KV_BIN=$(bin) REDIS_SERVER=$(bin)/redis-server tools/bench/run
 
 install: all ## install under DESTDIR/PREFIX
-	@tools/dev/install $(BUILD) '$(DESTDIR)' BINDIR=$(BINDIR) \
-	    LIBDIR=$(LIBDIR) INCLUDEDIR=$(INCLUDEDIR) LIBEXECDIR=$(LIBEXECDIR) \
-	    MANDIR=$(MANDIR) UNITDIR=$(UNITDIR) VERSION=$(VERSION)
+	@install -d $(addprefix $(DESTDIR),$(INSTALL_DIRS))
+	$(Q)install -m 755 $(call built,$(call have,kvd kv kv-bench)) $(DESTDIR)$(BINDIR)
+	$(Q)install -m 755 $(call built,$(ROLES)) $(DESTDIR)$(LIBEXECDIR)
+	$(Q)install -m 755 $(BUILD)/libkv.so $(DESTDIR)$(LIBDIR)/$(SONAME)
+	$(Q)ln -sfn $(SONAME) $(DESTDIR)$(LIBDIR)/libkv.so
+	$(Q)install -m 644 $(BUILD)/libkv.a $(DESTDIR)$(LIBDIR)
+	$(Q)install -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)
+	$(Q)for page in $(MAN); do install -m 644 -D -t \
+	    $(DESTDIR)$(MANDIR)/man$${page##*.} $$page || exit; done
+	$(Q)$(fill) tools/dist/kv.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/kv.pc
+	$(Q)$(fill) tools/dist/kvd.service.in >$(DESTDIR)$(UNITDIR)/kvd.service
+	$(Q)install -m 644 tools/dist/kv.sysusers \
+	    $(DESTDIR)$(SYSUSERSDIR)/kv.conf
 
-uninstall: ## remove what install put there
-	@tools/dev/install -u $(BUILD) '$(DESTDIR)' BINDIR=$(BINDIR) \
-	    LIBDIR=$(LIBDIR) INCLUDEDIR=$(INCLUDEDIR) LIBEXECDIR=$(LIBEXECDIR) \
-	    MANDIR=$(MANDIR) UNITDIR=$(UNITDIR) VERSION=$(VERSION)
+uninstall: ## remove what install put there, never a store
+	rm -f $(addprefix $(DESTDIR),$(addprefix $(BINDIR)/,kvd kv kv-bench) \
+	    $(addprefix $(LIBEXECDIR)/,$(ROLES)) \
+	    $(addprefix $(LIBDIR)/,libkv.a libkv.so $(SONAME) pkgconfig/kv.pc) \
+	    $(patsubst include/%,$(INCLUDEDIR)/%,$(HEADERS)) \
+	    $(foreach p,$(MAN),$(MANDIR)/man$(lastword $(subst ., \
+	    ,$p))/$(notdir $p)) $(UNITDIR)/kvd.service $(SYSUSERSDIR)/kv.conf)
+	-rmdir $(DESTDIR)$(LIBEXECDIR)
 
 clean: ## remove build/
 	rm -rf $(BUILD)
@@ -255,10 +285,10 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
 
-programs: $(PROGRAMS) $(call archives,$(LAYERS))
-test-programs: $(call pick,$(UNIT)) $(TEST_AIDS)
-thread-programs: $(call pick,$(THREADS))
-fuzz-programs: $(addprefix $(BUILD)/fuzz/,$(call pick,$(FUZZ)))
+programs: $(PROGRAMS) $(call archives,$(LAYERS)) ; @:
+test-programs: $(call pick,$(UNIT)) $(TEST_AIDS) ; @:
+thread-programs: $(call pick,$(THREADS)) ; @:
+fuzz-programs: $(addprefix $(BUILD)/fuzz/,$(call pick,$(FUZZ))) ; @:
 
 # ---- rules ------------------------------------------------------------------
 
@@ -330,7 +360,7 @@ $(OUT)/libkv.a: $(OBJ)/libkv.o | $(OUT)/.dir
 $(OUT)/libkv.so: $(LIBKV_PARTS) | $(OUT)/.dir
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(ALL_LDFLAGS) $(if $(instrumented),,-Wl,-z,defs) \
-	    -Wl,-soname,libkv.so.0 -o $@ $^ $(LIBS_libkv)
+	    -Wl,-soname,$(SONAME) -o $@ $^ $(LIBS_libkv)
 
 define test_rule
 $(OUT)/tests/$(basename $(notdir $1)): $(call objects,$1) \
