@@ -30,7 +30,8 @@
 	X(KV_EPROTO, -14, "protocol error")                                    \
 	X(KV_EACCESS, -15, "permission denied")                                \
 	X(KV_ETYPE, -16, "wrong kind of value")                                \
-	X(KV_EMORE, -17, "more input needed")
+	X(KV_EMORE, -17, "more input needed")                                  \
+	X(KV_ESTALE, -18, "changed meanwhile, try again")
 
 enum kv_result {
 #define X(name, value, text) name = (value),
