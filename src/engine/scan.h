@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_ENGINE_SCAN_H
+#define KV_ENGINE_SCAN_H
+
+/* Ordered walks: the tree's cursor merged with the recent keys of the bucket,
+ * both as of the view.  A scan lives within one view: open, walk, close
+ * between refresh and release; staged writes are not seen. */
+
+#include "engine/engine.h"
+
+struct scan;
+
+/* Visible records of a bucket in key order. */
+KV_CHECKED int scan_open(struct engine *e, const struct bucket *b,
+    struct scan **out);
+
+/* Live buckets in name order (RECORD_BUCKET; key is the name). */
+KV_CHECKED int scan_open_buckets(struct engine *e, struct scan **out);
+
+void scan_close(struct scan *s);
+
+/* Go to the first key at or after this one; a new scan stands at the first. */
+KV_CHECKED int scan_seek(struct scan *s, struct kv_slice key);
+
+/* The record the scan stands on, then step; KV_ENOTFOUND at the end. */
+KV_CHECKED int scan_next(struct scan *s, struct record *out);
+
+#endif
