@@ -135,7 +135,7 @@ PROGRAMS = $(addprefix $(OUT)/,$(DAEMONS) $(LIBKV) $(TOOLS))
 
 # ---- tests ------------------------------------------------------------------
 # Every test_*.c and thread_*.c is a program; other files beside them are
-# helpers linked into all of them.
+# helpers linked into all of them.  A fuzzer's seeds are replayed as a test.
 
 T	?=
 pick	 = $(if $(T),$(foreach f,$1,$(if $(findstring $(T),$f),$f)),$1)
@@ -143,7 +143,7 @@ named	 = $(sort $(patsubst %.c,$(OUT)/tests/%,$(notdir $(wildcard $1))))
 UNIT_HELPERS := $(filter-out tests/unit/test_% tests/unit/thread_%, \
 	$(wildcard tests/unit/*.c))
 UNIT	 = $(call named,tests/unit/test_*.c tests/unit/thread_*.c \
-	tests/sim/test_*.c)
+	tests/sim/test_*.c tests/fuzz/fuzz_*.c)
 THREADS	 = $(call named,tests/unit/thread_*.c)
 TEST_AIDS = $(call named,tests/integration/*.c tests/crash/*.c)
 SCRIPTS	 = $(sort $(wildcard tests/integration/test_*.py tests/sim/test_*.py))
@@ -200,7 +200,7 @@ run: ## install what is missing, build, serve ports 4050 and 4051
 	    exec $(BUILD)/kvd --dir "$$state" --port $${PORT:-4050,4051}
 
 demo: ## show CREATE, PUT, GET and SUBSCRIBE over two ports
-	@tools/dev/deps $(RUN_DEPS) python3
+	@tools/dev/deps $(RUN_DEPS)
 	+@$(submake) programs
 	@tools/dev/demo $(bin)
 
@@ -236,7 +236,7 @@ fuzz: ## run every fuzzer for FUZZ_SECONDS (30)
 cover: ## line coverage of all tests, per file
 	+@$(submake) VARIANT=cover programs test-programs
 	@find $(BUILD)/obj/cover -name '*.gcda' -delete
-	@KV_BIN=$(bin)/cover tools/dev/run-tests \
+	-@KV_BIN=$(bin)/cover tools/dev/run-tests \
 	    $(call pick,$(UNIT:$(OUT)/%=$(BUILD)/cover/%) $(SCRIPTS))
 	@tools/dev/cover $(BUILD)/obj/cover
 
@@ -370,6 +370,9 @@ $(OUT)/tests/$(basename $(notdir $1)): $(call objects,$1) \
 endef
 $(foreach t,$(wildcard tests/unit/test_*.c tests/unit/thread_*.c \
     tests/sim/test_*.c),$(eval $(call test_rule,$t,$(UNIT_HELPERS))))
+# In the fuzz variant the same sources are linked with libFuzzer instead.
+$(foreach t,$(wildcard tests/fuzz/fuzz_*.c), \
+    $(eval $(call test_rule,$t,tools/dev/fuzz_replay.c)))
 $(foreach t,$(wildcard tests/integration/*.c tests/crash/*.c), \
     $(eval $(call test_rule,$t,)))
 
