@@ -65,7 +65,7 @@ a_child_has_exactly_the_descriptors_it_was_given(void **state)
 
 	(void)state;
 	run_script("for i in 0 1 2 3 4 5 6 7 8 9 10 11 12 13; do "
-		   "[ -e /proc/$$/fd/$i ] && printf '%s ' $i; done >&6; true",
+		   "[ -e /proc/$$/fd/$i ] && printf '%s ' $i >&6; done; true",
 	    fds, 3, out, sizeof(out));
 	assert_string_equal(out, "0 1 2 3 5 6 ");
 	close(leak);
