@@ -32,7 +32,7 @@ static inline void
 index_prefetch(const struct segment *s, uint64_t hash)
 {
 	__builtin_prefetch(
-	    (const void *)&s->index[hash & s->index_mask], 0, 1);
+	    (const char *)s->index + ((hash & s->index_mask) << 3));
 }
 
 /* Offset of the newest record of the key (of the bucket) in the segment, 0

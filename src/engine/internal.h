@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_ENGINE_INTERNAL_H
+#define KV_ENGINE_INTERNAL_H
+
+/* struct engine and what the files of this folder say to each other.  Nobody
+ * outside includes this. */
+
+#include <limits.h>
+
+#include "base/buf.h"
+#include "engine/engine.h"
+#include "shm/wake.h"
+#include "tree/schema.h"
+#include "tree/tree.h"
+#include "wal/file.h"
+#include "wal/index.h"
+
+/* Bytes of the lock file that mean something. */
+enum {
+	LOCK_OPEN = 0,	 /* shared: has the store open; exclusive: recovers */
+	LOCK_ROLE = 16,	 /* + enum control_role, exclusive */
+	LOCK_SLOT = 256, /* + process slot, exclusive: is alive */
+};
+
+/* A staged record: its bytes lie in stage.bytes, its place in the log and its
+ * totals are not known yet. */
+struct stage_item {
+	uint32_t offset; /* in stage.bytes */
+	uint32_t len;
+	uint64_t hash;	 /* of its key in the index */
+	int32_t earlier; /* item of the same key staged before, -1 */
+	uint32_t bucket; /* in stage.buckets */
+	bool tentative;	 /* `old` is what the view said, not staged */
+	bool tree_only;	 /* no live segment had the key */
+	/* What the record replaces, as the bucket's sums see it. */
+	struct old {
+		bool counted;	   /* is live: counts in keys and bytes */
+		uint64_t bytes;
+		uint64_t digest[2]; /* 0 when it has a deadline */
+	} old;
+};
+
+/* A bucket that the batch writes to. */
+struct stage_bucket {
+	uint64_t bid;
+	uint64_t hash;	       /* of its chain in the index */
+	struct stamp dropped;  /* as the view, or a staged drop, says */
+	struct totals totals;  /* running; loaded at commit */
+	struct totals view_totals; /* of the tree: when no segment has any */
+	uint32_t last;	       /* offset in the segment of its last record */
+	uint64_t row_hash;     /* of its row in the index */
+	uint16_t name_len;     /* 0: the row is not known by name */
+	char name[KV_BUCKET_MAX];
+};
+
+struct stage {
+	struct buf bytes;
+	struct stage_item *items;
+	size_t count, cap;
+	struct stage_bucket *buckets;
+	size_t bucket_count, bucket_cap;
+	uint32_t *table; /* key hash -> item + 1, open addressing */
+	size_t table_mask;
+};
+
+/* Names this process has asked for; valid while bucket_change stays. */
+struct bucket_cache;
+
+struct engine {
+	struct engine_options options;
+	char dir[PATH_MAX];
+	char shm[PATH_MAX]; /* our folder in shm_dir */
+	uint64_t store_id;
+	int lock_fd;
+	unsigned slot;
+	struct control *control;
+	struct control_process *process;
+	struct segment segments[CONTROL_SLOTS];
+	size_t segment_bytes; /* of a slot's file: image and index */
+	uint64_t segment_size;
+	struct tree *tree;
+	struct wake *wake;
+	int wake_fd;
+	bool stuck; /* opened, but others must not rely on us (being closed) */
+
+	/* The view. */
+	bool viewing;
+	bool locked;	    /* between engine_lock and engine_unlock */
+	bool log_empty;	    /* nothing past the tree: skip the indexes */
+	uint64_t view_lo;   /* oldest segment pinned */
+	uint64_t view_end;  /* S: records before it are seen */
+	uint64_t view_hi;   /* segment of view_end */
+	uint64_t view_change; /* bucket_change when S was loaded, or before */
+	uint64_t now_ms;
+	uint64_t revealed;
+
+	struct stage stage;
+	struct bucket_cache *cache;
+	uint64_t own_end; /* of the last batch this process appended */
+
+	struct wal_files *files; /* while we are the walwriter */
+	struct writer *writer;
+	struct checkpointer *checkpointer;
+};
+
+static inline const struct segment *
+engine_segment(const struct engine *e, uint64_t number)
+{
+	return &e->segments[number % CONTROL_SLOTS];
+}
+
+static inline uint64_t
+engine_segment_of(const struct engine *e, uint64_t lsn)
+{
+	return lsn / e->segment_size;
+}
+
+static inline uint64_t
+engine_offset_of(const struct engine *e, uint64_t lsn)
+{
+	return lsn % e->segment_size;
+}
+
+static inline const struct wal_record *
+engine_record_at(const struct engine *e, uint64_t lsn)
+{
+	return segment_record(engine_segment(e, engine_segment_of(e, lsn)),
+	    engine_offset_of(e, lsn));
+}
+
+/* memory.c: the segments' slots. */
+KV_CHECKED int memory_make(struct engine *e, uint64_t segment_size);
+KV_CHECKED int memory_map(struct engine *e);
+void memory_unmap(struct engine *e);
+/* Allocate and clear the slot of a segment that nobody uses. */
+KV_CHECKED int memory_prepare(struct engine *e, uint64_t number);
+
+/* view.c */
+/* Newest record of the key before `before` in segments hi..lo; LSN or 0. */
+uint64_t view_find(const struct engine *e, uint64_t hash, enum wal_class class,
+    uint64_t bid, struct kv_slice key, uint64_t before);
+uint64_t view_find_chain(const struct engine *e, uint64_t hash, uint64_t bid,
+    uint64_t before);
+void view_record(const struct engine *e, uint64_t lsn, struct record *out);
+/* Move S forward without renewing the tree; our own appends, or the lock. */
+void view_advance(struct engine *e);
+/* The record, raw, from log or tree; does not look at the stage. */
+KV_CHECKED int view_get_raw(struct engine *e, uint64_t hash, uint64_t bid,
+    struct kv_slice key, struct record *out);
+
+/* bucket.c */
+KV_CHECKED int bucket_cache_new(struct engine *e);
+void bucket_cache_free(struct engine *e);
+void bucket_cache_forget(struct engine *e);
+/* SipHash-128 (Aumasson, Bernstein 2012) over bid, key and stamp. */
+void bucket_digest(uint64_t bid, struct kv_slice key, struct stamp stamp,
+    uint64_t out[2]);
+
+/* stage.c */
+void stage_init(struct stage *s);
+void stage_fini(struct stage *s);
+void stage_clear(struct stage *s);
+/* The newest staged item of the key, -1. */
+int32_t stage_find(const struct engine *e, uint64_t hash, enum wal_class class,
+    uint64_t bid, struct kv_slice key);
+void stage_view(const struct engine *e, int32_t item, struct record *out);
+
+/* append.c */
+/* Take the mutex, mending what a dead owner left. */
+void append_lock(struct engine *e);
+void append_unlock(struct engine *e);
+/* Begin the next segment; under the lock. */
+KV_CHECKED int append_roll(struct engine *e);
+/* Put [indexed_end, wal_end) into the index again; under the lock. */
+void append_repair(struct engine *e);
+/* Write the header of segment `number` into its slot. */
+void append_begin_segment(struct engine *e, uint64_t number, uint64_t prev_end,
+    uint64_t prev_nonce);
+/* The next value of the hybrid clock; under the lock (sync.md B.1). */
+uint64_t append_tick(struct control *c, uint64_t wall_ms);
+
+/* recover.c */
+KV_CHECKED int recover_store(struct engine *e);
+
+/* durable.c, checkpoint.c */
+void writer_free(struct engine *e);
+void checkpointer_free(struct engine *e);
+void engine_wake_all(struct engine *e, uint64_t position, bool room);
+
+/* crash.h: named places to die, in the crash build only. */
+#ifdef KV_CRASH_POINTS
+void crash_point(const char *name);
+#define CRASH_POINT(name) crash_point(name)
+#else
+#define CRASH_POINT(name) ((void)0)
+#endif
+
+#endif

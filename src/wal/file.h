@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_WAL_FILE_H
+#define KV_WAL_FILE_H
+
+/* The log on disk: DIR/wal/<number>.wal, each a segment's image, preallocated
+ * with zeros (so that a write changes no metadata and its sync is one disk
+ * operation), recycled by renaming.
+ *
+ * Blocks of 4096 go out by O_DIRECT straight from the shared memory, or by
+ * pwrite where the file system refuses that (open(2)).  A name is only a
+ * hint: what a file holds is what its header says, because a rename may be
+ * lost in a power cut although the file's blocks were not. */
+
+#include <stdbool.h>
+
+#include "wal/segment.h"
+
+#define WAL_BLOCK 4096
+
+struct wal_files;
+
+/* Open the folder (made when missing) and look at every file in it.  Files of
+ * another store id or size are left alone and named in a log line. */
+KV_CHECKED int wal_files_open(const char *folder, uint64_t store_id,
+    uint64_t segment_size, struct wal_files **out);
+void wal_files_close(struct wal_files *w);
+
+/* Is there a file whose header says number?  KV_ENOTFOUND. */
+KV_CHECKED int wal_files_header(struct wal_files *w, uint64_t number,
+    struct segment_header *out);
+
+/* Read the whole image of segment number to `to` (segment_size bytes). */
+KV_CHECKED int wal_files_read(struct wal_files *w, uint64_t number, char *to);
+
+/* Segments before lo are no longer needed: their files may be reused. */
+void wal_files_retire(struct wal_files *w, uint64_t lo);
+
+/* There is a file for segment number after this: recycled, or made (which
+ * writes a segment's length of zeros).  KV_ENOSPC. */
+KV_CHECKED int wal_files_prepare(struct wal_files *w, uint64_t number);
+
+/* Write the blocks that cover [from, to) of the image at base, which must be
+ * readable up to the end of to's block.  sync: the data is on disk when this
+ * returns.  *bytes grows by what was written. */
+KV_CHECKED int wal_files_write(struct wal_files *w, uint64_t number,
+    const char *base, uint64_t from, uint64_t to, bool sync, uint64_t *bytes);
+
+/* Everything written to number's file is on disk after this. */
+KV_CHECKED int wal_files_sync(struct wal_files *w, uint64_t number);
+
+#endif
