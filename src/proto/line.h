@@ -29,8 +29,9 @@ struct line_parser {
  * KV_EMORE   no whole line yet.
  * KV_ETOOBIG a line of more than max bytes before its LF: answer once; its rest
  *            will be skipped by later calls.
- * KV_EPROTO  the line has the form *<digits>: it begins a RESP request.  Nothing
- *            was used: give the same input to resp_parse() from now on. */
+ * KV_EPROTO  the line has the form *<digits>: it begins a RESP request.  The
+ *            line is not used up: give what is left to resp_parse() from now
+ *            on. */
 KV_CHECKED int line_parse(struct line_parser *p, struct kv_slice in, size_t max,
     struct request *req);
 

@@ -11,6 +11,7 @@
  * connection must be dropped.  So encoders return nothing; look at r->rc once
  * per turn. */
 
+#include <stdarg.h>
 #include <stdbool.h>
 
 #include "base/buf.h"
@@ -26,7 +27,8 @@ struct reply {
 static inline char *
 reply_room(struct reply *r, size_t n)
 {
-	if (r->rc < 0 || (r->rc = buf_reserve(r->out, n)) < 0)
+	/* One at least, so that there is a buffer to point into. */
+	if (r->rc < 0 || (r->rc = buf_reserve(r->out, n + (n == 0))) < 0)
 		return NULL;
 	return r->out->data + r->out->len;
 }
@@ -56,6 +58,10 @@ void reply_simple(struct reply *r, const char *text);
 /* text begins with the code: "ERR no such key".  CR and LF become blanks. */
 void reply_error(struct reply *r, const char *text);
 void reply_errorf(struct reply *r, const char *fmt, ...) KV_PRINTF(2, 3);
+
+/* Formatted bytes as they are. */
+void reply_vformat(struct reply *r, const char *fmt, va_list ap)
+    KV_PRINTF(2, 0);
 
 void reply_integer(struct reply *r, int64_t x);
 void reply_bulk(struct reply *r, struct kv_slice value);

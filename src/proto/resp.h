@@ -27,7 +27,7 @@
 #define RESP_INLINE_MAX 65536
 
 struct resp_limits {
-	size_t bulk;	    /* bytes in one argument */
+	size_t bulk;	    /* bytes in one argument, at most SIZE_MAX / 4 */
 	size_t inline_line; /* bytes in an inline command or a count line */
 	bool guest;	    /* not authenticated yet */
 };
@@ -65,20 +65,14 @@ struct resp_parser {
  *            is at most limits->bulk.  The whole request is not bounded here:
  *            who buffers it must (REQUEST_ARGS_MAX bulks may follow).
  * KV_EPROTO  answer resp_fault_text() and close: there is no way to go on.
- * KV_ENOMEM  p is as before. */
+ * KV_ENOMEM  close. */
 KV_CHECKED int resp_parse(struct resp_parser *p, struct kv_slice in,
     const struct resp_limits *limits, struct request *req);
 
-/* "Protocol error: invalid bulk length" and so on, without the "-ERR ".  to is
- * used when the text is not constant. */
-#define RESP_FAULT_MAX 48
+/* "Protocol error: invalid bulk length" and so on, without the "-ERR ",
+ * written to to, which is returned. */
+#define RESP_FAULT_MAX 64
 const char *resp_fault_text(const struct resp_parser *p,
     char to[RESP_FAULT_MAX]);
-
-/* Split one line as Redis' sdssplitargs() does: words at ASCII white space,
- * "..." with \n \r \t \b \a \xHH and \c, '...' with \', a closing quote only
- * before white space or the end.  KV_EINVAL on unbalanced quotes.  Words with
- * quotes live in req->scratch, the others borrow from line. */
-KV_CHECKED int resp_split_inline(struct kv_slice line, struct request *req);
 
 #endif

@@ -12,7 +12,7 @@
  *             child(&v[i]);
  *
  * One struct resp_reply per connection, reused; the input contract is that of
- * resp.h.  Bytes in bounds: depth, number of values, length of one bulk. */
+ * resp.h.  Depth, number of values and length of one string are bounded. */
 
 #include <stdbool.h>
 
@@ -44,7 +44,9 @@ struct resp_value {
 	uint32_t span;	      /* values in it, itself included: 1 for a leaf */
 	uint32_t count;	      /* of an aggregate: elements; map: 2 per pair */
 	int64_t integer;      /* RESP_INTEGER; RESP_BOOL: 0 or 1 */
-	struct kv_slice text; /* bytes of a leaf; borrows from the input */
+	struct kv_slice text; /* bytes of a leaf; borrows from the input.
+			       * Verbatim: without its "txt:" */
+	size_t offset;	      /* private: of the text, until the end */
 };
 
 struct resp_reply_limits {
