@@ -220,7 +220,7 @@ unit: ## only the unit tests (make unit T=wal LAYERS="wal shm io base")
 
 asan: ## all tests under the address and undefined behaviour sanitizers
 	+@$(submake) VARIANT=asan programs test-programs
-	@KV_BIN=$(bin)/asan KV_SLOW=$${KV_SLOW:-4} tools/dev/run-tests -s $(bin)/asan/log \
+	@KV_BIN=$(bin)/asan KV_SLOW=$${KV_SLOW:-4} tools/dev/run-tests -t 900 -s $(bin)/asan/log \
 	    $(call pick,$(UNIT:$(OUT)/%=$(BUILD)/asan/%) $(SCRIPTS))
 
 tsan: ## the threaded unit tests under the thread sanitizer
@@ -346,10 +346,14 @@ $(foreach p,$(TOOLS),$(eval $(call tool_rule,$p)))
 LIBKV_PARTS = $(call objects,$(call sources,lib)) \
 	$(call archives,$(filter-out lib,$(LAYERS_libkv)))
 
+only_kv	= if nm -g --defined-only $1 | grep -v ' kv_[a-z]'; then \
+	    echo "$@: these names are global and not kv_*" >&2; exit 1; fi
+
 $(OBJ)/libkv.o: $(LIBKV_PARTS)
 	$(call say,LD -r,$@)
 	$(Q)$(CC) -r -nostdlib -o $@ $^
 	$(if $(instrumented),,$(Q)$(OBJCOPY) --localize-hidden $@)
+	$(if $(instrumented),,@$(call only_kv,$@))
 
 $(OUT)/libkv.a: $(OBJ)/libkv.o | $(OUT)/.dir
 	$(call say,AR,$@)
@@ -361,6 +365,7 @@ $(OUT)/libkv.so: $(LIBKV_PARTS) | $(OUT)/.dir
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(ALL_LDFLAGS) $(if $(instrumented),,-Wl,-z,defs) \
 	    -Wl,-soname,$(SONAME) -o $@ $^ $(LIBS_libkv)
+	$(if $(instrumented),,@$(call only_kv,-D $@))
 
 define test_rule
 $(OUT)/tests/$(basename $(notdir $1)): $(call objects,$1) \
