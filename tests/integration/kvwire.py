@@ -195,6 +195,7 @@ class LineClient(Conn):
 
     def batch(self, commands, limit=None):
         """Send all lines in one go; one line of answer each (no GET)."""
+        commands = list(commands)
         self.send(b"".join(to_bytes(c) + b"\r\n" for c in commands), limit)
         return [self.read_line(limit) for _ in commands]
 
@@ -272,6 +273,7 @@ class RespClient(Conn):
         return reply
 
     def pipeline(self, commands, limit=None):
+        commands = list(commands)
         self.send(b"".join(resp_encode(*c) for c in commands), limit)
         return [self.read_reply(limit) for _ in commands]
 
