@@ -96,6 +96,7 @@ struct engine {
 
 	struct stage stage;
 	struct bucket_cache *cache;
+	struct recent *recent; /* recent.c: ordered recent keys, feed marks */
 	uint64_t own_end; /* of the last batch this process appended */
 
 	struct wal_files *files; /* while we are the walwriter */
@@ -151,7 +152,8 @@ KV_CHECKED int view_get_raw(struct engine *e, uint64_t hash, uint64_t bid,
 /* bucket.c */
 KV_CHECKED int bucket_cache_new(struct engine *e);
 void bucket_cache_free(struct engine *e);
-void bucket_cache_forget(struct engine *e);
+/* Between views: drop the cache when it grew too large. */
+void bucket_cache_trim(struct engine *e);
 /* SipHash-128 (Aumasson, Bernstein 2012) over bid, key and stamp. */
 void bucket_digest(uint64_t bid, struct kv_slice key, struct stamp stamp,
     uint64_t out[2]);
