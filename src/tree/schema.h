@@ -14,21 +14,71 @@
  * incs      key of a POSITION record    its value
  * expiry    'D' deadline_ms 8, seq 8    bid 8, key
  *           'T' death_ms 8, seq 8       bid 8, key
- * drops     bid 8                       dropped tick 8, inc 8
+ * drops     bid 8                       dropped tick 8, inc 8, key to go on at
  * totals    bid 8                       keys 8, bytes 8, digest 16
  * meta      name                        bytes
  *
  * expiry keys end in the seq, not in (bid, key): with a 500 byte key the
- * latter would not fit LMDB's 511. */
+ * latter would not fit LMDB's 511.
+ *
+ * Rows of meta that are the tree's own: "format" 4 (SCHEMA_FORMAT),
+ * "byteorder" (text: LMDB's pages are in the order of their machine),
+ * "position" checkpointed 8, seq 8, and "applying" seq 8, which stands while a
+ * checkpoint is half applied (tree/apply.h).
+ *
+ * All get functions return KV_ECORRUPT for bytes that no put function makes;
+ * what they hand out borrows from what they were given. */
 
 #include "base/record.h"
 
-#define SCHEMA_BUCKET_ROW 53 /* version 1, bid 8, created 16, dropped 16,
+#define SCHEMA_FORMAT 1u
+#define SCHEMA_BYTEORDER "little"
+
+#define SCHEMA_TOMB 0x80 /* in the flags of a row, beside enum record_flag */
+
+#define SCHEMA_KEY_MAX 511     /* LMDB's limit */
+#define SCHEMA_ROW_HEAD_MAX 33 /* in front of the value, with a deadline */
+#define SCHEMA_ENTRY_HEAD 18   /* in front of the key in byseq */
+#define SCHEMA_EXPIRY_KEY 17
+#define SCHEMA_BUCKET_ROW                                                      \
+	53 /* version 1, bid 8, created 16, dropped 16,
 				options 4, seq 8 */
+#define SCHEMA_TOTALS_ROW 32
+#define SCHEMA_DROP_HEAD 16
+
+/* A row of `records`: head and value.  The caller of put copies the value
+ * behind the head, whose size is returned.  get leaves bid and key alone. */
+size_t schema_row_head(const struct record *r);
+void schema_put_row_head(char *to, const struct record *r);
+KV_CHECKED int schema_get_row(struct kv_slice from, struct record *out);
+
+/* A row of `byseq`: get sets type, flags, stamp.inc, bid and key. */
+void schema_put_entry_head(char to[SCHEMA_ENTRY_HEAD], const struct record *r);
+KV_CHECKED int schema_get_entry(struct kv_slice from, struct record *out);
+
+/* A record's place in `expiry`: live ones with a deadline under 'D', tombstones
+ * under 'T' by the time of their death, max(stamp, deadline). */
+struct schema_expiry {
+	char kind; /* 'D', 'T', or 0: has no place there */
+	uint64_t ms;
+	uint64_t seq;
+};
+
+struct schema_expiry schema_expiry_of(const struct record *r);
+void schema_put_expiry(char to[SCHEMA_EXPIRY_KEY],
+    const struct schema_expiry *e);
+KV_CHECKED int schema_get_expiry(struct kv_slice from,
+    struct schema_expiry *out);
 
 /* A bucket row to and from bytes: the value of RECORD_BUCKET in the log, on the
  * wire and in `buckets`.  get: KV_ECORRUPT / KV_EVERSION. */
 void schema_put_bucket(char to[SCHEMA_BUCKET_ROW], const struct bucket *b);
 KV_CHECKED int schema_get_bucket(struct kv_slice from, struct bucket *out);
+
+void schema_put_totals(char to[SCHEMA_TOTALS_ROW], const struct totals *t);
+KV_CHECKED int schema_get_totals(struct kv_slice from, struct totals *out);
+
+void schema_put_stamp(char to[SCHEMA_DROP_HEAD], struct stamp s);
+struct stamp schema_get_stamp(const char from[SCHEMA_DROP_HEAD]);
 
 #endif

@@ -20,7 +20,7 @@ struct tree_options {
 	uint64_t map_size;    /* bytes of address space */
 	unsigned max_readers; /* processes at once */
 	bool writable;
-	bool make_nosync;     /* tests only: do not fsync */
+	bool make_nosync; /* tests only: do not fsync */
 };
 
 KV_CHECKED int tree_open(const struct tree_options *options, struct tree **out);
@@ -44,6 +44,12 @@ struct tree_position {
 	uint64_t seq;	       /* highest seq among them */
 };
 KV_CHECKED int tree_position(struct tree *t, struct tree_position *out);
+
+/* While a checkpoint is half applied, a seq at or above every one it brought,
+ * else 0.  The rows it brought are whole, but byseq, expiry and totals are not
+ * yet in step with them.  A clock must start above it; see apply_repair() for
+ * when the log that the checkpoint came from is gone. */
+KV_CHECKED int tree_unfinished(struct tree *t, uint64_t *seq);
 
 /* Small values by name: "uid", "inc", "lineage" and so on.  KV_ENOTFOUND when
  * absent.  The slice borrows from the map. */
@@ -71,11 +77,12 @@ KV_CHECKED int tree_get_totals(struct tree *t, uint64_t bid,
 struct tree_scan;
 
 enum tree_order {
-	TREE_BY_KEY,	/* records of one bucket, in key order */
-	TREE_BY_SEQ,	/* all records and bucket rows, in seq order */
-	TREE_BY_BUCKET, /* RECORD_BUCKET: bucket rows in name order */
+	TREE_BY_KEY,	  /* records of one bucket, in key order */
+	TREE_BY_SEQ,	  /* all records and bucket rows, in seq order */
+	TREE_BY_BUCKET,	  /* RECORD_BUCKET: bucket rows in name order */
 	TREE_BY_DEADLINE, /* records with deadlines, soonest first */
-	TREE_BY_DEATH,	/* tombstones, oldest first, by max(stamp, deadline) */
+	TREE_BY_DEATH, /* tombstones, oldest first, by max(stamp, deadline) */
+	TREE_BY_POSITION, /* RECORD_POSITION rows in key order */
 };
 
 /* bid only matters to TREE_BY_KEY. */

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_TREE_INTERNAL_H
+#define KV_TREE_INTERNAL_H
+
+/* What the files of this folder share: the body of a handle, and how LMDB's
+ * values and errors become ours. */
+
+#include <lmdb.h>
+#include <string.h>
+
+#include "tree/schema.h"
+#include "tree/tree.h"
+
+enum tree_db {
+	DB_RECORDS,
+	DB_BYSEQ,
+	DB_BUCKETS,
+	DB_INCS,
+	DB_EXPIRY,
+	DB_DROPS,
+	DB_TOTALS,
+	DB_META,
+	DB_COUNT,
+};
+
+#define TREE_META_POSITION "position"
+#define TREE_META_APPLYING "applying"
+
+struct tree {
+	MDB_env *env;
+	MDB_txn *txn; /* the one read transaction, reset or renewed */
+	MDB_dbi db[DB_COUNT];
+	uint64_t snapshot; /* of the last renew */
+	bool held;	   /* txn is renewed */
+	bool writable;
+	char *folder; /* for log lines */
+};
+
+/* LMDB's values are not const; it does not write through those it is given. */
+static inline MDB_val
+tree_val(const void *data, size_t n)
+{
+	return (MDB_val){ n, (void *)(uintptr_t)data };
+}
+
+static inline struct kv_slice
+tree_slice(MDB_val v)
+{
+	return (struct kv_slice){ v.mv_data, v.mv_size };
+}
+
+static inline bool
+tree_val_equal(MDB_val a, MDB_val b)
+{
+	return a.mv_size == b.mv_size &&
+	    memcmp(a.mv_data, b.mv_data, a.mv_size) == 0;
+}
+
+/* Our code for what LMDB returned; all but success and "not found" are logged
+ * with the call's name. */
+KV_CHECKED int tree_error(const char *call, const char *object, int rc);
+
+/* Log what was found damaged where; returns KV_ECORRUPT. */
+KV_CHECKED int tree_corrupt(const char *what, struct kv_slice key);
+
+/* meta's own rows, as seen by txn; zero when absent. */
+KV_CHECKED int tree_read_position(struct tree *t, MDB_txn *txn,
+    struct tree_position *out);
+KV_CHECKED int tree_read_applying(struct tree *t, MDB_txn *txn, uint64_t *seq);
+
+/* Make a folder 0700 unless it is there, and its name durable. */
+KV_CHECKED int tree_make_folder(const char *path);
+KV_CHECKED int tree_sync_folder(const char *path);
+
+#endif

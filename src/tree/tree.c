@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: ISC */
+/* A handle on the tree: opening, its snapshot, single lookups. */
+
+#include "tree/tree.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "tree/rows.h"
+
+#define FILE_MODE 0600
+
+static const char *const db_names[DB_COUNT] = {
+	[DB_RECORDS] = "records",
+	[DB_BYSEQ] = "byseq",
+	[DB_BUCKETS] = "buckets",
+	[DB_INCS] = "incs",
+	[DB_EXPIRY] = "expiry",
+	[DB_DROPS] = "drops",
+	[DB_TOTALS] = "totals",
+	[DB_META] = "meta",
+};
+
+int
+tree_error(const char *call, const char *object, int rc)
+{
+	if (rc == 0)
+		return KV_OK;
+	if (rc == MDB_NOTFOUND)
+		return KV_ENOTFOUND;
+	log_error("%s failed object=%s error=\"%s\"", call, object,
+	    mdb_strerror(rc));
+	switch (rc) {
+	case MDB_MAP_FULL:
+		return KV_ENOSPC;
+	case MDB_READERS_FULL:
+		return KV_EBUSY;
+	case MDB_CORRUPTED:
+	case MDB_PAGE_NOTFOUND:
+	case MDB_INVALID:
+	case MDB_PANIC:
+		return KV_ECORRUPT;
+	case MDB_VERSION_MISMATCH:
+		return KV_EVERSION;
+	case MDB_BAD_VALSIZE:
+		return KV_EINVAL;
+	default:
+		return rc > 0 ? err_from_errno(rc) : KV_ESYSTEM;
+	}
+}
+
+/* ---- opening ----------------------------------------------------------- */
+
+static int
+check_format(struct tree *t, MDB_txn *txn)
+{
+	MDB_val key = tree_val("format", 6), value;
+	uint32_t found;
+	int rc;
+
+	if ((rc = mdb_get(txn, t->db[DB_META], &key, &value)) != 0)
+		return tree_error("mdb_get", "format", rc);
+	found = value.mv_size == 4 ? bytes_get_be32(value.mv_data) : 0;
+	if (found != SCHEMA_FORMAT) {
+		log_error("refuse tree=%s format=%u expected=%u", t->folder,
+		    found, SCHEMA_FORMAT);
+		return KV_EVERSION;
+	}
+	key = tree_val("byteorder", 9);
+	if ((rc = mdb_get(txn, t->db[DB_META], &key, &value)) != 0)
+		return tree_error("mdb_get", "byteorder", rc);
+	if (!slice_equal(tree_slice(value), slice_of(SCHEMA_BYTEORDER))) {
+		log_error("refuse tree=%s byteorder=%.*s expected=%s",
+		    t->folder, (int)value.mv_size, (char *)value.mv_data,
+		    SCHEMA_BYTEORDER);
+		return KV_EVERSION;
+	}
+	return KV_OK;
+}
+
+static int
+put_format(struct tree *t, MDB_txn *txn)
+{
+	MDB_val key = tree_val("format", 6), value;
+	char format[4];
+	int rc;
+
+	bytes_put_be32(format, SCHEMA_FORMAT);
+	value = tree_val(format, sizeof(format));
+	rc = mdb_put(txn, t->db[DB_META], &key, &value, 0);
+	if (rc != 0)
+		return tree_error("mdb_put", "format", rc);
+	key = tree_val("byteorder", 9);
+	value = tree_val(SCHEMA_BYTEORDER, strlen(SCHEMA_BYTEORDER));
+	rc = mdb_put(txn, t->db[DB_META], &key, &value, 0);
+	return tree_error("mdb_put", "byteorder", rc);
+}
+
+static int
+open_db(struct tree *t, MDB_txn *txn, int db)
+{
+	unsigned create = t->writable ? MDB_CREATE : 0;
+	int rc = mdb_dbi_open(txn, db_names[db], create, &t->db[db]);
+
+	return tree_error("mdb_dbi_open", db_names[db], rc);
+}
+
+/* A handle to a database stays good after the transaction it was opened in
+ * only if that one is committed, a reading one too (mdb_dbi_open()). */
+static int
+open_databases(struct tree *t)
+{
+	MDB_txn *txn;
+	int db, rc;
+
+	rc = mdb_txn_begin(t->env, NULL, t->writable ? 0 : MDB_RDONLY, &txn);
+	if (rc != 0)
+		return tree_error("mdb_txn_begin", t->folder, rc);
+	if ((rc = open_db(t, txn, DB_META)) < 0)
+		goto out;
+	rc = check_format(t, txn);
+	if (rc == KV_ENOTFOUND && t->writable)
+		rc = put_format(t, txn);
+	if (rc < 0)
+		goto out;
+	for (db = 0; db < DB_META; db++) {
+		if ((rc = open_db(t, txn, db)) < 0)
+			goto out;
+	}
+	rc = tree_error("mdb_txn_commit", t->folder, mdb_txn_commit(txn));
+	txn = NULL;
+out:
+	mdb_txn_abort(txn);
+	return rc;
+}
+
+static int
+open_env(struct tree *t, const struct tree_options *o)
+{
+	unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | MDB_NOMEMINIT;
+	int rc;
+
+	if (!o->writable)
+		flags |= MDB_RDONLY;
+	if (o->make_nosync)
+		flags |= MDB_NOSYNC;
+	if ((rc = mdb_env_create(&t->env)) != 0)
+		return tree_error("mdb_env_create", t->folder, rc);
+	if ((rc = mdb_env_set_mapsize(t->env, o->map_size)) != 0)
+		return tree_error("mdb_env_set_mapsize", t->folder, rc);
+	if ((rc = mdb_env_set_maxdbs(t->env, DB_COUNT)) != 0)
+		return tree_error("mdb_env_set_maxdbs", t->folder, rc);
+	if ((rc = mdb_env_set_maxreaders(t->env, o->max_readers)) != 0)
+		return tree_error("mdb_env_set_maxreaders", t->folder, rc);
+	rc = mdb_env_open(t->env, t->folder, flags, FILE_MODE);
+	if (rc == ENOENT && !o->writable)
+		return KV_ENOTFOUND;
+	return tree_error("mdb_env_open", t->folder, rc);
+}
+
+int
+tree_open(const struct tree_options *options, struct tree **out)
+{
+	struct tree *t;
+	int rc = KV_ENOMEM;
+
+	if ((t = calloc(1, sizeof(*t))) == NULL)
+		return KV_ENOMEM;
+	t->writable = options->writable;
+	if ((t->folder = strdup(options->folder)) == NULL)
+		goto out;
+	if (t->writable && (rc = tree_make_folder(t->folder)) < 0)
+		goto out;
+	if ((rc = open_env(t, options)) < 0)
+		goto out;
+	if ((rc = open_databases(t)) < 0)
+		goto out;
+	if (t->writable && !options->make_nosync &&
+	    (rc = tree_sync_folder(t->folder)) < 0)
+		goto out;
+	rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &t->txn);
+	if ((rc = tree_error("mdb_txn_begin", t->folder, rc)) < 0)
+		goto out;
+	t->snapshot = mdb_txn_id(t->txn);
+	mdb_txn_reset(t->txn);
+	*out = t;
+	t = NULL;
+out:
+	tree_close(t);
+	return rc;
+}
+
+void
+tree_close(struct tree *t)
+{
+	if (t == NULL)
+		return;
+	mdb_txn_abort(t->txn);
+	if (t->env != NULL)
+		mdb_env_close(t->env);
+	free(t->folder);
+	free(t);
+}
+
+/* ---- the snapshot ------------------------------------------------------ */
+
+int
+tree_renew(struct tree *t)
+{
+	int rc;
+
+	tree_release(t);
+	rc = mdb_txn_renew(t->txn);
+	if (rc == MDB_MAP_RESIZED) {
+		/* The writer runs with a larger map and came to use it. */
+		if ((rc = mdb_env_set_mapsize(t->env, 0)) == 0)
+			rc = mdb_txn_renew(t->txn);
+	}
+	if (rc != 0)
+		return tree_error("mdb_txn_renew", t->folder, rc);
+	t->held = true;
+	t->snapshot = mdb_txn_id(t->txn);
+	return KV_OK;
+}
+
+void
+tree_release(struct tree *t)
+{
+	if (!t->held)
+		return;
+	mdb_txn_reset(t->txn);
+	t->held = false;
+}
+
+uint64_t
+tree_snapshot(const struct tree *t)
+{
+	return t->snapshot;
+}
+
+void
+tree_reap_readers(struct tree *t)
+{
+	int dead = 0, rc = mdb_reader_check(t->env, &dead);
+
+	if (rc != 0)
+		log_warn("mdb_reader_check failed object=%s error=\"%s\"",
+		    t->folder, mdb_strerror(rc));
+	else if (dead > 0)
+		log_info("reap tree=%s readers=%d", t->folder, dead);
+}
+
+/* ---- lookups ----------------------------------------------------------- */
+
+static int
+read_meta(struct tree *t, MDB_txn *txn, const char *name, struct kv_slice *out)
+{
+	MDB_val key = tree_val(name, strlen(name)), value;
+	int rc = mdb_get(txn, t->db[DB_META], &key, &value);
+
+	if (rc != 0)
+		return tree_error("mdb_get", name, rc);
+	*out = tree_slice(value);
+	return KV_OK;
+}
+
+int
+tree_read_position(struct tree *t, MDB_txn *txn, struct tree_position *out)
+{
+	struct kv_slice row;
+	int rc = read_meta(t, txn, TREE_META_POSITION, &row);
+
+	*out = (struct tree_position){ 0, 0 };
+	if (rc == KV_ENOTFOUND)
+		return KV_OK;
+	if (rc < 0)
+		return rc;
+	if (row.len != 16)
+		return tree_corrupt("meta", slice_of(TREE_META_POSITION));
+	out->checkpointed = bytes_get_be64(row.data);
+	out->seq = bytes_get_be64(row.data + 8);
+	return KV_OK;
+}
+
+int
+tree_read_applying(struct tree *t, MDB_txn *txn, uint64_t *seq)
+{
+	struct kv_slice row;
+	int rc = read_meta(t, txn, TREE_META_APPLYING, &row);
+
+	*seq = 0;
+	if (rc == KV_ENOTFOUND)
+		return KV_OK;
+	if (rc < 0)
+		return rc;
+	if (row.len != 8)
+		return tree_corrupt("meta", slice_of(TREE_META_APPLYING));
+	*seq = bytes_get_be64(row.data);
+	return KV_OK;
+}
+
+int
+tree_position(struct tree *t, struct tree_position *out)
+{
+	assert(t->held);
+	return tree_read_position(t, t->txn, out);
+}
+
+int
+tree_unfinished(struct tree *t, uint64_t *seq)
+{
+	assert(t->held);
+	return tree_read_applying(t, t->txn, seq);
+}
+
+int
+tree_meta_get(struct tree *t, const char *name, struct kv_slice *out)
+{
+	assert(t->held);
+	return read_meta(t, t->txn, name, out);
+}
+
+int
+tree_get(struct tree *t, uint64_t bid, struct kv_slice key, struct record *out)
+{
+	struct record like = { .type = RECORD_PUT, .bid = bid, .key = key };
+	int rc;
+
+	assert(t->held);
+	if (key.len > KV_KEY_MAX)
+		return KV_ENOTFOUND;
+	if ((rc = rows_find(t, t->txn, &like, out)) < 0)
+		return rc;
+	out->key = key;
+	return KV_OK;
+}
+
+int
+tree_get_position(struct tree *t, struct kv_slice key, struct record *out)
+{
+	MDB_val k = tree_val(key.data, key.len), value;
+	int rc;
+
+	assert(t->held);
+	if (key.len == 0 || key.len > SCHEMA_KEY_MAX)
+		return KV_ENOTFOUND;
+	if ((rc = mdb_get(t->txn, t->db[DB_INCS], &k, &value)) != 0)
+		return tree_error("mdb_get", "incs", rc);
+	*out = (struct record){ .type = RECORD_POSITION, .key = key };
+	out->value = tree_slice(value);
+	return KV_OK;
+}
+
+int
+tree_get_bucket(struct tree *t, struct kv_slice name, struct bucket *out)
+{
+	MDB_val key = tree_val(name.data, name.len), value;
+	int rc;
+
+	assert(t->held);
+	if (name.len == 0 || name.len > KV_BUCKET_MAX)
+		return KV_ENOTFOUND;
+	if ((rc = mdb_get(t->txn, t->db[DB_BUCKETS], &key, &value)) != 0)
+		return tree_error("mdb_get", "buckets", rc);
+	if (schema_get_bucket(tree_slice(value), out) < 0)
+		return tree_corrupt("buckets", name);
+	return KV_OK;
+}
+
+int
+tree_get_totals(struct tree *t, uint64_t bid, struct totals *out)
+{
+	char name[8];
+	MDB_val key = tree_val(name, sizeof(name)), value;
+	int rc;
+
+	assert(t->held);
+	*out = (struct totals){ 0 };
+	bytes_put_be64(name, bid);
+	rc = mdb_get(t->txn, t->db[DB_TOTALS], &key, &value);
+	if (rc == MDB_NOTFOUND)
+		return KV_OK;
+	if (rc != 0)
+		return tree_error("mdb_get", "totals", rc);
+	if (schema_get_totals(tree_slice(value), out) < 0)
+		return tree_corrupt("totals", (struct kv_slice){ name, 8 });
+	return KV_OK;
+}
