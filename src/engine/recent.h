@@ -44,8 +44,4 @@ struct recent_source {
 KV_CHECKED int recent_sources(struct engine *e, enum wal_class class,
     uint64_t bid, struct recent_source **out, size_t *count);
 
-/* Where the records of segment `number` of the view end: an LSN.  Not all of
- * what lies before it may be shown yet. */
-uint64_t recent_segment_end(const struct engine *e, uint64_t number);
-
 #endif

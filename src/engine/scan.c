@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: ISC */
+/* Ordered walks: the tree's cursor and the recent keys, merged.  A key that
+ * stands in the log is looked up there, by the index, as of the view; the
+ * tree's version counts only where the log has none. */
+
+#include "engine/scan.h"
+
+#include <stdlib.h>
+
+#include "engine/internal.h"
+#include "engine/merge.h"
+
+struct scan {
+	struct engine *engine;
+	enum wal_class class;
+	struct bucket bucket; /* of a WAL_KEY scan */
+	uint64_t view_end;    /* of the view it was opened in */
+	struct tree_scan *tree;
+	struct merge *recent; /* NULL: the tree has everything */
+	struct record ahead;  /* what the tree's cursor stands on */
+	bool has_ahead;
+	bool tree_ended;
+};
+
+static int
+scan_new(struct engine *e, enum wal_class class, const struct bucket *b,
+    struct scan **out)
+{
+	struct scan *s;
+	int rc;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return KV_ENOMEM;
+	s->engine = e;
+	s->class = class;
+	s->view_end = e->view_end;
+	if (b != NULL)
+		s->bucket = *b;
+	rc = tree_scan_open(e->tree,
+	    class == WAL_KEY ? TREE_BY_KEY : TREE_BY_BUCKET, s->bucket.bid,
+	    &s->tree);
+	if (rc == KV_OK && !e->log_empty)
+		rc = merge_open(e, class, s->bucket.bid, &s->recent);
+	if (rc == KV_OK)
+		rc = scan_seek(s, (struct kv_slice){ "", 0 });
+	if (rc < 0) {
+		scan_close(s);
+		return rc;
+	}
+	*out = s;
+	return KV_OK;
+}
+
+int
+scan_open(struct engine *e, const struct bucket *b, struct scan **out)
+{
+	return scan_new(e, WAL_KEY, b, out);
+}
+
+int
+scan_open_buckets(struct engine *e, struct scan **out)
+{
+	return scan_new(e, WAL_BUCKET_ROW, NULL, out);
+}
+
+void
+scan_close(struct scan *s)
+{
+	if (s == NULL)
+		return;
+	tree_scan_close(s->tree);
+	merge_close(s->recent);
+	free(s);
+}
+
+int
+scan_seek(struct scan *s, struct kv_slice key)
+{
+	if (s->recent != NULL)
+		merge_seek(s->recent, key);
+	s->has_ahead = false;
+	s->tree_ended = false;
+	return tree_scan_seek(s->tree, key, 0);
+}
+
+/* See to it that `ahead` is the tree's next record, if it has one. */
+static int
+scan_look_ahead(struct scan *s)
+{
+	int rc;
+
+	if (s->has_ahead || s->tree_ended)
+		return KV_OK;
+	rc = tree_scan_next(s->tree, &s->ahead);
+	s->has_ahead = rc == KV_OK;
+	s->tree_ended = rc == KV_ENOTFOUND;
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+/* The newest record of a recent key before the end of the view; KV_ENOTFOUND
+ * when all it has is newer. */
+static int
+scan_find(struct scan *s, const struct wal_record *w, struct record *out)
+{
+	struct engine *e = s->engine;
+	struct kv_slice key = wal_record_key(w);
+	uint64_t lsn;
+
+	lsn = view_find(e,
+	    index_hash_key(e->control->hash_secret, s->class, w->bid, key),
+	    s->class, w->bid, key, s->view_end);
+	if (lsn == 0)
+		return KV_ENOTFOUND;
+	view_record(e, lsn, out);
+	if (out->end > e->revealed)
+		e->revealed = out->end;
+	return KV_OK;
+}
+
+/* The next record, in whatever state; steps. */
+static int
+scan_step(struct scan *s, struct record *out)
+{
+	const struct wal_record *w;
+	int rc, order;
+
+	for (;;) {
+		if ((rc = scan_look_ahead(s)) < 0)
+			return rc;
+		w = s->recent == NULL ? NULL : merge_peek(s->recent);
+		if (w == NULL && !s->has_ahead)
+			return KV_ENOTFOUND;
+		order = w == NULL ? 1
+		    : !s->has_ahead
+		    ? -1
+		    : slice_compare(wal_record_key(w), s->ahead.key);
+		if (order >= 0) {
+			*out = s->ahead;
+			s->has_ahead = false;
+		}
+		if (order > 0)
+			return KV_OK;
+		merge_step(s->recent);
+		if (scan_find(s, w, out) == KV_OK || order == 0)
+			return KV_OK;
+	}
+}
+
+/* Is it there for those who ask by name? */
+static int
+scan_shows(const struct scan *s, const struct record *r, bool *shows)
+{
+	struct bucket row;
+	int rc;
+
+	if (s->class == WAL_KEY) {
+		*shows = r->type == RECORD_PUT &&
+		    !record_is_expired(r, s->engine->now_ms) &&
+		    bucket_shows(&s->bucket, r->stamp);
+		return KV_OK;
+	}
+	if ((rc = schema_get_bucket(r->value, &row)) < 0)
+		return rc;
+	*shows = bucket_is_live(&row);
+	return KV_OK;
+}
+
+int
+scan_next(struct scan *s, struct record *out)
+{
+	bool shows = false;
+	int rc;
+
+	while (!shows) {
+		if ((rc = scan_step(s, out)) < 0)
+			return rc;
+		if ((rc = scan_shows(s, out, &shows)) < 0)
+			return rc;
+	}
+	return KV_OK;
+}
