@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: ISC */
+/* What each type of option accepts. */
+
+#include "conf/value.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/num.h"
+
+#define VALUE_NODE_MAX 63 /* sync: a node name on the wire */
+
+static bool
+value_is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == ',';
+}
+
+bool
+value_next(struct kv_slice *rest, struct kv_slice *item)
+{
+	while (rest->len > 0 && value_is_blank(*rest->data)) {
+		rest->data++;
+		rest->len--;
+	}
+	*item = (struct kv_slice){ rest->data, 0 };
+	while (rest->len > 0 && !value_is_blank(*rest->data)) {
+		rest->data++;
+		rest->len--;
+		item->len++;
+	}
+	return item->len > 0;
+}
+
+/* ---- numbers ---- */
+
+struct value_unit {
+	const char *name;
+	uint64_t factor;
+};
+
+static const struct value_unit value_units[][6] = {
+	[OPTION_NUMBER] = { { "", 1 } },
+	[OPTION_SIZE] = { { "t", CONF_T }, { "g", CONF_G }, { "m", CONF_M },
+	    { "k", CONF_K }, { "", 1 } },
+	[OPTION_TIME] = { { "d", CONF_DAY_MS }, { "h", 3600000 },
+	    { "m", 60000 }, { "s", 1000 }, { "ms", 1 } },
+};
+
+void
+value_format(enum option_type type, uint64_t number, char to[VALUE_TEXT_MAX])
+{
+	const struct value_unit *unit = value_units[type];
+
+	while (number % unit->factor != 0)
+		unit++;
+	if (number == 0)
+		snprintf(to, VALUE_TEXT_MAX, "0");
+	else
+		snprintf(to, VALUE_TEXT_MAX, "%llu%s",
+		    (unsigned long long)(number / unit->factor), unit->name);
+}
+
+static int
+value_parse_number(const struct conf_option *option, struct kv_slice text,
+    struct buf *normal, uint64_t *number)
+{
+	char shown[VALUE_TEXT_MAX];
+	int rc;
+
+	if (option->type == OPTION_NUMBER)
+		rc = num_parse_u64(text, number);
+	else if (option->type == OPTION_SIZE)
+		rc = num_parse_size(text, number);
+	else
+		rc = num_parse_ms(text, number);
+	if (rc < 0)
+		return rc;
+	if (*number < option->min || *number > option->max)
+		return KV_EINVAL;
+	value_format(option->type, *number, shown);
+	return buf_append(normal, shown, strlen(shown));
+}
+
+static int
+value_parse_choice(const struct conf_option *option, struct kv_slice text,
+    struct buf *normal, uint64_t *number)
+{
+	const char *c;
+
+	*number = 0;
+	for (c = option->choices; *c != '\0'; c += strlen(c) + 1) {
+		if (slice_equal(slice_of(c), text))
+			return buf_append(normal, c, text.len);
+		(*number)++;
+	}
+	return KV_EINVAL;
+}
+
+/* ---- paths ---- */
+
+static int
+value_parse_path(const struct conf_option *option, struct kv_slice text,
+    struct buf *normal, uint64_t *number)
+{
+	char here[PATH_MAX];
+	int rc;
+
+	(void)number;
+	if (text.len == 0)
+		return option->preset[0] == '\0' ? KV_OK : KV_EINVAL;
+	if (text.data[0] != '/') {
+		if (getcwd(here, sizeof(here)) == NULL)
+			return KV_EINVAL;
+		if ((rc = buf_printf(normal, "%s/", here)) < 0)
+			return rc;
+	}
+	if (normal->len + text.len > VALUE_PATH_MAX)
+		return KV_EINVAL;
+	return buf_append(normal, text.data, text.len);
+}
+
+/* ---- lists ---- */
+
+typedef bool value_check(struct kv_slice item);
+
+static int
+value_parse_list(struct kv_slice text, value_check *is_good, struct buf *normal)
+{
+	struct kv_slice item;
+	int rc;
+
+	while (value_next(&text, &item)) {
+		if (!is_good(item))
+			return KV_EINVAL;
+		if (normal->len > 0 && (rc = buf_append(normal, ",", 1)) < 0)
+			return rc;
+		if ((rc = buf_append(normal, item.data, item.len)) < 0)
+			return rc;
+	}
+	return KV_OK;
+}
+
+static int
+value_parse_range(struct kv_slice item, uint64_t *low, uint64_t *high)
+{
+	const char *dash = memchr(item.data, '-', item.len);
+	size_t len = dash == NULL ? item.len : (size_t)(dash - item.data);
+	int rc;
+
+	rc = num_parse_u64((struct kv_slice){ item.data, len }, low);
+	if (rc < 0)
+		return rc;
+	*high = *low;
+	if (dash != NULL)
+		rc = num_parse_u64((struct kv_slice){ dash + 1,
+				       item.len - len - 1 },
+		    high);
+	if (rc < 0)
+		return rc;
+	if (*high > UINT16_MAX || *low > *high || (dash != NULL && *low == 0))
+		return KV_EINVAL;
+	return KV_OK;
+}
+
+static int
+value_add_port(uint16_t port, uint16_t *to, size_t room, size_t *count)
+{
+	size_t i;
+
+	for (i = 0; i < *count; i++) {
+		if (to[i] == port && port != 0)
+			return KV_EINVAL;
+	}
+	if (*count == room)
+		return KV_ETOOBIG;
+	to[(*count)++] = port;
+	return KV_OK;
+}
+
+int
+value_ports(const char *text, uint16_t *to, size_t room, size_t *count)
+{
+	struct kv_slice rest = slice_of(text), item;
+	uint64_t low, high;
+	int rc = KV_OK;
+
+	*count = 0;
+	while (rc == KV_OK && value_next(&rest, &item)) {
+		rc = value_parse_range(item, &low, &high);
+		while (rc == KV_OK && low <= high)
+			rc = value_add_port((uint16_t)low++, to, room, count);
+	}
+	return rc;
+}
+
+static bool
+value_any(struct kv_slice item)
+{
+	(void)item;
+	return true;
+}
+
+static int
+value_parse_ports(const struct conf_option *option, struct kv_slice text,
+    struct buf *normal, uint64_t *number)
+{
+	uint16_t ports[VALUE_PORTS_MAX];
+	size_t count;
+	int rc;
+
+	(void)option;
+	if ((rc = value_parse_list(text, value_any, normal)) < 0 ||
+	    (rc = buf_append(normal, "", 1)) < 0)
+		return rc;
+	normal->len--;
+	rc = value_ports(normal->data, ports, VALUE_PORTS_MAX, &count);
+	*number = count;
+	return rc < 0 ? rc : count == 0 ? KV_EINVAL : KV_OK;
+}
+
+static bool
+value_is_address(struct kv_slice item)
+{
+	char text[INET6_ADDRSTRLEN + 32];
+	struct in6_addr any;
+	char *scope;
+
+	if (item.len >= sizeof(text))
+		return false;
+	memcpy(text, item.data, item.len);
+	text[item.len] = '\0';
+	if (inet_pton(AF_INET, text, &any) == 1)
+		return true;
+	if ((scope = strchr(text, '%')) != NULL)
+		*scope = '\0'; /* fe80::1%eth0 */
+	return inet_pton(AF_INET6, text, &any) == 1;
+}
+
+static int
+value_parse_addresses(const struct conf_option *option, struct kv_slice text,
+    struct buf *normal, uint64_t *number)
+{
+	int rc = value_parse_list(text, value_is_address, normal);
+
+	(void)option;
+	(void)number;
+	return rc == KV_OK && normal->len == 0 ? KV_EINVAL : rc;
+}
+
+/* ---- nodes ---- */
+
+static bool
+value_is_word(struct kv_slice s, const char *more)
+{
+	size_t i;
+
+	for (i = 0; i < s.len; i++) {
+		char c = s.data[i];
+
+		if ((c < 'a' || c > 'z') && (c < 'A' || c > 'Z') &&
+		    (c < '0' || c > '9') && strchr(more, c) == NULL)
+			return false;
+	}
+	return s.len > 0 && s.len <= VALUE_NODE_MAX;
+}
+
+static bool
+value_is_node(struct kv_slice item)
+{
+	const char *at = memchr(item.data, '@', item.len);
+	size_t len = at == NULL ? 0 : (size_t)(at - item.data);
+
+	return at != NULL &&
+	    value_is_word((struct kv_slice){ item.data, len }, "-_.") &&
+	    value_is_word((struct kv_slice){ at + 1, item.len - len - 1 },
+		"-_.:[]%");
+}
+
+static int
+value_parse_name(const struct conf_option *option, struct kv_slice text,
+    struct buf *normal, uint64_t *number)
+{
+	bool good = option->type == OPTION_NAME
+	    ? value_is_word(text, "-_")
+	    : value_is_node(text) && text.len <= VALUE_NODE_MAX;
+
+	(void)number;
+	if (!good)
+		return KV_EINVAL;
+	return buf_append(normal, text.data, text.len);
+}
+
+static int
+value_parse_nodes(const struct conf_option *option, struct kv_slice text,
+    struct buf *normal, uint64_t *number)
+{
+	(void)option;
+	(void)number;
+	return value_parse_list(text, value_is_node, normal);
+}
+
+/* ---- all ---- */
+
+typedef int value_parser(const struct conf_option *option, struct kv_slice text,
+    struct buf *normal, uint64_t *number);
+
+static value_parser *const value_parsers[] = {
+	[OPTION_NUMBER] = value_parse_number,
+	[OPTION_SIZE] = value_parse_number,
+	[OPTION_TIME] = value_parse_number,
+	[OPTION_CHOICE] = value_parse_choice,
+	[OPTION_PATH] = value_parse_path,
+	[OPTION_PORTS] = value_parse_ports,
+	[OPTION_ADDRESSES] = value_parse_addresses,
+	[OPTION_NAME] = value_parse_name,
+	[OPTION_FULL_NAME] = value_parse_name,
+	[OPTION_NODES] = value_parse_nodes,
+};
+
+int
+value_parse(const struct conf_option *option, const char *text,
+    struct buf *normal, uint64_t *number)
+{
+	const char *c;
+	int rc;
+
+	*number = 0;
+	/* A line each is how children are told, and how it is printed. */
+	for (c = text; *c != '\0'; c++) {
+		if ((unsigned char)*c < ' ' && *c != '\t')
+			return KV_EINVAL;
+	}
+	if (c - text > VALUE_LENGTH_MAX)
+		return KV_EINVAL;
+	rc =
+	    value_parsers[option->type](option, slice_of(text), normal, number);
+	if (rc == KV_OK && (rc = buf_append(normal, "", 1)) == KV_OK)
+		normal->len--; /* a NUL behind it */
+	return rc;
+}
