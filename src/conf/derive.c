@@ -75,8 +75,9 @@ static int
 derive_one_path(struct conf *c, enum conf_id id, int rc, struct buf *path,
     struct conf_error *e)
 {
-	if (rc == KV_OK)
-		rc = conf_set(c, id, path->data, CONF_BY_DEFAULT, "default", e);
+	if (rc == KV_OK) /* over an empty value */
+		rc =
+		    conf_set(c, id, path->data, conf_rank(c, id), "default", e);
 	else if (rc == KV_ENOTFOUND)
 		error_set(e, rc, "%s: not given, and HOME is not set",
 		    options_get(id)->name);
