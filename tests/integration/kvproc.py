@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: ISC
 """Processes as /proc shows them, free ports, waiting for a condition."""
 
 import ctypes

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: ISC
 """A real redis-server beside kvd, and tools of its package."""
 
 import os

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: ISC
 """A kvd of one's own: store folder, ports, environment, log, roles, end.
 
     with Kvd() as kv, kv.line() as c:
@@ -326,6 +326,7 @@ def run_kvd(args, env=None, store=None, limit=10, user=None):
     finally:
         for child in seen:
             child.kill()
+        store.note_id()
         if own:
             store.remove()
     return Outcome(p.returncode, out.decode(errors="replace"),

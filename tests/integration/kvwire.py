@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: ISC
 """What a client speaks: bytes with time limits, the line protocol, RESP2 and 3.
 
 Nothing here waits without a limit, and nothing here knows about processes.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: ISC
 """All integration tests, or those whose file.Class.name contains an argument.
 
     python3 tests/integration/run.py [part of a name]...

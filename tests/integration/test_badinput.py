@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: ISC
 """Whatever a client sends: a clear error, and nobody else notices."""
 
 import random

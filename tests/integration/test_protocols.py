@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: ISC
 """Two protocols on every port: which one a client gets, how the things of the
 one look in the other, and the tools that come with redis."""
 

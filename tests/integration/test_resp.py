@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: ISC
 """RESP: the same commands to kvd and to a redis-server, reply by reply."""
 
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: ISC
 """Nothing acknowledged is lost, whoever dies: the rows of faults.md about
 data that goes with its node, and about crashes that spread."""
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: ISC
 """The line protocol, byte for byte, as the original was observed to speak it.
 
 transcripts.txt (format at its top) is replayed against one kvd: once with all
