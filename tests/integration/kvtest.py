@@ -159,6 +159,8 @@ class Kvd:
                "--sname", self.store.name]
         if not self.by_log:
             cmd += ["-p", ",".join(map(str, self.ports))]
+        if "-c" not in self.args:  # root's default is one for the machine
+            cmd += ["-c", self.store.write("empty.conf", "")]
         return cmd + self.args
 
     def start(self, wait=True):

@@ -30,7 +30,8 @@ class WithStore(kvtest.Case):
         self.assertEqual(got.code, 0, got)
         lines = {}
         for line in got.out.splitlines():
-            if m := re.match(r"\s*([a-z_]+)\s*[=:]?\s*(.*)", line):
+            # An option without a value is a comment: "; name =  ; default".
+            if m := re.match(r"(?:; )?([a-z_]+) = (.*)", line):
                 lines[m[1]] = m[2]
         return lines
 
@@ -99,7 +100,7 @@ class Values(WithStore):
     def test_a_name_gives_each_node_a_store_folder_of_its_own(self):
         a = run_kvd(["--print-config", "--sname", "foo"], store=self.store)
         b = run_kvd(["--print-config", "--sname", "bar"], store=self.store)
-        dirs = [re.search(r"^\s*dir\W+(\S+)", x.out, re.M)[1]
+        dirs = [re.search(r"^dir = (\S+)", x.out, re.M)[1]
                 for x in (a, b)]
         self.assertNotEqual(*dirs)
 
@@ -137,10 +138,6 @@ class Mistakes(WithStore):
     def test_an_option_given_twice_in_a_file_names_the_second_line(self):
         path = self.config("durability = os\ndurability = always\n")
         self.refused(["-n", "-c", path], f"{path}:2", "durability")
-
-    def test_an_unknown_option_in_the_environment_is_named(self):
-        self.refused(["-n"], "KV_DURABILTY", "KV_DURABILITY",
-                     env={"KV_DURABILTY": "os"})
 
     def test_a_bad_value_in_the_environment_names_the_variable(self):
         self.refused(["-n"], "environment KV_DURABILITY", "maybe", "always",
