@@ -18,6 +18,11 @@ class TestTimeout(BaseException):
     """Not an Exception, so that no test swallows its own alarm."""
 
 
+class Interrupted(TestTimeout):
+    """Cut off from outside.  Not a KeyboardInterrupt: after one of those
+    unittest leaves out the clean-up, and servers and folders would stay."""
+
+
 def limit(seconds):
     """Decorator: this test may take so long, not the default minute."""
     def mark(f):
@@ -28,6 +33,10 @@ def limit(seconds):
 
 def _on_alarm(signum, frame):
     raise TestTimeout("the test ran into its time limit")
+
+
+def _on_end(signum, frame):
+    raise Interrupted(f"cut off by signal {signum}")
 
 
 class Case(unittest.TestCase):
@@ -91,6 +100,8 @@ class Result(unittest.TestResult):
             self.failed += 1
             self._line("FAIL", test)
         self.bad = True
+        if issubclass(err[0], Interrupted):
+            self.stop()
         text = self._exc_info_to_string(err, test) + Case.on_failure()
         print("".join(f"     | {x}\n" for x in text.splitlines()), end="",
               flush=True)
@@ -139,14 +150,16 @@ def run_modules(names, wanted):
     """Run tests whose module.Class.name contains one of `wanted` (all when
     empty); returns the exit code."""
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sig, _on_end)
     result = Result()
     modules = [importlib.import_module(n) for n in names]
     suite = _select(modules, wanted)
     try:
         suite.run(result)
-    except KeyboardInterrupt:
+    except Interrupted as e:
         result.failed += 1
-        print("interrupted")
+        print(e)
     if result.skips:
         print(f"{result.skips} skipped")
     if not result.testsRun:
@@ -158,7 +171,5 @@ def run_modules(names, wanted):
 
 def main():
     """For `python3 test_x.py [part of a name]...`."""
-    # Cut off from outside: unwind, so that servers and folders go.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
     sys.exit(run_modules([name], sys.argv[1:]))

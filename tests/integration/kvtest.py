@@ -28,9 +28,9 @@ from kvwire import (NULL_ARRAY, SLOW, Closed, Conn, Error, LineClient, Map,
 __all__ = [
     "BIN", "Case", "Closed", "Conn", "Error", "Kvd", "LineClient", "Map",
     "NULL_ARRAY", "Process", "Push", "Refused", "RespClient", "SLOW", "Set",
-    "Simple", "Store", "assert_refused", "children_of", "clean_env", "free_ports", "limit",
-    "main", "process_of", "program", "resp_encode", "run_kvd", "same",
-    "server_inode", "to_bytes", "wait_for",
+    "Simple", "Store", "assert_refused", "children_of", "clean_env",
+    "free_ports", "limit", "main", "process_of", "program", "resp_encode",
+    "run_kvd", "same", "server_inode", "to_bytes", "wait_for",
 ]
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(

@@ -75,7 +75,7 @@ class Conn:
                 pass
 
     def fill(self, seconds):
-        """Wait up to `seconds` for more; False when nothing came or it ended."""
+        """Wait so long for more; False when nothing came or it ended."""
         if self.eof or not self._poll(select.POLLIN, seconds):
             return False
         return self._take() and not self.eof
@@ -88,7 +88,7 @@ class Conn:
         return self._cut(count)
 
     def read_until(self, mark, limit=None):
-        """Everything up to and without `mark`, which is dropped."""
+        """Everything up to `mark`, which is dropped."""
         end = time.monotonic() + (limit * SLOW if limit else self.limit)
         start = 0
         while (at := self.buf.find(mark, start)) < 0:

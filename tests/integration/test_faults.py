@@ -117,6 +117,7 @@ class AtStart(kvtest.Case):
 
 
 class ManyConnections(kvtest.Case):
+    @limit(60 + STORM // 200)
     def test_a_storm_of_connect_and_close_ends_nothing(self):
         with Kvd() as kv, kv.line(0) as a, kv.line(1) as b:
             a.create("b")

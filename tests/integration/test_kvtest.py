@@ -107,6 +107,43 @@ class Clients(kvtest.Case):
             wait_for(lambda: False, 0.01, "the moon")
 
 
+class Processes(kvtest.Case):
+    def test_the_holder_of_a_connections_other_end_is_found(self):
+        with Scripted(b"", close=False) as port, LineClient(port) as c:
+            me = kvtest.process_of(os.getpid())
+            wait_for(lambda: kvtest.server_inode(c) in me.socket_inodes(), 5,
+                     "the accepted socket")
+
+    def test_descendants_are_found_and_their_end_is_noticed(self):
+        p = subprocess.Popen(["sh", "-c", "sleep 100 & sleep 100"],
+                             stderr=subprocess.DEVNULL)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        below = wait_for(lambda: len(x := kvtest.children_of(p.pid)) == 2
+                         and [c.name for c in x] == ["sleep", "sleep"] and x,
+                         5, "two children")
+        shell = kvtest.process_of(p.pid)
+        self.assertIn(shell, kvtest.children_of(os.getpid()))
+        for child in below:
+            child.kill_and_wait()
+        wait_for(lambda: not shell.is_alive(), 5, "the end of a zombie")
+
+    def test_a_pid_that_is_used_again_is_not_killed(self):
+        p = subprocess.Popen(["sleep", "100"])
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        other = kvtest.Process(p.pid, "sleep", 1)
+        self.assertFalse(other.is_alive())
+        other.kill()
+        self.assertIsNone(p.poll())
+
+    def test_free_ports_are_free_and_distinct(self):
+        ports = kvtest.free_ports(50)
+        self.assertEqual(len(set(ports)), 50)
+        row = kvtest.free_ports(5, consecutive=True)
+        self.assertEqual(row, list(range(row[0], row[0] + 5)))
+
+
 class Runner(kvtest.Case):
     TESTS = """
         import kvtest

@@ -14,7 +14,7 @@ from kvtest import Error, Kvd, Map, limit
 
 
 class Alone(kvtest.Case):
-    """One kvd for all tests of a class; RESP on one port, lines on the other."""
+    """One kvd for a class; RESP on one port, lines on the other."""
 
     kv = None
 
