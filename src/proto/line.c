@@ -64,28 +64,40 @@ line_space(const char *p, const char *end)
 	}
 }
 
-/* Are all eight bytes in 21..7F?  (A borrow can only make a byte above a true
- * hit look like one.) */
-static bool
-is_plain(const char *p)
+/* The top bit of each of eight bytes that is not in 21..7F; of those set only
+ * the lowest is sure, for a borrow may make the byte above it look like one. */
+static uint64_t
+unplain(const char *p)
 {
 	const uint64_t ones = 0x0101010101010101u;
 	uint64_t x;
 
 	memcpy(&x, p, sizeof(x));
-	return (((x - ones * 0x21) | x) & (ones * 0x80)) == 0;
+	return ((x - ones * 0x21) | x) & (ones * 0x80);
 }
 
 static const char *
 word_end(const char *p, const char *end)
 {
-	for (;;) {
-		while (end - p >= 8 && is_plain(p))
+	uint64_t found;
+
+	while (end - p >= 8) {
+		if ((found = unplain(p)) == 0) {
 			p += 8;
-		if (p == end || line_space(p, end) > 0)
+			continue;
+		}
+		p += __builtin_ctzll(found) / 8;
+		if (line_space(p, end) > 0)
 			return p;
-		p++;
+		/* Letters beyond ASCII rarely come alone. */
+		do
+			p++;
+		while (p < end && (*p & 0x80) != 0 &&
+		    kinds[(unsigned char)*p] == BYTE_WORD);
 	}
+	while (p < end && line_space(p, end) == 0)
+		p++;
+	return p;
 }
 
 void

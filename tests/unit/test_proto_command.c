@@ -62,7 +62,7 @@ static const struct row rows[] = {
 	{ { .name = "hincrbyfloat" }, 9 },
 	{ { .name = "hpexpiretime" }, 10 },
 	{ { .name = "a" }, 11 },
-	{ { .name = "ab" }, 12 },
+	{ { .name = "zz" }, 12 },
 	{ { .name = "twenty.four.bytes.long.x" }, 13 },
 	{ { .name = "twenty.four.byteX.long.x" }, 14 },
 };
@@ -192,6 +192,7 @@ the_table_says_which_arguments_are_keys(void **state)
 	check_keys("del", 4, 1, 1, 3);
 	check_keys("del", 1, 0, 0, 0);
 	check_keys("rename", 3, 1, 1, 2);
+	check_keys("rename", 2, 1, 1, 1);
 	check_keys("ping", 2, 0, 0, 0);
 	check_keys("ping", 0, 0, 0, 0);
 }
