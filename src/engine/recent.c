@@ -8,7 +8,6 @@
 #include <uthash.h>
 
 #include "base/bytes.h"
-#include "engine/walk.h"
 
 /* All keys of four full segments of 64 MiB need 12 MiB; the rest is for the
  * heads of very many small buckets. */
@@ -40,6 +39,7 @@ struct recent {
 	struct recent_set *sets; /* uthash keeps order: least used first */
 	uint64_t lo;		 /* older segments have no sets */
 	size_t bytes;
+	struct walk_marks marks[CONTROL_SLOTS];
 };
 
 /* A record on its way into a run.  order: the eight bytes of its key behind
@@ -289,10 +289,17 @@ recent_set_get(struct recent *r, const struct recent_key *key, uint64_t nonce,
 	return KV_OK;
 }
 
-struct recent *
-recent_new(void)
+int
+recent_new(struct recent **out)
 {
-	return calloc(1, sizeof(struct recent));
+	*out = calloc(1, sizeof(**out));
+	return *out == NULL ? KV_ENOMEM : KV_OK;
+}
+
+struct walk_marks *
+recent_marks(struct recent *r, size_t slot)
+{
+	return &r->marks[slot];
 }
 
 static void

@@ -15,12 +15,15 @@
  * nonce of its segment, so that it is never used for the next in its slot. */
 
 #include "engine/internal.h"
+#include "engine/walk.h"
 
 struct recent;
 
-/* NULL: out of memory. */
-struct recent *recent_new(void);
+KV_CHECKED int recent_new(struct recent **out);
 void recent_free(struct recent *r);
+
+/* What walks remember of the segments in a slot; see walk.h. */
+struct walk_marks *recent_marks(struct recent *r, size_t slot);
 
 /* Sorted, each key once.  Shared by the set and the scans that walk it. */
 struct recent_run {

@@ -3,6 +3,10 @@
 
 #include "engine/walk.h"
 
+#include <string.h>
+
+#include "engine/recent.h"
+
 void
 walk_begin(const struct engine *e, uint64_t number, struct walk *w)
 {
@@ -21,7 +25,8 @@ walk_next(struct walk *w, const struct wal_record **out)
 {
 	const struct wal_record *r = segment_record(w->segment, w->at);
 
-	if (w->at >= w->end)
+	/* Zeros: what recovery found was shorter than it had been. */
+	if (w->at >= w->end || r->len == 0)
 		return KV_ENOTFOUND;
 	if (w->end - w->at < WAL_RECORD_MIN || r->len < WAL_RECORD_MIN ||
 	    r->len % 8 != 0 || r->len > w->end - w->at)
@@ -31,4 +36,64 @@ walk_next(struct walk *w, const struct wal_record **out)
 	w->at += r->len;
 	*out = r;
 	return KV_OK;
+}
+
+/* The marks of the walk's segment; those of the one before in its slot go. */
+static struct walk_marks *
+walk_marks_of(struct engine *e, const struct walk *w)
+{
+	struct walk_marks *m = recent_marks(e->recent,
+	    (w->start / e->segment_size) % CONTROL_SLOTS);
+	uint64_t nonce = segment_header(w->segment)->nonce;
+
+	if (m->nonce != nonce)
+		memset(m, 0, sizeof(*m));
+	m->nonce = nonce;
+	return m;
+}
+
+/* Go to the last mark that is not past seq and limit. */
+static void
+walk_skip(const struct walk_marks *m, struct walk *w, uint64_t seq,
+    uint64_t limit, uint64_t *before)
+{
+	size_t i;
+
+	for (i = WALK_MARKS; i-- > 0;) {
+		const struct walk_mark *mark = &m->marks[i];
+
+		if (mark->offset > w->at && mark->before <= seq &&
+		    w->start + mark->offset <= limit &&
+		    mark->offset <= w->end) {
+			w->at = mark->offset;
+			*before = mark->before;
+			return;
+		}
+	}
+}
+
+void
+walk_seek(struct engine *e, struct walk *w, uint64_t seq, uint64_t limit,
+    uint64_t *before)
+{
+	struct walk_marks *m = walk_marks_of(e, w);
+	const struct wal_record *r;
+
+	*before = segment_header(w->segment)->first_seq - 1;
+	walk_skip(m, w, seq, limit, before);
+	for (;;) {
+		uint64_t at = w->at;
+		struct walk_mark *mark =
+		    &m->marks[at * WALK_MARKS / e->segment_size];
+
+		if (mark->offset == 0)
+			*mark = (struct walk_mark){ at, *before };
+		if (walk_next(w, &r) < 0)
+			return;
+		if (r->seq > seq || w->start + w->at > limit) {
+			w->at = at;
+			return;
+		}
+		*before = r->seq;
+	}
 }

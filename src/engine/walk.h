@@ -21,4 +21,25 @@ void walk_begin(const struct engine *e, uint64_t number, struct walk *w);
  * that cannot be; the memory was scribbled on. */
 KV_CHECKED int walk_next(struct walk *w, const struct wal_record **out);
 
+/* From the first record on to the first one with a seq over this, or that ends
+ * past limit (an LSN), or to the end.  *before: the seq of the record it then
+ * stands behind (the segment's first_seq - 1: of none).
+ *
+ * Each process remembers places it came by, so that the way to one that is
+ * not much newer than where somebody was before is short. */
+void walk_seek(struct engine *e, struct walk *w, uint64_t seq, uint64_t limit,
+    uint64_t *before);
+
+#define WALK_MARKS 256
+
+/* Places in a segment: for each 256th of it the first record that begins
+ * there, and the seq of the one before that. */
+struct walk_marks {
+	uint64_t nonce; /* of the segment they are in */
+	struct walk_mark {
+		uint64_t offset; /* 0: not known */
+		uint64_t before;
+	} marks[WALK_MARKS];
+};
+
 #endif
