@@ -18,7 +18,7 @@ walk_next(struct walk *w)
 	const struct wal_record *r;
 	uint64_t lsn = w->header->number * w->header->size + w->at;
 
-	if (w->limit - w->at < WAL_RECORD_MIN)
+	if (w->limit < w->at + WAL_RECORD_MIN)
 		return NULL;
 	r = (const struct wal_record *)(const void *)(w->image + w->at);
 	if (wal_record_verify(r, w->limit - w->at, w->header->nonce, lsn) < 0)
@@ -71,6 +71,6 @@ replay_segment(const char *image, uint64_t limit, replay_record *each,
 	}
 	out->torn = !out->sealed &&
 	    (pending > 0 ||
-		(limit - w.at >= 8 &&
+		(limit >= w.at + 8 &&
 		    *(const uint64_t *)(const void *)(image + w.at) != 0));
 }
