@@ -153,6 +153,24 @@ derive_defaults(struct conf *c, struct conf_error *e)
 	return derive_value_max(c, e);
 }
 
+/* Whoever can connect can do everything, so nobody else's host may. */
+static int
+derive_check_bind(const struct conf *c, struct conf_error *e)
+{
+	struct kv_slice rest = slice_of(conf_text(c, CONF_BIND)), item;
+
+	while (value_next(&rest, &item)) {
+		if ((item.len > 4 && memcmp(item.data, "127.", 4) == 0) ||
+		    slice_equal(item, slice_of("::1")))
+			continue;
+		return error_set(e, KV_EINVAL,
+		    "bind: \"%.*s\" (%s): expected 127.0.0.1 or ::1, as "
+		    "there is no password for clients of other hosts",
+		    (int)item.len, item.data, conf_origin(c, CONF_BIND));
+	}
+	return KV_OK;
+}
+
 int
 derive_check(const struct conf *c, struct conf_error *e)
 {
@@ -181,5 +199,5 @@ derive_check(const struct conf *c, struct conf_error *e)
 		    (unsigned long long)ports, conf_origin(c, CONF_PORT),
 		    (unsigned long long)workers, conf_origin(c, CONF_WORKERS),
 		    (unsigned long long)room);
-	return KV_OK;
+	return derive_check_bind(c, e);
 }

@@ -38,7 +38,7 @@ load_variable(struct conf *c, const char *name, enum conf_id id,
     struct conf_error *e)
 {
 	const char *value = getenv(name);
-	char origin[64];
+	char origin[80];
 
 	if (value == NULL)
 		return KV_OK;
@@ -59,6 +59,33 @@ load_variable_name(const char *option, char *to, size_t size)
 	}
 }
 
+/* KV_DURABILTY would be ignored without a word; other variables that begin
+ * with KV_ belong to others. */
+static int
+load_misspelt(struct conf_error *e)
+{
+	char right[64];
+	char **v;
+
+	for (v = environ; *v != NULL; v++) {
+		size_t len = strcspn(*v, "=");
+		char name[64];
+
+		if (strncmp(*v, "KV_", 3) != 0 || len >= sizeof(name))
+			continue;
+		memcpy(name, *v, len);
+		name[len] = '\0';
+		if (options_misspelt(name + 3) == NULL)
+			continue;
+		load_variable_name(options_misspelt(name + 3), right,
+		    sizeof(right));
+		return error_set(e, KV_EINVAL,
+		    "unknown option %s (environment), did you mean %s?", name,
+		    right);
+	}
+	return KV_OK;
+}
+
 static int
 load_environment(struct conf *c, struct conf_error *e)
 {
@@ -73,7 +100,7 @@ load_environment(struct conf *c, struct conf_error *e)
 		load_variable_name(options_get(id)->name, name, sizeof(name));
 		rc = load_variable(c, name, id, e);
 	}
-	return rc;
+	return rc < 0 ? rc : load_misspelt(e);
 }
 
 static int

@@ -27,9 +27,12 @@ options_get(enum conf_id id)
 	return &options[id];
 }
 
+/* Names of flags have '-', of the environment capitals. */
 static char
 options_fold(char c)
 {
+	if (c >= 'A' && c <= 'Z')
+		return (char)(c - 'A' + 'a');
 	return c == '-' ? '_' : c;
 }
 
@@ -107,6 +110,15 @@ options_nearest(const char *name)
 		}
 	}
 	return nearest;
+}
+
+const char *
+options_misspelt(const char *name)
+{
+	const char *near = options_nearest(name);
+	size_t d = near == NULL ? 0 : options_distance(near, name);
+
+	return strlen(name) > 4 && (d == 1 || d == 2) ? near : NULL;
 }
 
 bool

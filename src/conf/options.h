@@ -61,7 +61,8 @@ X(PORT, "port", PORTS, "4050", 0, 65535, NULL, KVD, true, 'p', "PORTS",        \
   "Ports to serve, one worker process each: a list of ports and ranges such "  \
   "as 4050,4060-4062. 0 takes a free port. Default 4040 when KV_ENV=test.")    \
 X(BIND, "bind", ADDRESSES, "127.0.0.1", 0, 0, NULL, KVD, false, 0, "LIST",     \
-  "Addresses to listen on, IPv4 or IPv6.")                                     \
+  "Addresses to listen on, IPv4 or IPv6. Only of this host itself, as long "   \
+  "as there is no password.")                                                  \
 X(UNIX_SOCKET, "unix_socket", PATH, "", 0, 0, NULL, KVD, false, 0, "FILE",     \
   "Also serve clients on this unix socket.")                                   \
 X(DIR, "dir", PATH, "", 0, 0, NULL, ALL, false, 'd', "DIR",                    \
@@ -145,11 +146,16 @@ struct conf_option {
 /* The row of an option; static. */
 const struct conf_option *options_get(enum conf_id id);
 
-/* The option of that name, where '-' counts as '_'; CONF_COUNT if none. */
+/* The option of that name, where '-' counts as '_' and case does not matter;
+ * CONF_COUNT if none. */
 enum conf_id options_find(const char *name);
 
 /* The known name that looks most like this one, NULL if none is near. */
 const char *options_nearest(const char *name);
+
+/* The option that this name, which is none and may belong to somebody else,
+ * is surely meant to be; NULL if it is not that sure. */
+const char *options_misspelt(const char *name);
 
 /* "a size from 1m to 512m": what the option takes. */
 void options_expected(enum conf_id id, char *to, size_t size);

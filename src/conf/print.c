@@ -17,12 +17,8 @@ print_config(const struct conf *c, struct buf *out)
 	int rc = KV_OK;
 
 	for (id = 0; id < CONF_COUNT && rc == KV_OK; id++) {
-		const char *value = conf_text(c, id);
-
-		/* An empty value in a file would be one that is set. */
-		rc = buf_printf(out, "%s%s = %s ; %s\n",
-		    value[0] == '\0' ? "; " : "", options_get(id)->name, value,
-		    conf_origin(c, id));
+		rc = buf_printf(out, "%s = %s ; %s\n", options_get(id)->name,
+		    conf_text(c, id), conf_origin(c, id));
 	}
 	return rc;
 }

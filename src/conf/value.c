@@ -108,9 +108,10 @@ value_parse_path(const struct conf_option *option, struct kv_slice text,
 	char here[PATH_MAX];
 	int rc;
 
+	(void)option;
 	(void)number;
 	if (text.len == 0)
-		return option->preset[0] == '\0' ? KV_OK : KV_EINVAL;
+		return KV_EINVAL;
 	if (text.data[0] != '/') {
 		if (getcwd(here, sizeof(here)) == NULL)
 			return KV_EINVAL;
@@ -335,8 +336,11 @@ value_parse(const struct conf_option *option, const char *text,
 	}
 	if (c - text > VALUE_LENGTH_MAX)
 		return KV_EINVAL;
-	rc =
-	    value_parsers[option->type](option, slice_of(text), normal, number);
+	if (c == text && option->preset[0] == '\0')
+		rc = KV_OK; /* as if it were not given */
+	else
+		rc = value_parsers[option->type](option, slice_of(text), normal,
+		    number);
 	if (rc == KV_OK && (rc = buf_append(normal, "", 1)) == KV_OK)
 		normal->len--; /* a NUL behind it */
 	return rc;

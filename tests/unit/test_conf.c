@@ -26,7 +26,8 @@ static int
 set_up(void **state)
 {
 	static const char *const names[] = { "PORT", "NODES", "KV_ENV",
-		"KV_PORT", "KV_DIR", "KV_DURABILITY", "KV_SEGMENT_SIZE" };
+		"KV_PORT", "KV_DIR", "KV_DURABILITY", "KV_SEGMENT_SIZE",
+		"KV_BIND" };
 	size_t i;
 
 	(void)state;
@@ -209,6 +210,42 @@ an_unknown_name_gets_the_nearest_known_one_suggested(void **state)
 }
 
 static void
+a_misspelt_variable_is_refused_and_a_foreign_one_is_not(void **state)
+{
+	struct conf *c;
+
+	(void)state;
+	setenv("KV_BIN", "build", 1);
+	setenv("KV_ROUNDS", "3", 1);
+	assert_int_equal(load("", &c), KV_OK);
+	conf_free(c);
+	setenv("KV_DURABILTY", "os", 1);
+	assert_refused("",
+	    "unknown option KV_DURABILTY (environment), did you mean "
+	    "KV_DURABILITY?");
+	unsetenv("KV_DURABILTY");
+	unsetenv("KV_ROUNDS");
+	unsetenv("KV_BIN");
+}
+
+static void
+an_empty_value_means_that_it_is_not_given(void **state)
+{
+	struct conf *c;
+
+	(void)state;
+	setenv("NODES", "", 1);
+	assert_value("", CONF_NODES, "", "environment NODES");
+	unsetenv("NODES");
+	assert_int_equal(load("--set sname= --set dir=", &c), KV_OK);
+	assert_true(conf_text(c, CONF_DIR)[0] == '/');
+	conf_free(c);
+	assert_refused("--set shm_dir=",
+	    "shm_dir: \"\" (flag --set): expected the path of a file or "
+	    "folder");
+}
+
+static void
 a_strange_value_is_shown_in_one_printable_line(void **state)
 {
 	struct conf *c;
@@ -237,6 +274,9 @@ options_that_contradict_each_other_are_refused(void **state)
 	assert_refused("--segment-size 1048577",
 	    "segment_size: \"1048577\" (flag --segment-size): expected a "
 	    "multiple of 4k");
+	assert_refused("--bind 127.0.0.1,0.0.0.0",
+	    "bind: \"0.0.0.0\" (flag --bind): expected 127.0.0.1 or ::1, as "
+	    "there is no password for clients of other hosts");
 	assert_refused("--workers 64 -p 1-9",
 	    "port: 9 ports (flag -p) with 64 workers each (flag --workers): "
 	    "expected no more than 112 workers in all");
@@ -453,6 +493,8 @@ main(void)
 		T(a_bad_port_is_one_line_with_its_source_and_what_was_expected),
 		T(a_value_is_refused_with_its_range_or_its_choices),
 		T(an_unknown_name_gets_the_nearest_known_one_suggested),
+		T(a_misspelt_variable_is_refused_and_a_foreign_one_is_not),
+		T(an_empty_value_means_that_it_is_not_given),
 		T(a_strange_value_is_shown_in_one_printable_line),
 		T(options_that_contradict_each_other_are_refused),
 		T(a_small_segment_lowers_only_a_value_limit_that_nobody_chose),
