@@ -31,24 +31,18 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "tree/entries.h"
+#include "tree/meta.h"
 #include "tree/order.h"
 #include "tree/rows.h"
 
 #define KEEP 1u /* item note: the tree's row stays */
 
-/* The entries of a row that is replaced. */
-struct old {
-	struct schema_expiry expiry;
-	bool listed; /* in byseq, under expiry.seq */
-};
-
 struct run {
 	const struct apply *a;
 	struct chunk chunk;
 	struct order order;
-	struct old *olds;
-	size_t olds_count;
-	struct sort_item *items, *spare; /* of the pass that runs */
+	struct entries entries; /* of the rows replaced, then of the new ones */
 };
 
 static struct record *
@@ -61,6 +55,25 @@ static size_t
 rows_count(const struct run *run)
 {
 	return run->order.records + run->order.buckets;
+}
+
+/* Records in the order of their keys lie all over memory: have those after
+ * item i fetched while it is worked on. */
+static void
+fetch_ahead(const struct run *run, size_t i, size_t n)
+{
+	const struct record *r;
+
+	if (i + 16 < n) {
+		r = record_of(run, &run->order.items[i + 16]);
+		__builtin_prefetch(r);
+		__builtin_prefetch((const char *)r + sizeof(*r) - 1);
+	}
+	if (i + 8 < n) {
+		r = record_of(run, &run->order.items[i + 8]);
+		__builtin_prefetch(r->key.data);
+		__builtin_prefetch(r->value.data);
+	}
 }
 
 /* ---- read -------------------------------------------------------------- */
@@ -82,13 +95,10 @@ read_row(struct run *run, struct sort_item *item)
 		return KV_OK;
 	if (rc != 0)
 		return tree_error("mdb_cursor_get", "records", rc);
-	if ((rc = rows_decode(db, key, value, &row)) < 0)
-		return rc;
+	if (rows_decode(db, key, value, &row) < 0)
+		return tree_corrupt(tree_db_names[db], tree_slice(key));
 	if (row.seq < r->seq) {
-		run->olds[run->olds_count++] = (struct old){
-			.expiry = schema_expiry_of(&row),
-			.listed = rows_is_listed(&row),
-		};
+		entries_add(&run->entries, &row, item->at);
 		return KV_OK;
 	}
 	item->note = KEEP;
@@ -105,6 +115,7 @@ pass_read(struct run *run)
 	int rc;
 
 	for (i = 0; i < rows_count(run); i++) {
+		fetch_ahead(run, i, rows_count(run));
 		if ((rc = read_row(run, &run->order.items[i])) < 0)
 			return rc;
 		if ((rc = chunk_step(&run->chunk, 0)) < 0)
@@ -118,16 +129,13 @@ pass_read(struct run *run)
 static int
 forget_seqs(struct run *run)
 {
-	size_t i, n = 0;
+	size_t i, n = entries_by_seq(&run->entries);
 	int rc;
 
-	for (i = 0; i < run->olds_count; i++) {
-		if (run->olds[i].listed)
-			run->items[n++].key = run->olds[i].expiry.seq;
-	}
-	sort_items(run->items, run->spare, n);
 	for (i = 0; i < n; i++) {
-		if ((rc = rows_del_seq(&run->chunk, run->items[i].key)) < 0)
+		const struct entry *e = entries_get(&run->entries, i);
+
+		if ((rc = rows_del_seq(&run->chunk, e->expiry.seq)) < 0)
 			return rc;
 		if ((rc = chunk_step(&run->chunk, 0)) < 0)
 			return rc;
@@ -135,52 +143,21 @@ forget_seqs(struct run *run)
 	return KV_OK;
 }
 
-/* Sort items, which stand in seq order, by (kind, ms, seq). */
-static void
-sort_by_expiry(struct run *run, size_t n,
-    struct schema_expiry (*get)(const struct run *run, uint32_t at))
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		run->items[i].key = get(run, run->items[i].at).ms;
-	sort_items(run->items, run->spare, n);
-	for (i = 0; i < n; i++)
-		run->items[i].key =
-		    (unsigned char)get(run, run->items[i].at).kind;
-	sort_items(run->items, run->spare, n);
-}
-
-static struct schema_expiry
-old_expiry(const struct run *run, uint32_t at)
-{
-	return run->olds[at].expiry;
-}
-
 static int
 forget_expiries(struct run *run)
 {
-	size_t i, n = 0;
+	size_t i, n = entries_by_expiry(&run->entries);
 	int rc;
 
-	for (i = 0; i < run->olds_count; i++) {
-		if (run->olds[i].expiry.kind == 0)
-			continue;
-		run->items[n++] = (struct sort_item){
-			.key = run->olds[i].expiry.seq,
-			.at = (uint32_t)i,
-		};
-	}
-	sort_items(run->items, run->spare, n);
-	sort_by_expiry(run, n, old_expiry);
 	for (i = 0; i < n; i++) {
-		rc = rows_del_expiry(&run->chunk,
-		    &run->olds[run->items[i].at].expiry);
-		if (rc < 0)
+		const struct entry *e = entries_get(&run->entries, i);
+
+		if ((rc = rows_del_expiry(&run->chunk, &e->expiry)) < 0)
 			return rc;
 		if ((rc = chunk_step(&run->chunk, 0)) < 0)
 			return rc;
 	}
+	entries_clear(&run->entries);
 	return KV_OK;
 }
 
@@ -207,11 +184,11 @@ write_record(struct run *run, const struct record *r, bool *past_end)
 		else if (rc != MDB_NOTFOUND)
 			return tree_error("mdb_cursor_get", "records", rc);
 	}
-	run->chunk.wrote = true;
 	value = tree_val(NULL, head + r->value.len);
 	rc = mdb_cursor_put(cursor, &key, &value, how | MDB_RESERVE);
 	if (rc != 0)
 		return tree_error("mdb_cursor_put", "records", rc);
+	chunk_touch(&run->chunk, value.mv_data);
 	schema_put_row_head(value.mv_data, r);
 	if (r->value.len > 0)
 		memcpy((char *)value.mv_data + head, r->value.data,
@@ -230,6 +207,7 @@ write_records(struct run *run)
 		const struct sort_item *item = &run->order.items[i];
 		const struct record *r = record_of(run, item);
 
+		fetch_ahead(run, i, run->order.records);
 		if (item->note == KEEP)
 			continue;
 		if ((rc = write_record(run, r, &past_end)) < 0)
@@ -267,6 +245,15 @@ write_drop(struct run *run, MDB_val name, const struct bucket *b)
 }
 
 static int
+write_name(struct run *run, MDB_val name, uint64_t bid)
+{
+	char id[8];
+
+	bytes_put_be64(id, bid);
+	return chunk_put(&run->chunk, DB_NAMES, tree_val(id, sizeof(id)), name);
+}
+
+static int
 write_buckets(struct run *run)
 {
 	char row[SCHEMA_BUCKET_ROW];
@@ -284,7 +271,8 @@ write_buckets(struct run *run)
 		if ((rc = schema_get_bucket(r->value, &b)) < 0)
 			return rc;
 		b.seq = r->seq; /* not known yet when the row was encoded */
-		if ((rc = write_drop(run, name, &b)) < 0)
+		if ((rc = write_drop(run, name, &b)) < 0 ||
+		    (rc = write_name(run, name, b.bid)) < 0)
 			return rc;
 		schema_put_bucket(row, &b);
 		rc = chunk_put(&run->chunk, DB_BUCKETS, name,
@@ -302,21 +290,18 @@ write_buckets(struct run *run)
 static int
 list_seqs(struct run *run)
 {
-	size_t i, n = 0;
+	const struct record *r;
+	size_t i, n;
 	int rc;
 
-	for (i = 0; i < rows_count(run); i++) {
-		const struct sort_item *item = &run->order.items[i];
-		const struct record *r = record_of(run, item);
-
-		if (rows_is_listed(r))
-			run->items[n++] =
-			    (struct sort_item){ .key = r->seq, .at = item->at };
+	for (i = 0; i < run->a->count; i++) {
+		r = &run->a->records[i];
+		if (r->type != RECORD_POSITION)
+			entries_add(&run->entries, r, (uint32_t)i);
 	}
-	sort_items(run->items, run->spare, n);
+	n = entries_by_seq(&run->entries);
 	for (i = 0; i < n; i++) {
-		const struct record *r = record_of(run, &run->items[i]);
-
+		r = &run->a->records[entries_get(&run->entries, i)->at];
 		if ((rc = rows_put_seq(&run->chunk, r)) < 0)
 			return rc;
 		if ((rc = chunk_step(&run->chunk, r->key.len)) < 0)
@@ -325,30 +310,15 @@ list_seqs(struct run *run)
 	return KV_OK;
 }
 
-static struct schema_expiry
-new_expiry(const struct run *run, uint32_t at)
-{
-	return schema_expiry_of(&run->a->records[at]);
-}
-
 static int
 list_expiries(struct run *run)
 {
-	size_t i, n = 0;
+	size_t i, n = entries_by_expiry(&run->entries);
 	int rc;
 
-	for (i = 0; i < rows_count(run); i++) {
-		const struct sort_item *item = &run->order.items[i];
-		const struct record *r = record_of(run, item);
-
-		if (schema_expiry_of(r).kind != 0)
-			run->items[n++] =
-			    (struct sort_item){ .key = r->seq, .at = item->at };
-	}
-	sort_items(run->items, run->spare, n);
-	sort_by_expiry(run, n, new_expiry);
 	for (i = 0; i < n; i++) {
-		const struct record *r = record_of(run, &run->items[i]);
+		const struct entry *e = entries_get(&run->entries, i);
+		const struct record *r = &run->a->records[e->at];
 
 		if ((rc = rows_put_expiry(&run->chunk, r)) < 0)
 			return rc;
@@ -361,27 +331,43 @@ list_expiries(struct run *run)
 /* ---- close ------------------------------------------------------------- */
 
 static int
-close_totals(struct run *run)
+put_totals(struct run *run, const struct sort_item *items)
 {
-	const struct apply *a = run->a;
+	const struct bucket_totals *b;
 	size_t i;
 	int rc;
 
-	for (i = 0; i < a->totals_count; i++)
-		run->items[i] = (struct sort_item){
-			.key = a->totals[i].bid,
-			.at = (uint32_t)i,
-		};
-	sort_items(run->items, run->spare, a->totals_count);
-	for (i = 0; i < a->totals_count; i++) {
-		const struct bucket_totals *b = &a->totals[run->items[i].at];
-
-		if ((rc = rows_put_totals(&run->chunk, b->bid, &b->totals)) < 0)
+	for (i = 0; i < run->a->totals_count; i++) {
+		b = &run->a->totals[items[i].at];
+		rc = rows_put_totals(&run->chunk, b->bid, &b->totals);
+		if (rc < 0)
 			return rc;
 		if ((rc = chunk_step(&run->chunk, 0)) < 0)
 			return rc;
 	}
 	return KV_OK;
+}
+
+static int
+close_totals(struct run *run)
+{
+	size_t i, n = run->a->totals_count;
+	struct sort_item *items = malloc((n + 1) * sizeof(*items));
+	struct sort_item *spare = malloc((n + 1) * sizeof(*spare));
+	int rc = KV_ENOMEM;
+
+	if (items != NULL && spare != NULL) {
+		for (i = 0; i < n; i++)
+			items[i] = (struct sort_item){
+				.key = run->a->totals[i].bid,
+				.at = (uint32_t)i,
+			};
+		sort_items(items, spare, n);
+		rc = put_totals(run, items);
+	}
+	free(items);
+	free(spare);
+	return rc;
 }
 
 static int
@@ -413,15 +399,15 @@ close_tree(struct run *run)
 	struct chunk *c = &run->chunk;
 	int rc;
 
-	rc = tree_read_position(c->tree, c->txn, &now);
+	rc = meta_get_position(c->tree, c->txn, &now);
 	if (rc < 0)
 		return rc;
 	if (to.seq < now.seq)
 		to.seq = now.seq;
-	if ((rc = chunk_put_position(c, &to)) < 0)
+	if ((rc = meta_put_position(c, &to)) < 0)
 		return rc;
 	if (c->stored_mark != 0 && to.seq >= c->stored_mark)
-		return chunk_del_mark(c);
+		return meta_del_applying(c);
 	return KV_OK;
 }
 
@@ -431,25 +417,21 @@ static int
 run_init(struct run *run, struct tree *t, const struct apply *a)
 {
 	struct tree_position now;
-	size_t n = a->count > a->totals_count ? a->count : a->totals_count;
 	int rc;
 
 	if (a->totals_count > UINT32_MAX)
 		return KV_EINVAL;
 	if ((rc = order_init(&run->order, a->records, a->count)) < 0)
 		return rc;
-	run->olds = malloc((n + 1) * sizeof(*run->olds));
-	run->items = malloc((n + 1) * sizeof(*run->items));
-	run->spare = malloc((n + 1) * sizeof(*run->spare));
-	if (run->olds == NULL || run->items == NULL || run->spare == NULL)
-		return KV_ENOMEM;
+	if ((rc = entries_init(&run->entries, a->count)) < 0)
+		return rc;
 	run->chunk.max_steps = a->chunk > 0 ? a->chunk : APPLY_CHUNK;
 	run->chunk.mark = a->to.seq;
 	run->chunk.pause = a->pause;
 	run->chunk.user = a->user;
 	if ((rc = chunk_begin(&run->chunk, t)) < 0)
 		return rc;
-	rc = tree_read_position(t, run->chunk.txn, &now);
+	rc = meta_get_position(t, run->chunk.txn, &now);
 	if (rc == KV_OK && a->to.checkpointed < now.checkpointed) {
 		log_error("refuse checkpoint to=%llu tree_at=%llu",
 		    (unsigned long long)a->to.checkpointed,
@@ -464,9 +446,7 @@ run_fini(struct run *run)
 {
 	chunk_abort(&run->chunk);
 	order_fini(&run->order);
-	free(run->olds);
-	free(run->items);
-	free(run->spare);
+	entries_fini(&run->entries);
 }
 
 int
@@ -497,28 +477,5 @@ apply_checkpoint(struct tree *t, const struct apply *a)
 	rc = chunk_commit(&run.chunk);
 out:
 	run_fini(&run);
-	return rc;
-}
-
-int
-apply_meta(struct tree *t, const char *name, struct kv_slice value)
-{
-	static const char *const own[] = { "format", "byteorder",
-		TREE_META_POSITION, TREE_META_APPLYING };
-	struct chunk c = { 0 };
-	size_t i;
-	int rc;
-
-	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
-		if (strcmp(name, own[i]) == 0)
-			return KV_EINVAL;
-	}
-	if ((rc = chunk_begin(&c, t)) < 0)
-		return rc;
-	rc = chunk_put(&c, DB_META, tree_val(name, strlen(name)),
-	    tree_val(value.data, value.len));
-	if (rc == KV_OK)
-		rc = chunk_commit(&c);
-	chunk_abort(&c);
 	return rc;
 }

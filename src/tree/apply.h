@@ -21,9 +21,9 @@
  * and being local are taken; the row's seq is replaced by the record's.
  * RECORD_POSITION: an empty value removes the row.
  *
- * Applied in bounded transactions (at most chunk records, 2 MiB or 4 ms of work
- * each, synced), the last of which stores `to`, so that a crash anywhere leaves
- * a tree on which the same call can simply be made again: old byseq and expiry
+ * Applied in bounded transactions (at most chunk records and 2 MiB each,
+ * synced), the last of which stores `to`, so that a crash anywhere leaves a
+ * tree on which the same call can simply be made again: old byseq and expiry
  * rows go before the rows that name them are replaced.  What fits into one
  * transaction is one.  A row of the tree with a higher seq than its record
  * stays. */

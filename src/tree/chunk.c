@@ -8,14 +8,13 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include "base/bytes.h"
-#include "base/clock.h"
-#include "base/log.h"
+#include "tree/meta.h"
 
-/* What one transaction may carry: a flush of it takes about as long again. */
+/* What one transaction may carry: writing it takes some milliseconds. */
 #define CHUNK_BYTES (2u << 20)
-#define CHUNK_NS 4000000u
-#define CHUNK_CLOCK_EVERY 32u /* steps between looks at the clock */
+#define CHUNK_PAGE 4096u
+
+/* With less than this left, a failed write is taken for a full disk. */
 #define CHUNK_NO_SPACE (1u << 20)
 
 static int
@@ -28,7 +27,7 @@ begin_txn(struct chunk *c)
 	c->wrote = false;
 	c->steps = 0;
 	c->bytes = 0;
-	c->began_ns = c->max_steps > 0 ? clock_mono_ns() : 0;
+	c->touched = 0;
 	return tree_error("mdb_txn_begin", c->tree->folder, rc);
 }
 
@@ -42,7 +41,7 @@ chunk_begin(struct chunk *c, struct tree *t)
 	c->txn = NULL;
 	if ((rc = begin_txn(c)) < 0)
 		return rc;
-	rc = tree_read_applying(t, c->txn, &c->stored_mark);
+	rc = meta_get_applying(t, c->txn, &c->stored_mark);
 	if (rc < 0)
 		chunk_abort(c);
 	return rc;
@@ -76,50 +75,20 @@ chunk_abort(struct chunk *c)
 	c->txn = NULL;
 }
 
-static int
-put_mark(struct chunk *c)
-{
-	char seq[8];
-	int rc;
-
-	if (c->mark <= c->stored_mark)
-		return KV_OK;
-	bytes_put_be64(seq, c->mark);
-	rc = chunk_put(c, DB_META,
-	    tree_val(TREE_META_APPLYING, strlen(TREE_META_APPLYING)),
-	    tree_val(seq, sizeof(seq)));
-	if (rc == KV_OK)
-		c->stored_mark = c->mark;
-	return rc;
-}
-
-int
-chunk_del_mark(struct chunk *c)
-{
-	c->stored_mark = 0;
-	return chunk_del(c, DB_META,
-	    tree_val(TREE_META_APPLYING, strlen(TREE_META_APPLYING)));
-}
-
-int
-chunk_put_position(struct chunk *c, const struct tree_position *p)
-{
-	char row[16];
-
-	bytes_put_be64(row, p->checkpointed);
-	bytes_put_be64(row + 8, p->seq);
-	return chunk_put(c, DB_META,
-	    tree_val(TREE_META_POSITION, strlen(TREE_META_POSITION)),
-	    tree_val(row, sizeof(row)));
-}
-
 static bool
 is_full(const struct chunk *c)
 {
-	if (c->steps >= c->max_steps || c->bytes >= CHUNK_BYTES)
-		return true;
-	return c->steps % CHUNK_CLOCK_EVERY == 0 &&
-	    clock_mono_ns() - c->began_ns >= CHUNK_NS;
+	return c->max_steps > 0 &&
+	    (c->steps >= c->max_steps || c->bytes >= CHUNK_BYTES);
+}
+
+static int
+put_mark(struct chunk *c)
+{
+	if (!c->wrote || c->mark <= c->stored_mark)
+		return KV_OK;
+	c->stored_mark = c->mark;
+	return meta_put_applying(c, c->mark);
 }
 
 int
@@ -129,9 +98,9 @@ chunk_step(struct chunk *c, size_t bytes)
 
 	c->steps++;
 	c->bytes += bytes;
-	if (c->max_steps == 0 || !is_full(c))
+	if (!is_full(c))
 		return KV_OK;
-	if (c->wrote && (rc = put_mark(c)) < 0)
+	if ((rc = put_mark(c)) < 0)
 		return rc;
 	if ((rc = chunk_commit(c)) < 0)
 		return rc;
@@ -149,6 +118,19 @@ chunk_cursor(struct chunk *c, enum tree_db db)
 	return c->cursor[db];
 }
 
+void
+chunk_touch(struct chunk *c, const void *at)
+{
+	uintptr_t place = (uintptr_t)at;
+	uintptr_t leap =
+	    place > c->touched ? place - c->touched : c->touched - place;
+
+	c->wrote = true;
+	c->touched = place;
+	if (leap >= CHUNK_PAGE)
+		c->bytes += CHUNK_PAGE;
+}
+
 int
 chunk_put(struct chunk *c, enum tree_db db, MDB_val key, MDB_val value)
 {
@@ -157,8 +139,8 @@ chunk_put(struct chunk *c, enum tree_db db, MDB_val key, MDB_val value)
 
 	if (cursor == NULL)
 		return KV_ENOMEM;
-	c->wrote = true;
 	rc = mdb_cursor_put(cursor, &key, &value, 0);
+	c->wrote = true;
 	return tree_error("mdb_cursor_put", c->tree->folder, rc);
 }
 
@@ -174,8 +156,9 @@ chunk_del(struct chunk *c, enum tree_db db, MDB_val key)
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET);
 	if (rc == MDB_NOTFOUND)
 		return KV_OK;
-	c->wrote = true;
-	if (rc == 0)
+	if (rc == 0) {
+		chunk_touch(c, value.mv_data);
 		rc = mdb_cursor_del(cursor, 0);
+	}
 	return tree_error("mdb_cursor_del", c->tree->folder, rc);
 }

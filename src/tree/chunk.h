@@ -5,8 +5,8 @@
 /* A long piece of writing, cut into bounded, synced transactions.
  *
  * chunk_step() is called between two operations that may be parted by a crash.
- * A transaction ends there when it has had enough operations, bytes or time:
- * its pages are flushed all at once, and the log's syncs wait behind them. */
+ * A transaction ends there when it has had enough operations or pages: its
+ * pages are flushed all at once, and the log's syncs wait behind them. */
 
 #include "tree/internal.h"
 
@@ -17,8 +17,8 @@ struct chunk {
 	bool inner[DB_COUNT];	      /* txn met keys above what it adds */
 	bool wrote;		      /* txn has changes */
 	size_t steps, bytes;	      /* since txn began */
-	uint64_t began_ns;
-	uint64_t stored_mark; /* meta "applying" as it stands */
+	uintptr_t touched;	      /* last place */
+	uint64_t stored_mark;	      /* meta "applying" as it stands */
 
 	/* Set before chunk_begin(); all may be 0. */
 	size_t max_steps;	   /* 0: all is one transaction */
@@ -41,9 +41,9 @@ KV_CHECKED int chunk_put(struct chunk *c, enum tree_db db, MDB_val key,
     MDB_val value);
 KV_CHECKED int chunk_del(struct chunk *c, enum tree_db db, MDB_val key);
 
-/* meta "position"; meta "applying" away. */
-KV_CHECKED int chunk_put_position(struct chunk *c,
-    const struct tree_position *p);
-KV_CHECKED int chunk_del_mark(struct chunk *c);
+/* Note a write through a cursor, at a place in LMDB's page.  Operations in key
+ * order leave a page for good when they leave it, so that counting the leaps is
+ * counting the pages. */
+void chunk_touch(struct chunk *c, const void *at);
 
 #endif

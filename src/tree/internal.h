@@ -15,6 +15,7 @@ enum tree_db {
 	DB_RECORDS,
 	DB_BYSEQ,
 	DB_BUCKETS,
+	DB_NAMES,
 	DB_INCS,
 	DB_EXPIRY,
 	DB_DROPS,
@@ -23,8 +24,7 @@ enum tree_db {
 	DB_COUNT,
 };
 
-#define TREE_META_POSITION "position"
-#define TREE_META_APPLYING "applying"
+extern const char *const tree_db_names[DB_COUNT];
 
 struct tree {
 	MDB_env *env;
@@ -60,13 +60,12 @@ tree_val_equal(MDB_val a, MDB_val b)
  * with the call's name. */
 KV_CHECKED int tree_error(const char *call, const char *object, int rc);
 
+/* A key as it can be shown: hexadecimal, cut short after 64 bytes. */
+#define TREE_HEX_MAX 129
+const char *tree_hex(struct kv_slice key, char to[TREE_HEX_MAX]);
+
 /* Log what was found damaged where; returns KV_ECORRUPT. */
 KV_CHECKED int tree_corrupt(const char *what, struct kv_slice key);
-
-/* meta's own rows, as seen by txn; zero when absent. */
-KV_CHECKED int tree_read_position(struct tree *t, MDB_txn *txn,
-    struct tree_position *out);
-KV_CHECKED int tree_read_applying(struct tree *t, MDB_txn *txn, uint64_t *seq);
 
 /* Make a folder 0700 unless it is there, and its name durable. */
 KV_CHECKED int tree_make_folder(const char *path);

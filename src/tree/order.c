@@ -117,36 +117,13 @@ eight_bytes(struct kv_slice key, size_t from)
 	return bytes_get_be64(bytes);
 }
 
-/* Eight bytes after the common prefix order most keys; what they leave equal
- * is compared in full. */
-static void
-sort_group(struct order *o, struct sort_item *items, size_t n,
-    struct record *records)
-{
-	size_t common, i, end;
-
-	if (n < SMALL_GROUP) {
-		qsort_r(items, n, sizeof(*items), compare_keys, records);
-		return;
-	}
-	common = common_prefix(items, n, records);
-	for (i = 0; i < n; i++)
-		items[i].key = eight_bytes(records[items[i].at].key, common);
-	sort_items(items, o->spare, n);
-	for (i = 0; i < n; i = end) {
-		for (end = i + 1; end < n && items[end].key == items[i].key;)
-			end++;
-		if (end - i > 1)
-			qsort_r(items + i, end - i, sizeof(*items),
-			    compare_keys, records);
-	}
-}
-
-static bool
-has_twins(const struct sort_item *items, size_t n, const struct record *records)
+/* Sort n items by their keys compared in full; no two may be equal. */
+static int
+sort_few(struct sort_item *items, size_t n, struct record *records)
 {
 	size_t i;
 
+	qsort_r(items, n, sizeof(*items), compare_keys, records);
 	for (i = 1; i < n; i++) {
 		const struct record *r = &records[items[i].at];
 
@@ -154,9 +131,34 @@ has_twins(const struct sort_item *items, size_t n, const struct record *records)
 			continue;
 		log_error("refuse record twice seq=%llu bid=%016llx",
 		    (unsigned long long)r->seq, (unsigned long long)r->bid);
-		return true;
+		return KV_EINVAL;
 	}
-	return false;
+	return KV_OK;
+}
+
+/* Eight bytes after the common prefix order most keys; what they leave equal
+ * is compared in full. */
+static int
+sort_group(struct order *o, struct sort_item *items, size_t n,
+    struct record *records)
+{
+	size_t common, i, end;
+	int rc;
+
+	if (n < SMALL_GROUP)
+		return sort_few(items, n, records);
+	common = common_prefix(items, n, records);
+	for (i = 0; i < n; i++)
+		items[i].key = eight_bytes(records[items[i].at].key, common);
+	sort_items(items, o->spare, n);
+	for (i = 0; i < n; i = end) {
+		for (end = i + 1; end < n && items[end].key == items[i].key;)
+			end++;
+		if (end - i > 1 &&
+		    (rc = sort_few(items + i, end - i, records)) < 0)
+			return rc;
+	}
+	return KV_OK;
 }
 
 /* ---- all --------------------------------------------------------------- */
@@ -218,10 +220,12 @@ order_init(struct order *o, struct record *records, size_t count)
 			    class_rank(s) != class_rank(r))
 				break;
 		}
-		sort_group(o, o->items + i, end - i, records);
-		if (has_twins(o->items + i, end - i, records))
-			return KV_EINVAL;
+		rc = sort_group(o, o->items + i, end - i, records);
+		if (rc < 0)
+			return rc;
 	}
+	free(o->spare);
+	o->spare = NULL;
 	return KV_OK;
 }
 

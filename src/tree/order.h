@@ -12,8 +12,8 @@
 #include "tree/sort.h"
 
 struct order {
-	struct sort_item *items; /* at: index of the record */
-	struct sort_item *spare;
+	struct sort_item *items;	    /* at: index of the record */
+	struct sort_item *spare;	    /* while sorting */
 	size_t records, buckets, positions; /* how many of each */
 };
 

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/log.h"
 
 enum tree_db
 rows_db(const struct record *r)
@@ -45,7 +44,7 @@ rows_decode(enum tree_db db, MDB_val key, MDB_val value, struct record *out)
 
 	if (db == DB_BUCKETS) {
 		if (schema_get_bucket(v, &b) < 0)
-			return tree_corrupt("buckets", k);
+			return KV_ECORRUPT;
 		rows_fill_bucket(out, &b);
 		out->seq = b.seq;
 		out->key = k;
@@ -54,7 +53,7 @@ rows_decode(enum tree_db db, MDB_val key, MDB_val value, struct record *out)
 		return KV_OK;
 	}
 	if (k.len <= 8 || schema_get_row(v, out) < 0)
-		return tree_corrupt("records", k);
+		return KV_ECORRUPT;
 	out->bid = bytes_get_be64(k.data);
 	out->key = (struct kv_slice){ k.data + 8, k.len - 8 };
 	return KV_OK;
@@ -72,9 +71,9 @@ rows_find(struct tree *t, MDB_txn *txn, const struct record *like,
 	key = rows_key(like, bytes);
 	if ((rc = mdb_get(txn, t->db[db], &key, &value)) != 0)
 		return tree_error("mdb_get", "records", rc);
-	if ((rc = rows_decode(db, key, value, out)) < 0)
-		return rc;
-	out->key = like->key; /* decoded, it lay in bytes */
+	if (rows_decode(db, key, value, out) < 0)
+		return tree_corrupt(tree_db_names[db], tree_slice(key));
+	out->key = like->key; /* what was decoded lies in bytes */
 	return KV_OK;
 }
 
@@ -95,7 +94,6 @@ append(struct chunk *c, enum tree_db db, MDB_val key, MDB_val *value)
 
 	if (cursor == NULL)
 		return ENOMEM;
-	c->wrote = true;
 	if (!c->inner[db])
 		rc =
 		    mdb_cursor_put(cursor, &k, value, MDB_APPEND | MDB_RESERVE);
@@ -104,6 +102,8 @@ append(struct chunk *c, enum tree_db db, MDB_val key, MDB_val *value)
 		k = key;
 		rc = mdb_cursor_put(cursor, &k, value, MDB_RESERVE);
 	}
+	if (rc == 0)
+		chunk_touch(c, value->mv_data);
 	return rc;
 }
 
@@ -189,21 +189,4 @@ rows_remove(struct chunk *c, const struct record *r)
 	if (rows_is_listed(r) && (rc = rows_del_seq(c, r->seq)) < 0)
 		return rc;
 	return chunk_del(c, DB_RECORDS, rows_key(r, bytes));
-}
-
-int
-tree_corrupt(const char *what, struct kv_slice key)
-{
-	char hex[2 * 64 + 1];
-	size_t i;
-
-	for (i = 0; i < key.len && i < 64; i++) {
-		unsigned byte = (unsigned char)key.data[i];
-
-		hex[2 * i] = "0123456789abcdef"[byte >> 4];
-		hex[2 * i + 1] = "0123456789abcdef"[byte & 15];
-	}
-	hex[2 * i] = '\0';
-	log_error("corrupt row database=%s key=0x%s", what, hex);
-	return KV_ECORRUPT;
 }

@@ -14,12 +14,13 @@ enum tree_db rows_db(const struct record *r);
 /* The key of its row: at most SCHEMA_KEY_MAX bytes at to. */
 MDB_val rows_key(const struct record *r, char to[SCHEMA_KEY_MAX]);
 
-/* A row of DB_RECORDS or DB_BUCKETS as a record; KV_ECORRUPT, logged.  A
+/* A row of DB_RECORDS or DB_BUCKETS as a record; KV_ECORRUPT, not logged.  A
  * bucket's stamp is the newer of its two, its flags are RECORD_LOCAL or 0. */
 KV_CHECKED int rows_decode(enum tree_db db, MDB_val key, MDB_val value,
     struct record *out);
 
-/* The row as it stands of the record with like's type class, bid and key. */
+/* The row as it stands of the record with like's type class, bid and key; only
+ * its value borrows from the map.  Damage is logged. */
 KV_CHECKED int rows_find(struct tree *t, MDB_txn *txn,
     const struct record *like, struct record *out);
 

@@ -48,7 +48,11 @@ static const struct order_how hows[] = {
 static int
 decode_row(struct tree_scan *s, MDB_val key, MDB_val value, struct record *out)
 {
-	return rows_decode(hows[s->order].db, key, value, out);
+	enum tree_db db = hows[s->order].db;
+
+	if (rows_decode(db, key, value, out) < 0)
+		return tree_corrupt(tree_db_names[db], tree_slice(key));
+	return KV_OK;
 }
 
 static int

@@ -11,6 +11,7 @@
  *                                       (tombstone: flags has SCHEMA_TOMB)
  * byseq     seq 8                       type 1, flags 1, inc 8, bid 8, key
  * buckets   name                        bucket row (below)
+ * names     bid 8                       name
  * incs      key of a POSITION record    its value
  * expiry    'D' deadline_ms 8, seq 8    bid 8, key
  *           'T' death_ms 8, seq 8       bid 8, key

@@ -12,14 +12,16 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "tree/meta.h"
 #include "tree/rows.h"
 
 #define FILE_MODE 0600
 
-static const char *const db_names[DB_COUNT] = {
+const char *const tree_db_names[DB_COUNT] = {
 	[DB_RECORDS] = "records",
 	[DB_BYSEQ] = "byseq",
 	[DB_BUCKETS] = "buckets",
+	[DB_NAMES] = "names",
 	[DB_INCS] = "incs",
 	[DB_EXPIRY] = "expiry",
 	[DB_DROPS] = "drops",
@@ -55,60 +57,39 @@ tree_error(const char *call, const char *object, int rc)
 	}
 }
 
+const char *
+tree_hex(struct kv_slice key, char to[TREE_HEX_MAX])
+{
+	size_t i;
+
+	for (i = 0; i < key.len && i < TREE_HEX_MAX / 2; i++) {
+		unsigned byte = (unsigned char)key.data[i];
+
+		to[2 * i] = "0123456789abcdef"[byte >> 4];
+		to[2 * i + 1] = "0123456789abcdef"[byte & 15];
+	}
+	to[2 * i] = '\0';
+	return to;
+}
+
+int
+tree_corrupt(const char *what, struct kv_slice key)
+{
+	char hex[TREE_HEX_MAX];
+
+	log_error("corrupt row database=%s key=0x%s", what, tree_hex(key, hex));
+	return KV_ECORRUPT;
+}
+
 /* ---- opening ----------------------------------------------------------- */
-
-static int
-check_format(struct tree *t, MDB_txn *txn)
-{
-	MDB_val key = tree_val("format", 6), value;
-	uint32_t found;
-	int rc;
-
-	if ((rc = mdb_get(txn, t->db[DB_META], &key, &value)) != 0)
-		return tree_error("mdb_get", "format", rc);
-	found = value.mv_size == 4 ? bytes_get_be32(value.mv_data) : 0;
-	if (found != SCHEMA_FORMAT) {
-		log_error("refuse tree=%s format=%u expected=%u", t->folder,
-		    found, SCHEMA_FORMAT);
-		return KV_EVERSION;
-	}
-	key = tree_val("byteorder", 9);
-	if ((rc = mdb_get(txn, t->db[DB_META], &key, &value)) != 0)
-		return tree_error("mdb_get", "byteorder", rc);
-	if (!slice_equal(tree_slice(value), slice_of(SCHEMA_BYTEORDER))) {
-		log_error("refuse tree=%s byteorder=%.*s expected=%s",
-		    t->folder, (int)value.mv_size, (char *)value.mv_data,
-		    SCHEMA_BYTEORDER);
-		return KV_EVERSION;
-	}
-	return KV_OK;
-}
-
-static int
-put_format(struct tree *t, MDB_txn *txn)
-{
-	MDB_val key = tree_val("format", 6), value;
-	char format[4];
-	int rc;
-
-	bytes_put_be32(format, SCHEMA_FORMAT);
-	value = tree_val(format, sizeof(format));
-	rc = mdb_put(txn, t->db[DB_META], &key, &value, 0);
-	if (rc != 0)
-		return tree_error("mdb_put", "format", rc);
-	key = tree_val("byteorder", 9);
-	value = tree_val(SCHEMA_BYTEORDER, strlen(SCHEMA_BYTEORDER));
-	rc = mdb_put(txn, t->db[DB_META], &key, &value, 0);
-	return tree_error("mdb_put", "byteorder", rc);
-}
 
 static int
 open_db(struct tree *t, MDB_txn *txn, int db)
 {
 	unsigned create = t->writable ? MDB_CREATE : 0;
-	int rc = mdb_dbi_open(txn, db_names[db], create, &t->db[db]);
+	int rc = mdb_dbi_open(txn, tree_db_names[db], create, &t->db[db]);
 
-	return tree_error("mdb_dbi_open", db_names[db], rc);
+	return tree_error("mdb_dbi_open", tree_db_names[db], rc);
 }
 
 /* A handle to a database stays good after the transaction it was opened in
@@ -124,9 +105,9 @@ open_databases(struct tree *t)
 		return tree_error("mdb_txn_begin", t->folder, rc);
 	if ((rc = open_db(t, txn, DB_META)) < 0)
 		goto out;
-	rc = check_format(t, txn);
+	rc = meta_check_format(t, txn);
 	if (rc == KV_ENOTFOUND && t->writable)
-		rc = put_format(t, txn);
+		rc = meta_put_format(t, txn);
 	if (rc < 0)
 		goto out;
 	for (db = 0; db < DB_META; db++) {
@@ -258,74 +239,6 @@ tree_reap_readers(struct tree *t)
 
 /* ---- lookups ----------------------------------------------------------- */
 
-static int
-read_meta(struct tree *t, MDB_txn *txn, const char *name, struct kv_slice *out)
-{
-	MDB_val key = tree_val(name, strlen(name)), value;
-	int rc = mdb_get(txn, t->db[DB_META], &key, &value);
-
-	if (rc != 0)
-		return tree_error("mdb_get", name, rc);
-	*out = tree_slice(value);
-	return KV_OK;
-}
-
-int
-tree_read_position(struct tree *t, MDB_txn *txn, struct tree_position *out)
-{
-	struct kv_slice row;
-	int rc = read_meta(t, txn, TREE_META_POSITION, &row);
-
-	*out = (struct tree_position){ 0, 0 };
-	if (rc == KV_ENOTFOUND)
-		return KV_OK;
-	if (rc < 0)
-		return rc;
-	if (row.len != 16)
-		return tree_corrupt("meta", slice_of(TREE_META_POSITION));
-	out->checkpointed = bytes_get_be64(row.data);
-	out->seq = bytes_get_be64(row.data + 8);
-	return KV_OK;
-}
-
-int
-tree_read_applying(struct tree *t, MDB_txn *txn, uint64_t *seq)
-{
-	struct kv_slice row;
-	int rc = read_meta(t, txn, TREE_META_APPLYING, &row);
-
-	*seq = 0;
-	if (rc == KV_ENOTFOUND)
-		return KV_OK;
-	if (rc < 0)
-		return rc;
-	if (row.len != 8)
-		return tree_corrupt("meta", slice_of(TREE_META_APPLYING));
-	*seq = bytes_get_be64(row.data);
-	return KV_OK;
-}
-
-int
-tree_position(struct tree *t, struct tree_position *out)
-{
-	assert(t->held);
-	return tree_read_position(t, t->txn, out);
-}
-
-int
-tree_unfinished(struct tree *t, uint64_t *seq)
-{
-	assert(t->held);
-	return tree_read_applying(t, t->txn, seq);
-}
-
-int
-tree_meta_get(struct tree *t, const char *name, struct kv_slice *out)
-{
-	assert(t->held);
-	return read_meta(t, t->txn, name, out);
-}
-
 int
 tree_get(struct tree *t, uint64_t bid, struct kv_slice key, struct record *out)
 {
@@ -371,6 +284,22 @@ tree_get_bucket(struct tree *t, struct kv_slice name, struct bucket *out)
 	if (schema_get_bucket(tree_slice(value), out) < 0)
 		return tree_corrupt("buckets", name);
 	return KV_OK;
+}
+
+int
+tree_get_bucket_by_id(struct tree *t, uint64_t bid, struct kv_slice *name,
+    struct bucket *out)
+{
+	char id[8];
+	MDB_val key = tree_val(id, sizeof(id)), value;
+	int rc;
+
+	assert(t->held);
+	bytes_put_be64(id, bid);
+	if ((rc = mdb_get(t->txn, t->db[DB_NAMES], &key, &value)) != 0)
+		return tree_error("mdb_get", "names", rc);
+	*name = tree_slice(value);
+	return tree_get_bucket(t, *name, out);
 }
 
 int

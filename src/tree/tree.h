@@ -68,6 +68,10 @@ KV_CHECKED int tree_get_position(struct tree *t, struct kv_slice key,
 KV_CHECKED int tree_get_bucket(struct tree *t, struct kv_slice name,
     struct bucket *out);
 
+/* The same by id; name borrows from the map. */
+KV_CHECKED int tree_get_bucket_by_id(struct tree *t, uint64_t bid,
+    struct kv_slice *name, struct bucket *out);
+
 /* KV_OK with all zero when the bucket has no row. */
 KV_CHECKED int tree_get_totals(struct tree *t, uint64_t bid,
     struct totals *out);
@@ -102,16 +106,27 @@ KV_CHECKED int tree_scan_seek(struct tree_scan *s, struct kv_slice key,
 KV_CHECKED int tree_scan_next(struct tree_scan *s, struct record *out);
 
 struct tree_stat {
-	uint64_t map_size, used_bytes, entries, buckets, readers, oldest_reader;
-	uint64_t depth;
+	uint64_t map_size;	/* bytes that the file may grow to */
+	uint64_t used_bytes;	/* of the file, without free pages */
+	uint64_t free_bytes;	/* of the file, to be used again */
+	uint64_t entries;	/* records, tombstones too */
+	uint64_t buckets;	/* rows, dropped ones too */
+	uint64_t depth;		/* pages from the root to a record */
+	uint64_t readers;	/* slots taken */
+	uint64_t oldest_reader; /* snapshots that the oldest one which is held
+				   lies behind the newest; it pins as many */
 };
 KV_CHECKED int tree_stat(struct tree *t, struct tree_stat *out);
 
-/* Check everything that must agree with everything else: every record has its
- * byseq entry and the reverse, expiry rows match, totals equal a recount by
- * digest(record) (which the caller supplies, because the hash is not this
- * layer's).  Each finding is one line to report(); returns how many, or a
- * negative code.  progress() may be NULL. */
+/* Check everything that must agree with everything else, in the current
+ * snapshot: every record has its byseq entry and the reverse, expiry rows
+ * match, totals equal a recount by digest(record) (which the caller supplies,
+ * because the hash is not this layer's).  Counted are RECORD_PUT rows that
+ * their bucket's drop does not hide, whether or not the bucket lives or their
+ * deadline is over; in the digest, those without a deadline.  A bucket still
+ * to be purged has no totals to compare (sync.md B.11).  Each finding is one
+ * line to report(); returns how many, or a negative code: KV_EBUSY while a
+ * checkpoint is half applied (renew and try again).  progress() may be NULL. */
 struct tree_check {
 	void (*digest)(const struct record *r, uint64_t sum[2]); /* adds */
 	void (*report)(void *user, const char *line);
@@ -120,7 +135,10 @@ struct tree_check {
 };
 int tree_check(struct tree *t, const struct tree_check *check);
 
-/* A compacted copy of the current state into a new folder (mdb_env_copy2). */
+/* A compacted copy of the newest state into a new folder, synced
+ * (mdb_env_copyfd2).  KV_EEXIST when there is a tree already; KV_EBUSY while a
+ * checkpoint is half applied, because the copy would need its log: ask between
+ * two checkpoints.  Pages are not reused until it is done. */
 KV_CHECKED int tree_copy(struct tree *t, const char *folder);
 
 #endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_TREE_META_H
+#define KV_TREE_META_H
+
+/* The rows of meta that are the tree's own (tree/schema.h). */
+
+#include "tree/chunk.h"
+
+/* As txn sees them; zero when absent. */
+KV_CHECKED int meta_get_position(struct tree *t, MDB_txn *txn,
+    struct tree_position *out);
+KV_CHECKED int meta_get_applying(struct tree *t, MDB_txn *txn, uint64_t *seq);
+
+KV_CHECKED int meta_put_position(struct chunk *c,
+    const struct tree_position *p);
+KV_CHECKED int meta_put_applying(struct chunk *c, uint64_t seq);
+KV_CHECKED int meta_del_applying(struct chunk *c);
+
+/* KV_ENOTFOUND for a tree without; KV_EVERSION, logged, for another's. */
+KV_CHECKED int meta_check_format(struct tree *t, MDB_txn *txn);
+KV_CHECKED int meta_put_format(struct tree *t, MDB_txn *txn);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: ISC */
+/* Taking away what is dead for good: old tombstones, records that a dropped
+ * bucket left behind. */
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "tree/apply.h"
+#include "tree/rows.h"
+
+/* ---- tombstones -------------------------------------------------------- */
+
+/* The oldest tombstone's place in expiry, and its bid and key as entry, copied
+ * to bytes.  KV_ENOTFOUND when there is none. */
+static int
+oldest_tomb(struct chunk *c, struct schema_expiry *e, struct record *entry,
+    char bytes[SCHEMA_KEY_MAX])
+{
+	static const struct schema_expiry first = { 'T', 0, 0 };
+	MDB_cursor *cursor = chunk_cursor(c, DB_EXPIRY);
+	char name[SCHEMA_EXPIRY_KEY];
+	MDB_val key = tree_val(name, sizeof(name)), value;
+	int rc;
+
+	if (cursor == NULL)
+		return KV_ENOMEM;
+	schema_put_expiry(name, &first);
+	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	if (rc != 0)
+		return tree_error("mdb_cursor_get", "expiry", rc);
+	if (schema_get_expiry(tree_slice(key), e) < 0 || value.mv_size <= 8 ||
+	    value.mv_size > SCHEMA_KEY_MAX)
+		return tree_corrupt("expiry", tree_slice(key));
+	memcpy(bytes, value.mv_data, value.mv_size);
+	*entry = (struct record){ .type = RECORD_TOMB };
+	entry->bid = bytes_get_be64(bytes);
+	entry->key = (struct kv_slice){ bytes + 8, value.mv_size - 8 };
+	return KV_OK;
+}
+
+/* Only a tombstone that is still the one the entry was made for may go. */
+static int
+purge_tomb(struct chunk *c, const struct schema_expiry *e,
+    const struct record *entry)
+{
+	struct schema_expiry now;
+	struct record row;
+	int rc = rows_find(c->tree, c->txn, entry, &row);
+
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	if (rc == KV_OK) {
+		now = schema_expiry_of(&row);
+		if (now.kind == 'T' && now.ms == e->ms && now.seq == e->seq)
+			return rows_remove(c, &row);
+	}
+	log_warn("forget expiry seq=%llu bid=%016llx reason=stale",
+	    (unsigned long long)e->seq, (unsigned long long)entry->bid);
+	return rows_del_expiry(c, e);
+}
+
+static int
+purge_tombs(struct chunk *c, uint64_t before_ms, size_t max, size_t *done)
+{
+	char bytes[SCHEMA_KEY_MAX];
+	struct schema_expiry e;
+	struct record entry;
+	int rc;
+
+	for (; *done < max; ++*done) {
+		rc = oldest_tomb(c, &e, &entry, bytes);
+		if (rc == KV_ENOTFOUND || (rc == KV_OK && e.ms >= before_ms))
+			return KV_OK;
+		if (rc < 0)
+			return rc;
+		if ((rc = purge_tomb(c, &e, &entry)) < 0)
+			return rc;
+		if ((rc = chunk_step(c, 0)) < 0)
+			return rc;
+	}
+	return KV_OK;
+}
+
+int
+apply_purge_tombs(struct tree *t, uint64_t before_ms, size_t max, size_t *done)
+{
+	struct chunk c = { .max_steps = APPLY_CHUNK };
+	int rc;
+
+	*done = 0;
+	if ((rc = chunk_begin(&c, t)) < 0)
+		return rc;
+	rc = purge_tombs(&c, before_ms, max, done);
+	if (rc == KV_OK)
+		rc = chunk_commit(&c);
+	chunk_abort(&c);
+	return rc;
+}
+
+/* ---- dropped buckets --------------------------------------------------- */
+
+/* A row of `drops`, with the place in `records` to go on at: its bid and the
+ * first key not looked at yet. */
+struct drop {
+	struct stamp stamp;
+	char at[SCHEMA_KEY_MAX];
+	size_t at_len;
+};
+
+static int
+first_drop(struct chunk *c, struct drop *out)
+{
+	MDB_cursor *cursor = chunk_cursor(c, DB_DROPS);
+	MDB_val key, value;
+	size_t resume;
+	int rc;
+
+	if (cursor == NULL)
+		return KV_ENOMEM;
+	if ((rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST)) != 0)
+		return tree_error("mdb_cursor_get", "drops", rc);
+	if (key.mv_size != 8 || value.mv_size < SCHEMA_DROP_HEAD ||
+	    value.mv_size - SCHEMA_DROP_HEAD > SCHEMA_KEY_MAX - 8)
+		return tree_corrupt("drops", tree_slice(key));
+	resume = value.mv_size - SCHEMA_DROP_HEAD;
+	out->stamp = schema_get_stamp(value.mv_data);
+	memcpy(out->at, key.mv_data, 8);
+	memcpy(out->at + 8, (char *)value.mv_data + SCHEMA_DROP_HEAD, resume);
+	out->at_len = 8 + resume;
+	return KV_OK;
+}
+
+static int
+store_drop(struct chunk *c, const struct drop *d)
+{
+	char row[SCHEMA_DROP_HEAD + SCHEMA_KEY_MAX];
+
+	schema_put_stamp(row, d->stamp);
+	memcpy(row + SCHEMA_DROP_HEAD, d->at + 8, d->at_len - 8);
+	return chunk_put(c, DB_DROPS, tree_val(d->at, 8),
+	    tree_val(row, SCHEMA_DROP_HEAD + d->at_len - 8));
+}
+
+/* Look at one record, removing it when hidden, and move d->at behind it.
+ * KV_ENOTFOUND at the end of the bucket. */
+static int
+purge_next(struct chunk *c, struct drop *d)
+{
+	MDB_cursor *cursor = chunk_cursor(c, DB_RECORDS);
+	MDB_val key = tree_val(d->at, d->at_len), value;
+	struct record r;
+	int rc;
+
+	if (cursor == NULL)
+		return KV_ENOMEM;
+	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	if (rc != 0)
+		return tree_error("mdb_cursor_get", "records", rc);
+	if (key.mv_size <= 8 || key.mv_size >= SCHEMA_KEY_MAX)
+		return tree_corrupt("records", tree_slice(key));
+	if (memcmp(key.mv_data, d->at, 8) != 0)
+		return KV_ENOTFOUND;
+	memcpy(d->at, key.mv_data, key.mv_size);
+	d->at_len = key.mv_size;
+	if (rows_decode(DB_RECORDS, tree_val(d->at, d->at_len), value, &r) < 0)
+		return tree_corrupt("records", tree_slice(key));
+	if (stamp_compare(r.stamp, d->stamp) <= 0)
+		rc = rows_remove(c, &r);
+	d->at[d->at_len++] = '\0'; /* the least key after this one */
+	return rc;
+}
+
+static int
+purge_drops(struct chunk *c, size_t max, size_t *done)
+{
+	struct drop d = { .at_len = 0 };
+	int rc = KV_OK;
+
+	for (; *done < max; ++*done) {
+		if (d.at_len == 0) {
+			rc = first_drop(c, &d);
+			if (rc == KV_ENOTFOUND)
+				return KV_OK;
+			if (rc < 0)
+				return rc;
+		}
+		rc = purge_next(c, &d);
+		if (rc == KV_ENOTFOUND) {
+			d.at_len = 0;
+			rc = chunk_del(c, DB_DROPS, tree_val(d.at, 8));
+		}
+		if (rc < 0)
+			return rc;
+		if ((rc = chunk_step(c, 0)) < 0)
+			return rc;
+	}
+	return d.at_len > 0 ? store_drop(c, &d) : KV_OK;
+}
+
+int
+apply_purge_dropped(struct tree *t, size_t max, size_t *done)
+{
+	struct chunk c = { .max_steps = APPLY_CHUNK };
+	int rc;
+
+	*done = 0;
+	if ((rc = chunk_begin(&c, t)) < 0)
+		return rc;
+	rc = purge_drops(&c, max, done);
+	if (rc == KV_OK)
+		rc = chunk_commit(&c);
+	chunk_abort(&c);
+	return rc;
+}
