@@ -67,6 +67,11 @@ KV_CHECKED int engine_bucket(struct engine *e, struct kv_slice name,
 KV_CHECKED int engine_bucket_row(struct engine *e, struct kv_slice name,
     struct bucket *out);
 
+/* The row of a bucket id, live or dropped; not looked for in the stage.
+ * KV_ENOTFOUND: its row has not come yet (sync), or never will. */
+KV_CHECKED int engine_bucket_by_id(struct engine *e, uint64_t bid,
+    struct kv_slice *name, struct bucket *out);
+
 /* The visible record of key: newest at or before the view, not deleted, not
  * expired, not hidden by a drop.  Slices borrow until release (staged ones
  * until commit). */

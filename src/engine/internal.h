@@ -22,35 +22,43 @@ enum {
 	LOCK_SLOT = 256, /* + process slot, exclusive: is alive */
 };
 
-/* A staged record: its bytes lie in stage.bytes, its place in the log and its
- * totals are not known yet. */
+/* How a version of a key counts in its bucket's sums. */
+struct count {
+	bool live;
+	uint64_t bytes;	    /* of key and value */
+	uint64_t digest[2]; /* 0 when it has a deadline */
+};
+
+enum stage_row { STAGE_NO_ROW, STAGE_CREATE, STAGE_DROP };
+
+/* A staged record: its bytes lie in stage.bytes, its place in the log, its
+ * stamp and its totals are not known before it is appended. */
 struct stage_item {
 	uint32_t offset; /* in stage.bytes */
 	uint32_t len;
 	uint64_t hash;	 /* of its key in the index */
 	int32_t earlier; /* item of the same key staged before, -1 */
 	uint32_t bucket; /* in stage.buckets */
-	bool tentative;	 /* `old` is what the view said, not staged */
-	bool tree_only;	 /* no live segment had the key */
-	/* What the record replaces, as the bucket's sums see it. */
-	struct old {
-		bool counted;	   /* is live: counts in keys and bytes */
-		uint64_t bytes;
-		uint64_t digest[2]; /* 0 when it has a deadline */
-	} old;
+	enum stage_row row;  /* a bucket row: which stamp it will set */
+	struct count before; /* what the view had for the key */
+	struct count after;  /* what it has with this; set by append */
 };
 
 /* A bucket that the batch writes to. */
 struct stage_bucket {
 	uint64_t bid;
-	uint64_t hash;	       /* of its chain in the index */
-	struct stamp dropped;  /* as the view, or a staged drop, says */
-	struct totals totals;  /* running; loaded at commit */
-	struct totals view_totals; /* of the tree: when no segment has any */
-	uint32_t last;	       /* offset in the segment of its last record */
-	uint64_t row_hash;     /* of its row in the index */
-	uint16_t name_len;     /* 0: the row is not known by name */
-	char name[KV_BUCKET_MAX];
+	uint64_t hash;	      /* of its chain in the index */
+	struct totals tree;   /* in the tree: when no segment has any */
+	struct totals totals; /* running; set by append */
+	uint32_t last;	      /* offset of its newest record; by append */
+	int32_t drop;	      /* newest staged drop, -1 */
+	struct stamp dropped; /* as the view says */
+};
+
+/* Positions by hash, open addressing, 0 is empty. */
+struct stage_table {
+	uint32_t *at; /* index + 1 */
+	size_t size;  /* a power of two, 0: not in use */
 };
 
 struct stage {
@@ -59,9 +67,11 @@ struct stage {
 	size_t count, cap;
 	struct stage_bucket *buckets;
 	size_t bucket_count, bucket_cap;
-	uint32_t *table; /* key hash -> item + 1, open addressing */
-	size_t table_mask;
+	struct stage_table item_table, bucket_table;
 };
+
+/* Stamps of staged records, later than any real one, in staging order. */
+#define STAGE_TICK (UINT64_MAX / 2 + 1)
 
 /* Names this process has asked for; valid while bucket_change stays. */
 struct bucket_cache;
@@ -81,7 +91,6 @@ struct engine {
 	struct tree *tree;
 	struct wake *wake;
 	int wake_fd;
-	bool stuck; /* opened, but others must not rely on us (being closed) */
 
 	/* The view. */
 	bool viewing;
@@ -97,6 +106,7 @@ struct engine {
 	struct stage stage;
 	struct bucket_cache *cache;
 	struct recent *recent; /* recent.c: ordered recent keys, feed marks */
+	uint64_t swept_ms; /* deadlines before it were seen to */
 	uint64_t own_end; /* of the last batch this process appended */
 
 	struct wal_files *files; /* while we are the walwriter */
@@ -159,9 +169,17 @@ void bucket_digest(uint64_t bid, struct kv_slice key, struct stamp stamp,
     uint64_t out[2]);
 
 /* stage.c */
-void stage_init(struct stage *s);
 void stage_fini(struct stage *s);
 void stage_clear(struct stage *s);
+static inline struct wal_record *
+stage_bytes(const struct stage *s, size_t item)
+{
+	return (struct wal_record *)(void *)(s->bytes.data +
+	    s->items[item].offset);
+}
+/* How this version counts; b says what a drop hides. */
+void stage_count(const struct bucket *b, const struct record *r,
+    struct count *out);
 /* The newest staged item of the key, -1. */
 int32_t stage_find(const struct engine *e, uint64_t hash, enum wal_class class,
     uint64_t bid, struct kv_slice key);
@@ -184,10 +202,22 @@ uint64_t append_tick(struct control *c, uint64_t wall_ms);
 /* recover.c */
 KV_CHECKED int recover_store(struct engine *e);
 
-/* durable.c, checkpoint.c */
+/* writer.c */
 void writer_free(struct engine *e);
+
+/* checkpoint.c: move the oldest segment (or what there is of it) into the
+ * tree; needs no view and no process slot. */
+KV_CHECKED int checkpoint_oldest(struct engine *e);
 void checkpointer_free(struct engine *e);
-void engine_wake_all(struct engine *e, uint64_t position, bool room);
+
+/* sweep.c: turn what is past its deadline into tombstones, purge what is old.
+ * *next_ms: when the next deadline is due, 0: none known. */
+KV_CHECKED int sweep_step(struct engine *e, bool *more, uint64_t *next_ms);
+
+/* wake.c */
+void engine_wake_followers(struct engine *e);
+void engine_wake_durable(struct engine *e);
+void engine_wake_room(struct engine *e);
 
 /* crash.h: named places to die, in the crash build only. */
 #ifdef KV_CRASH_POINTS

@@ -15,16 +15,26 @@ KV_CHECKED int maintain_take(struct engine *e, enum control_role role,
 void maintain_leave(struct engine *e, enum control_role role);
 
 /* Walwriter: write out and sync what there is, prepare the next file, wake who
- * waits.  *more: something is left to do at once; otherwise sleep with
- * writer_sleep, at most *sleep_ms (-1: for ever). */
-KV_CHECKED int writer_step(struct engine *e, bool *more, int *sleep_ms);
+ * waits.  Then sleep with writer_sleep, at most *sleep_ms (0: do not, -1: for
+ * ever).  Trouble with the disk is not an error but control->trouble: the step
+ * is made again later. */
+KV_CHECKED int writer_step(struct engine *e, int *sleep_ms);
 void writer_sleep(struct engine *e, int timeout_ms);
 
-/* Checkpointer: move the oldest complete segment, or with all the whole
- * durable log, into the tree, recycle what is done, sweep deadlines, purge. */
-KV_CHECKED int checkpoint_step(struct engine *e, bool all, bool *more,
-    int *sleep_ms);
+/* Everything appended so far is written and synced when this returns, whatever
+ * the durability mode; for an orderly stop. */
+KV_CHECKED int writer_flush(struct engine *e);
+
+/* Checkpointer: move the oldest complete segment, or with all (or when nothing
+ * was appended for a second) the whole durable log, into the tree, recycle
+ * what is done, sweep deadlines, purge.  *sleep_ms as above; with all, 0 means
+ * that there is still something to move. */
+KV_CHECKED int checkpoint_step(struct engine *e, bool all, int *sleep_ms);
 void checkpoint_sleep(struct engine *e, int timeout_ms);
+
+/* Both roles at once, without waiting for them, until the whole log is on disk
+ * and in the tree.  KV_EBUSY when somebody else has one of them. */
+KV_CHECKED int maintain_settle(struct engine *e);
 
 /* Check that everything agrees: the log's records, the tree, sums and digests.
  * Each finding is one line to report; returns how many or a negative code. */

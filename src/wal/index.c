@@ -21,6 +21,12 @@ index_hash_chain(uint64_t secret, uint64_t bid)
 	return hash_u64(bid ^ secret);
 }
 
+uint64_t
+index_hash_row(uint64_t secret, uint64_t bid)
+{
+	return hash_u64(~bid ^ secret);
+}
+
 static uint64_t
 index_tag(uint64_t hash, bool chain)
 {
@@ -68,21 +74,44 @@ index_find(const struct segment *s, uint64_t hash, enum wal_class class,
 	}
 }
 
-uint32_t
-index_find_chain(const struct segment *s, uint64_t hash, uint64_t bid)
+/* Where the bucket's entry is, or the empty one where it would be. */
+static uint64_t
+index_seek_bucket(const struct segment *s, uint64_t hash, uint64_t bid,
+    bool row, uint64_t *entry)
 {
 	uint64_t at = hash & s->index_mask, tag = index_tag(hash, true);
 
 	for (;; at = (at + 1) & s->index_mask) {
-		uint64_t entry = atomic_load_explicit(&s->index[at],
-		    memory_order_acquire); /* pairs with index_store */
+		const struct wal_record *w;
 
-		if (entry == 0)
-			return 0;
-		if ((entry & ~INDEX_OFFSET_MASK) == tag &&
-		    segment_record(s, index_offset(entry))->bid == bid)
-			return index_offset(entry);
+		*entry = atomic_load_explicit(&s->index[at],
+		    memory_order_acquire); /* pairs with index_store */
+		if (*entry == 0)
+			return at;
+		if ((*entry & ~INDEX_OFFSET_MASK) != tag)
+			continue;
+		w = segment_record(s, index_offset(*entry));
+		if (w->bid == bid && (!row || w->type == RECORD_BUCKET))
+			return at;
 	}
+}
+
+uint32_t
+index_find_chain(const struct segment *s, uint64_t hash, uint64_t bid)
+{
+	uint64_t entry;
+
+	index_seek_bucket(s, hash, bid, false, &entry);
+	return index_offset(entry);
+}
+
+uint32_t
+index_find_row(const struct segment *s, uint64_t hash, uint64_t bid)
+{
+	uint64_t entry;
+
+	index_seek_bucket(s, hash, bid, true, &entry);
+	return index_offset(entry);
 }
 
 /* Take the entry at `at` for offset, unless it leads further already. */
@@ -116,23 +145,27 @@ index_put(const struct segment *s, uint64_t hash, uint32_t offset)
 	return index_store(s, at, tag, entry, offset);
 }
 
+static bool
+index_put_bucket(const struct segment *s, uint64_t hash, uint32_t offset,
+    bool row)
+{
+	uint64_t at, entry;
+
+	at = index_seek_bucket(s, hash, segment_record(s, offset)->bid, row,
+	    &entry);
+	return index_store(s, at, index_tag(hash, true), entry, offset);
+}
+
 bool
 index_put_chain(const struct segment *s, uint64_t hash, uint32_t offset)
 {
-	const struct wal_record *w = segment_record(s, offset);
-	uint64_t at = hash & s->index_mask, tag = index_tag(hash, true);
-	uint64_t entry;
+	return index_put_bucket(s, hash, offset, false);
+}
 
-	for (;; at = (at + 1) & s->index_mask) {
-		entry = atomic_load_explicit(&s->index[at],
-		    memory_order_relaxed); /* we hold the append mutex */
-		if (entry == 0)
-			break;
-		if ((entry & ~INDEX_OFFSET_MASK) == tag &&
-		    segment_record(s, index_offset(entry))->bid == w->bid)
-			break;
-	}
-	return index_store(s, at, tag, entry, offset);
+bool
+index_put_row(const struct segment *s, uint64_t hash, uint32_t offset)
+{
+	return index_put_bucket(s, hash, offset, true);
 }
 
 uint64_t

@@ -8,8 +8,8 @@
  *     tag 37 | chain 1 | offset / 8 26          0: empty, ends a probe
  *
  * An entry leads to the newest record of its key in the segment; chain marks
- * the entry of a bucket, which leads to that bucket's newest record.  Older
- * ones follow through prev and bucket_prev.  Entries are only ever added or
+ * the entry of a bucket: one leads to that bucket's newest record, one to its
+ * newest row.  Older ones follow through bucket_prev and prev.  Entries are only ever added or
  * moved on to a newer record, with a release store that pairs with the acquire
  * load of the reader; the record's bytes are published before. */
 
@@ -27,12 +27,13 @@ static_assert((SEGMENT_MAX >> 3) <= (1ull << INDEX_OFFSET_BITS), "offsets fit");
 uint64_t index_hash_key(uint64_t secret, enum wal_class class, uint64_t bid,
     struct kv_slice key);
 uint64_t index_hash_chain(uint64_t secret, uint64_t bid);
+uint64_t index_hash_row(uint64_t secret, uint64_t bid);
 
 static inline void
 index_prefetch(const struct segment *s, uint64_t hash)
 {
-	__builtin_prefetch(
-	    (const char *)s->index + ((hash & s->index_mask) << 3));
+	__builtin_prefetch((const void *)((uintptr_t)s->index +
+	    ((hash & s->index_mask) << 3)));
 }
 
 /* Offset of the newest record of the key (of the bucket) in the segment, 0
@@ -41,12 +42,15 @@ uint32_t index_find(const struct segment *s, uint64_t hash,
     enum wal_class class, uint64_t bid, struct kv_slice key);
 uint32_t index_find_chain(const struct segment *s, uint64_t hash,
     uint64_t bid);
+/* The newest row of the bucket, by id. */
+uint32_t index_find_row(const struct segment *s, uint64_t hash, uint64_t bid);
 
 /* Enter the record at offset as the newest of its key (of its bucket).
  * Returns true when an empty entry was taken.  Entering one twice, or one
  * that is older than what is there, changes nothing. */
 bool index_put(const struct segment *s, uint64_t hash, uint32_t offset);
 bool index_put_chain(const struct segment *s, uint64_t hash, uint32_t offset);
+bool index_put_row(const struct segment *s, uint64_t hash, uint32_t offset);
 
 /* Entries in use; counts them all. */
 uint64_t index_count(const struct segment *s);

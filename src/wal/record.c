@@ -12,7 +12,7 @@ wal_record_encode(void *to, const struct record *r)
 {
 	struct wal_record *w = to;
 	size_t len = wal_record_size(r->flags, r->key.len, r->value.len);
-	char *at = (char *)to + sizeof(*w), *body;
+	char *at = (char *)to + sizeof(*w);
 
 	memset(w, 0, sizeof(*w));
 	w->len = (uint32_t)len;
@@ -29,7 +29,6 @@ wal_record_encode(void *to, const struct record *r)
 		memcpy(at, &r->deadline, sizeof(r->deadline));
 		at += sizeof(r->deadline);
 	}
-	body = at;
 	if (r->key.len + r->value.len > 0)
 		memset((char *)to + len - 8, 0, 8);
 	if (r->key.len > 0)
@@ -37,7 +36,14 @@ wal_record_encode(void *to, const struct record *r)
 	at += r->key.len;
 	if (r->value.len > 0)
 		memcpy(at, r->value.data, r->value.len);
-	w->body = (uint32_t)hash_bytes(body, r->key.len + r->value.len, 0);
+	wal_record_seal_body(w);
+}
+
+void
+wal_record_seal_body(struct wal_record *w)
+{
+	w->body = (uint32_t)hash_bytes(wal_record_key(w).data,
+	    (size_t)w->key_len + w->value_len, 0);
 }
 
 static size_t

@@ -59,6 +59,9 @@ wal_record_size(uint8_t flags, size_t key_len, size_t value_len)
  * (wal_record_size bytes, aligned).  RECORD_FOREIGN takes r->stamp. */
 void wal_record_encode(void *to, const struct record *r);
 
+/* Compute body again after the value was changed in place. */
+void wal_record_seal_body(struct wal_record *w);
+
 /* The check for these final bytes at this place. */
 uint32_t wal_record_check(const struct wal_record *w, uint64_t nonce,
     uint64_t lsn);

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: ISC */
+/* The checkpointer's steps: log to tree.
+ *
+ * A range of one segment is walked in order, every record's check is verified
+ * before the tree sees it, the newest record of each key is kept and applied.
+ * Then checkpointed moves on, the segment's slot is cleaned as soon as no
+ * view is pinned to it, and becomes room for the log. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/internal.h"
+#include "engine/maintain.h"
+#include "io/file.h"
+#include "tree/apply.h"
+
+#define CHECKPOINT_IDLE_MS 1000
+#define CHECKPOINT_RETRY_MS 500
+#define CHECKPOINT_PIN_MS 2	/* a view lasts a turn */
+#define CHECKPOINT_PIN_WARN_MS 5000
+
+struct bucket_sum {
+	struct bucket_totals totals;
+	UT_hash_handle hh;
+};
+
+struct checkpointer {
+	struct record *records;
+	size_t count, cap;
+	struct bucket_sum *sums; /* by bucket id */
+	uint64_t seen_end;	 /* wal_end at the last step */
+	uint64_t seen_ns;	 /* since when it has not moved */
+	uint64_t pinned_ns;	 /* since when a view holds a dead segment */
+	bool pin_told;
+};
+
+static int
+checkpointer_new(struct engine *e)
+{
+	if (e->checkpointer == NULL)
+		e->checkpointer = calloc(1, sizeof(*e->checkpointer));
+	return e->checkpointer == NULL ? KV_ENOMEM : KV_OK;
+}
+
+static void
+checkpoint_forget(struct checkpointer *c)
+{
+	struct bucket_sum *sum, *next;
+
+	HASH_ITER(hh, c->sums, sum, next)
+	{
+		HASH_DEL(c->sums, sum);
+		free(sum);
+	}
+	c->count = 0;
+}
+
+void
+checkpointer_free(struct engine *e)
+{
+	if (e->checkpointer == NULL)
+		return;
+	checkpoint_forget(e->checkpointer);
+	free(e->checkpointer->records);
+	free(e->checkpointer);
+	e->checkpointer = NULL;
+}
+
+/* ---- collecting ---- */
+
+static void
+checkpoint_corrupt(struct engine *e, uint64_t lsn)
+{
+	if (atomic_fetch_or(&e->control->trouble, TROUBLE_CORRUPT) &
+	    TROUBLE_CORRUPT)
+		return;
+	log_error("log lsn=%llu error=\"a record in shared memory is damaged; "
+		  "it goes no further\" action=\"writes are refused; restart "
+		  "the store to read the log from disk\"",
+	    (unsigned long long)lsn);
+	engine_wake_room(e);
+}
+
+static int
+checkpoint_sum(struct checkpointer *c, const struct wal_record *w)
+{
+	struct bucket_sum *sum;
+
+	HASH_FIND(hh, c->sums, &w->bid, sizeof(w->bid), sum);
+	if (sum == NULL) {
+		if ((sum = calloc(1, sizeof(*sum))) == NULL)
+			return KV_ENOMEM;
+		sum->totals.bid = w->bid;
+		HASH_ADD(hh, c->sums, totals.bid, sizeof(sum->totals.bid),
+		    sum);
+	}
+	sum->totals.totals = w->totals;
+	return KV_OK;
+}
+
+/* Is there a newer record of the key before `limit` in the segment? */
+static bool
+checkpoint_is_newest(const struct engine *e, const struct segment *s,
+    const struct wal_record *w, uint64_t offset, uint64_t limit)
+{
+	uint64_t hash = index_hash_key(e->control->hash_secret,
+	    wal_class(w->type), w->bid, wal_record_key(w));
+	uint64_t at = index_find(s, hash, wal_class(w->type), w->bid,
+	    wal_record_key(w));
+
+	while (at >= limit)
+		at = (uint64_t)segment_record(s, at)->prev << 3;
+	return at == offset;
+}
+
+static int
+checkpoint_keep(struct engine *e, const struct wal_record *w, uint64_t lsn)
+{
+	struct checkpointer *c = e->checkpointer;
+	struct record *records;
+
+	if (c->count == c->cap) {
+		size_t cap = c->cap == 0 ? 4096 : c->cap * 2;
+
+		records = realloc(c->records, cap * sizeof(*records));
+		if (records == NULL)
+			return KV_ENOMEM;
+		c->records = records;
+		c->cap = cap;
+	}
+	view_record(e, lsn, &c->records[c->count]);
+	c->records[c->count].flags &= (uint8_t)~RECORD_MORE;
+	c->count++;
+	(void)w;
+	return KV_OK;
+}
+
+/* All records in [from, to) of one segment; *seq: the highest. */
+static int
+checkpoint_collect(struct engine *e, uint64_t from, uint64_t to,
+    uint64_t *seq)
+{
+	const struct segment *s =
+	    engine_segment(e, engine_segment_of(e, from));
+	uint64_t limit = engine_offset_of(e, from) + (to - from);
+	int rc = KV_OK;
+
+	checkpoint_forget(e->checkpointer);
+	while (rc == KV_OK && from < to) {
+		uint64_t offset = engine_offset_of(e, from);
+		const struct wal_record *w = segment_record(s, offset);
+
+		if (wal_record_verify(w, to - from, segment_header(s)->nonce,
+			from) < 0) {
+			checkpoint_corrupt(e, from);
+			return KV_ECORRUPT;
+		}
+		if (wal_class(w->type) != WAL_POSITION)
+			rc = checkpoint_sum(e->checkpointer, w);
+		if (rc == KV_OK && checkpoint_is_newest(e, s, w, offset, limit))
+			rc = checkpoint_keep(e, w, from);
+		*seq = w->seq;
+		from += w->len;
+	}
+	return rc;
+}
+
+/* ---- room for the log ---- */
+
+/* The oldest segment that a living process may still look at. */
+static uint64_t
+checkpoint_oldest_pin(struct engine *e)
+{
+	uint32_t i, high = atomic_load(&e->control->process_high);
+	uint64_t oldest = CONTROL_NO_PIN;
+
+	for (i = 0; i < high; i++) {
+		struct control_process *p = &e->control->processes[i];
+		uint64_t pin = atomic_load(&p->pin);
+
+		if (pin >= oldest)
+			continue;
+		if (i != e->slot &&
+		    file_lock(e->lock_fd, LOCK_SLOT + (off_t)i,
+			FILE_LOCK_EXCLUSIVE, false) == KV_OK) {
+			/* Its owner died in the middle of a turn. */
+			atomic_store(&p->pin, CONTROL_NO_PIN);
+			atomic_store(&p->pid, 0);
+			file_unlock(e->lock_fd, LOCK_SLOT + (off_t)i);
+			continue;
+		}
+		oldest = pin;
+	}
+	return oldest;
+}
+
+static void
+checkpoint_tell_pin(struct engine *e, uint64_t number)
+{
+	struct checkpointer *c = e->checkpointer;
+	uint64_t now = clock_mono_ns();
+
+	if (c->pinned_ns == 0)
+		c->pinned_ns = now;
+	if (c->pin_told ||
+	    now - c->pinned_ns < CHECKPOINT_PIN_WARN_MS * 1000000ull)
+		return;
+	c->pin_told = true;
+	log_warn("checkpoint segment=%llu held_by=\"a process that has been "
+		 "in one turn for 5 s (stopped?)\"",
+	    (unsigned long long)number);
+}
+
+/* Clean slots for the segments to come.  KV_EBUSY: a view holds the slot. */
+static int
+checkpoint_prepare(struct engine *e)
+{
+	struct control *c = e->control;
+	uint64_t lo = atomic_load(&c->segment_lo);
+	uint64_t next = atomic_load(&c->memory_ready) + 1;
+	int rc;
+
+	if (next > atomic_load(&c->segment_hi) + 1 ||
+	    next - lo >= CONTROL_OUTSTANDING)
+		return KV_OK;
+	/* Its slot was that of number - CONTROL_SLOTS. */
+	if (next >= CONTROL_SLOTS &&
+	    checkpoint_oldest_pin(e) <= next - CONTROL_SLOTS) {
+		checkpoint_tell_pin(e, next - CONTROL_SLOTS);
+		return KV_EBUSY;
+	}
+	e->checkpointer->pinned_ns = 0;
+	e->checkpointer->pin_told = false;
+	rc = memory_prepare(e, next);
+	if (rc < 0) {
+		atomic_fetch_or(&c->trouble, TROUBLE_SHM_SPACE);
+		engine_wake_room(e);
+		return rc;
+	}
+	atomic_fetch_and(&c->trouble, ~(uint32_t)TROUBLE_SHM_SPACE);
+	atomic_store(&c->memory_ready, next);
+	engine_wake_room(e);
+	return KV_OK;
+}
+
+static void
+checkpoint_pause(void *user)
+{
+	CRASH_POINT("checkpoint.chunk");
+	/* Writers may be filling segments while we apply one. */
+	if (checkpoint_prepare(user) < 0)
+		return; /* the step will see it again */
+}
+
+/* ---- moving ---- */
+
+static int
+checkpoint_apply(struct engine *e, struct tree_position to)
+{
+	struct checkpointer *c = e->checkpointer;
+	struct bucket_totals *totals = NULL;
+	struct bucket_sum *sum;
+	struct apply a = { .records = c->records,
+		.count = c->count,
+		.to = to,
+		.pause = e->process == NULL ? NULL : checkpoint_pause,
+		.user = e };
+	size_t n = HASH_COUNT(c->sums);
+	int rc;
+
+	if (n > 0 && (totals = calloc(n, sizeof(*totals))) == NULL)
+		return KV_ENOMEM;
+	for (sum = c->sums; sum != NULL; sum = sum->hh.next)
+		totals[a.totals_count++] = sum->totals;
+	a.totals = totals;
+	rc = apply_checkpoint(e->tree, &a);
+	free(totals);
+	return rc;
+}
+
+static void
+checkpoint_moved(struct engine *e, uint64_t to)
+{
+	struct control *c = e->control;
+	uint64_t lo = engine_segment_of(e, to);
+
+	atomic_store(&c->checkpointed, to);
+	CRASH_POINT("checkpoint.moved");
+	if (lo > atomic_load(&c->segment_lo))
+		atomic_store(&c->segment_lo, lo);
+}
+
+/* Move [checkpointed, to) of one segment. */
+static int
+checkpoint_move(struct engine *e, uint64_t from, uint64_t to,
+    uint64_t moved_to)
+{
+	struct control_stats *stats = &e->control->stats;
+	struct tree_position position = { .checkpointed = moved_to };
+	uint64_t began = clock_mono_ns();
+	int rc;
+
+	if ((rc = checkpoint_collect(e, from, to, &position.seq)) < 0)
+		return rc;
+	if (e->checkpointer->count > 0) {
+		rc = checkpoint_apply(e, position);
+		if (rc == KV_ENOSPC) {
+			if (!(atomic_fetch_or(&e->control->trouble,
+				  TROUBLE_TREE_SPACE) &
+				TROUBLE_TREE_SPACE))
+				log_error("checkpoint trouble=\"%s\"",
+				    engine_trouble_text(TROUBLE_TREE_SPACE));
+			engine_wake_room(e);
+		}
+		if (rc < 0)
+			return rc;
+	}
+	atomic_fetch_and(&e->control->trouble, ~(uint32_t)TROUBLE_TREE_SPACE);
+	checkpoint_moved(e, moved_to);
+	e->swept_ms = 0; /* new deadlines may lie anywhere */
+	atomic_fetch_add(&stats->checkpoints, 1);
+	atomic_fetch_add(&stats->checkpoint_records, e->checkpointer->count);
+	atomic_fetch_add(&stats->checkpoint_ns, clock_mono_ns() - began);
+	checkpoint_forget(e->checkpointer);
+	return KV_OK;
+}
+
+/* Where the records of the oldest segment begin and end, and where to go on
+ * when they are moved.  partial: also of the one that is being written. */
+static bool
+checkpoint_range(const struct engine *e, bool partial, uint64_t *from,
+    uint64_t *to, uint64_t *moved_to)
+{
+	const struct control *c = e->control;
+	uint64_t at = atomic_load(&c->checkpointed);
+	uint64_t lo = atomic_load(&c->segment_lo);
+	uint64_t durable = atomic_load(&c->durable);
+	uint64_t start = lo * e->segment_size + SEGMENT_HEADER;
+
+	*from = at > start ? at : start;
+	if (lo < engine_segment_of(e, atomic_load(&c->wal_end))) {
+		*to = segment_header(engine_segment(e, lo + 1))->prev_end;
+		*moved_to = (lo + 1) * e->segment_size + SEGMENT_HEADER;
+	} else {
+		*to = durable < *from ? *from : durable;
+		*moved_to = *to;
+		if (!partial)
+			return false;
+	}
+	return *to <= durable && *moved_to > at;
+}
+
+int
+checkpoint_oldest(struct engine *e)
+{
+	uint64_t from, to, moved_to;
+	int rc;
+
+	if ((rc = checkpointer_new(e)) < 0)
+		return rc;
+	if (!checkpoint_range(e, true, &from, &to, &moved_to))
+		return KV_OK;
+	return checkpoint_move(e, from, to, moved_to);
+}
+
+/* Nothing was appended for a while: as good a time as any. */
+static bool
+checkpoint_is_idle(struct engine *e)
+{
+	struct checkpointer *c = e->checkpointer;
+	uint64_t end = atomic_load(&e->control->wal_end);
+	uint64_t now = clock_mono_ns();
+
+	if (end != c->seen_end) {
+		c->seen_end = end;
+		c->seen_ns = now;
+	}
+	return now - c->seen_ns >= CHECKPOINT_IDLE_MS * 1000000ull;
+}
+
+static int
+checkpoint_sleep_for(struct engine *e, bool sweeping, uint64_t next_ms)
+{
+	struct control *c = e->control;
+	uint64_t now = clock_wall_ms();
+	int limit = -1;
+
+	if (atomic_load(&c->checkpointed) != atomic_load(&c->wal_end))
+		limit = CHECKPOINT_IDLE_MS;
+	if (sweeping)
+		return 1;
+	if (next_ms != 0) {
+		uint64_t wait = next_ms > now ? next_ms - now : 1;
+
+		if (limit < 0 || wait < (uint64_t)limit)
+			limit = wait > 3600000 ? 3600000 : (int)wait;
+	}
+	return limit;
+}
+
+int
+checkpoint_step(struct engine *e, bool all, int *sleep_ms)
+{
+	uint64_t from, to, moved_to, next_ms = 0;
+	bool sweeping = false;
+	int rc;
+
+	*sleep_ms = 0;
+	if ((rc = checkpointer_new(e)) < 0)
+		return rc;
+	rc = checkpoint_prepare(e);
+	if (rc < 0)
+		*sleep_ms = rc == KV_EBUSY ? CHECKPOINT_PIN_MS
+					   : CHECKPOINT_RETRY_MS;
+	if (checkpoint_range(e, all || checkpoint_is_idle(e), &from, &to,
+		&moved_to)) {
+		rc = checkpoint_move(e, from, to, moved_to);
+		if (rc == KV_OK)
+			return KV_OK; /* look for more at once */
+		*sleep_ms = CHECKPOINT_RETRY_MS;
+		return rc == KV_ENOMEM ? rc : KV_OK;
+	}
+	if (*sleep_ms != 0)
+		return KV_OK;
+	if (!all && (rc = sweep_step(e, &sweeping, &next_ms)) < 0)
+		return rc;
+	*sleep_ms = checkpoint_sleep_for(e, sweeping, next_ms);
+	return KV_OK;
+}
+
+void
+checkpoint_sleep(struct engine *e, int timeout_ms)
+{
+	struct control *c = e->control;
+	uint32_t seen = atomic_load(&c->checkpoint_futex);
+
+	if (timeout_ms == 0)
+		return;
+	if (atomic_load(&c->checkpointed) == atomic_load(&c->wal_end)) {
+		/* Pairs with engine_kick: store, then look. */
+		atomic_store(&c->checkpoint_sleeps, 1);
+		if (atomic_load(&c->checkpointed) !=
+		    atomic_load(&c->wal_end)) {
+			atomic_store(&c->checkpoint_sleeps, 0);
+			return;
+		}
+	}
+	control_futex_wait(&c->checkpoint_futex, seen, timeout_ms);
+	atomic_store(&c->checkpoint_sleeps, 0);
+}

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: ISC */
+/* The first opener's work: bring the store's memory to life.
+ *
+ * Adopt: processes died, the machine did not.  The memory holds all that was
+ * acknowledged; the mutex is set up anew, a half-done append is finished as
+ * the next owner would, and life goes on where it stopped: same incarnation,
+ * same segment.  It costs nothing that grows with data.
+ *
+ * Replay: the memory is gone.  The log's files are followed from the tree's
+ * position on, header by header; every record is checked.  A fresh segment is
+ * begun behind, under a new incarnation: nothing is ever appended behind a torn
+ * tail, and no stamp is ever given twice. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "engine/internal.h"
+#include "shm/region.h"
+#include "tree/apply.h"
+#include "wal/replay.h"
+
+#define LINEAGE_MAX 64
+
+struct recovery {
+	struct tree_position tree;
+	uint64_t number;    /* next segment to look for */
+	uint64_t end;	    /* LSN where the log ends so far */
+	uint64_t prev_nonce;
+	uint64_t records;
+	bool any;	    /* a segment was replayed */
+};
+
+static int
+recover_tree(struct engine *e, struct recovery *r)
+{
+	char folder[PATH_MAX];
+	struct tree_options o = { .folder = folder,
+		.map_size = e->options.map_size,
+		.max_readers = CONTROL_PROCESSES,
+		.writable = true };
+	int rc;
+
+	snprintf(folder, sizeof(folder), "%.*s/tree", (int)sizeof(folder) - 8,
+	    e->dir);
+	if ((rc = tree_open(&o, &e->tree)) < 0)
+		return rc;
+	tree_reap_readers(e->tree);
+	if ((rc = tree_renew(e->tree)) < 0)
+		return rc;
+	rc = tree_position(e->tree, &r->tree);
+	tree_release(e->tree);
+	return rc;
+}
+
+static int
+recover_meta_u64(struct engine *e, const char *name, uint64_t *out)
+{
+	struct kv_slice value;
+	int rc;
+
+	*out = 0;
+	if ((rc = tree_renew(e->tree)) < 0)
+		return rc;
+	rc = tree_meta_get(e->tree, name, &value);
+	if (rc == KV_OK && value.len == 8)
+		*out = bytes_get_be64(value.data);
+	tree_release(e->tree);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+/* ---- adopt ---- */
+
+/* Is this the memory of this very folder?  The folder may have been restored
+ * from a backup; the incarnation tells. */
+static bool
+recover_is_ours(const struct engine *e, const struct recovery *r,
+    uint64_t inc)
+{
+	const struct control *c = e->control;
+	uint64_t end = atomic_load(&c->wal_end);
+
+	return atomic_load(&c->state) == 1 && c->store_id == e->store_id &&
+	    c->inc == inc && c->segment_size == e->segment_size &&
+	    r->tree.checkpointed <= end && atomic_load(&c->durable) <= end &&
+	    atomic_load(&c->indexed_end) <= end;
+}
+
+static bool
+recover_headers_hold(const struct engine *e)
+{
+	const struct control *c = e->control;
+	uint64_t n = engine_segment_of(e, atomic_load(&c->checkpointed));
+	uint64_t hi = engine_segment_of(e, atomic_load(&c->wal_end));
+
+	if (hi - n >= CONTROL_SLOTS)
+		return false;
+	for (; n <= hi; n++) {
+		const struct segment_header *h =
+		    segment_header(engine_segment(e, n));
+
+		if (segment_header_verify(h) < 0 || h->number != n ||
+		    h->store_id != e->store_id)
+			return false;
+	}
+	return true;
+}
+
+static void
+recover_forget_processes(struct control *c)
+{
+	unsigned i;
+
+	for (i = 0; i < CONTROL_PROCESSES; i++) {
+		struct control_process *p = &c->processes[i];
+
+		atomic_store(&p->pid, 0);
+		atomic_store(&p->pin, CONTROL_NO_PIN);
+		atomic_store(&p->want_durable, 0);
+		atomic_store(&p->want_indexed, 0);
+		atomic_store(&p->want_room, 0);
+	}
+	atomic_store(&c->followers, 0);
+	atomic_store(&c->process_high, 0);
+	atomic_store(&c->writer_sleeps, 0);
+	atomic_store(&c->checkpoint_sleeps, 0);
+	atomic_store(&c->trouble, 0);
+}
+
+static int
+recover_adopt(struct engine *e, const struct recovery *r)
+{
+	struct control *c = e->control;
+	uint64_t lo;
+
+	control_reset_mutex(c);
+	recover_forget_processes(c);
+	if (r->tree.checkpointed > atomic_load(&c->checkpointed))
+		atomic_store(&c->checkpointed, r->tree.checkpointed);
+	lo = engine_segment_of(e, atomic_load(&c->checkpointed));
+	if (lo > atomic_load(&c->segment_lo))
+		atomic_store(&c->segment_lo, lo);
+	append_repair(e);
+	log_info("recover from=memory segments=%llu bytes=%llu",
+	    (unsigned long long)(atomic_load(&c->segment_hi) - lo + 1),
+	    (unsigned long long)(atomic_load(&c->wal_end) -
+		atomic_load(&c->checkpointed)));
+	return KV_OK;
+}
+
+/* KV_ENOTFOUND: there is no memory that can be adopted. */
+static int
+recover_try_adopt(struct engine *e, const struct recovery *r)
+{
+	uint64_t inc;
+	int rc;
+
+	if ((rc = control_map(e->shm, &e->control)) < 0)
+		return rc;
+	if ((rc = recover_meta_u64(e, "inc", &inc)) < 0)
+		return rc;
+	if (recover_is_ours(e, r, inc)) {
+		rc = memory_map(e);
+		if (rc == KV_OK && recover_headers_hold(e))
+			return recover_adopt(e, r);
+		log_error("recover shm=%s error=\"memory is damaged, the log "
+			  "on disk is used instead\"",
+		    e->shm);
+		memory_unmap(e);
+	} else if (atomic_load(&e->control->state) == 1)
+		log_warn("recover shm=%s ignored=\"of another life of this "
+			 "store\"",
+		    e->shm);
+	control_unmap(e->control);
+	e->control = NULL;
+	return KV_ENOTFOUND;
+}
+
+/* ---- replay ---- */
+
+/* A new incarnation, and the old one's name and end in the lineage: newest
+ * first, 16 bytes each (sync.md B.3). */
+static int
+recover_incarnation(struct engine *e, uint64_t hlc)
+{
+	char lineage[LINEAGE_MAX * 16], inc[8];
+	struct kv_slice old;
+	uint64_t last;
+	size_t n = 0;
+	int rc;
+
+	if ((rc = recover_meta_u64(e, "inc", &last)) < 0)
+		return rc;
+	if (last != 0) {
+		bytes_put_be64(lineage, last);
+		bytes_put_be64(lineage + 8, hlc);
+		n = 16;
+		if ((rc = tree_renew(e->tree)) < 0)
+			return rc;
+		if (tree_meta_get(e->tree, "lineage", &old) == KV_OK) {
+			if (old.len > sizeof(lineage) - n)
+				old.len = sizeof(lineage) - n;
+			memcpy(lineage + n, old.data, old.len);
+			n += old.len;
+		}
+		tree_release(e->tree);
+		rc = apply_meta(e->tree, "lineage",
+		    (struct kv_slice){ lineage, n });
+		if (rc < 0)
+			return rc;
+	}
+	do
+		e->control->inc = rng_u64();
+	while (e->control->inc == 0);
+	bytes_put_be64(inc, e->control->inc);
+	return apply_meta(e->tree, "inc", (struct kv_slice){ inc, 8 });
+}
+
+static int
+recover_fresh_memory(struct engine *e)
+{
+	int rc;
+
+	region_remove_folder(e->shm);
+	if (mkdir(e->shm, 0700) < 0 && errno != EEXIST) {
+		rc = err_system("mkdir", e->shm);
+		log_error("shared_memory folder=%s hint=\"set shm_dir to a "
+			  "folder on tmpfs that you can write to\"",
+		    e->options.shm_dir);
+		return rc;
+	}
+	if ((rc = control_make(e->shm, &e->control)) < 0)
+		return rc;
+	e->control->store_id = e->store_id;
+	e->control->hash_secret = rng_u64();
+	e->control->made_ms = clock_wall_ms();
+	recover_forget_processes(e->control);
+	return memory_make(e, e->segment_size);
+}
+
+static void
+recover_positions(struct engine *e, uint64_t lo, uint64_t end,
+    uint64_t durable)
+{
+	struct control *c = e->control;
+
+	atomic_store(&c->wal_end, end);
+	atomic_store(&c->indexed_end, end);
+	atomic_store(&c->durable, durable);
+	atomic_store(&c->segment_hi, engine_segment_of(e, end));
+	atomic_store(&c->segment_lo, lo);
+	atomic_store(&c->memory_ready, engine_segment_of(e, end));
+	atomic_store(&c->file_ready, engine_segment_of(e, end));
+}
+
+/* Is the next segment on disk, and does it follow what was read so far? */
+static bool
+recover_next(struct wal_files *files, struct recovery *r,
+    struct segment_header *h)
+{
+	if (wal_files_header(files, r->number, h) < 0)
+		return false;
+	if (!r->any)
+		return true;
+	if (h->prev_end == r->end && h->prev_nonce == r->prev_nonce)
+		return true;
+	log_warn("recover segment=%llu ignored=\"does not follow the one "
+		 "before\" prev_end=%llu expected=%llu",
+	    (unsigned long long)r->number, (unsigned long long)h->prev_end,
+	    (unsigned long long)r->end);
+	return false;
+}
+
+struct index_target {
+	struct engine *e;
+	uint64_t number;
+	uint64_t used;
+};
+
+static void
+recover_index(void *user, const struct wal_record *w, uint64_t offset)
+{
+	struct index_target *t = user;
+	const struct segment *s = engine_segment(t->e, t->number);
+	uint64_t secret = t->e->control->hash_secret;
+	uint32_t at = (uint32_t)offset;
+
+	t->used += index_put(s,
+	    index_hash_key(secret, wal_class(w->type), w->bid,
+		wal_record_key(w)),
+	    at);
+	t->used += index_put_chain(s, index_hash_chain(secret, w->bid), at);
+	if (w->type == RECORD_BUCKET)
+		t->used += index_put_row(s, index_hash_row(secret, w->bid), at);
+}
+
+/* Read one segment into its slot and enter it. */
+static int
+recover_segment(struct engine *e, struct wal_files *files,
+    struct recovery *r)
+{
+	const struct segment *s = engine_segment(e, r->number);
+	struct index_target target = { e, r->number, 0 };
+	struct segment_header h;
+	struct replay found;
+	uint64_t start = r->number * e->segment_size;
+	int rc;
+
+	if ((rc = memory_prepare(e, r->number)) < 0 ||
+	    (rc = wal_files_read(files, r->number, s->base)) < 0)
+		return rc;
+	memcpy(&h, s->base, sizeof(h));
+	replay_segment(s->base, e->segment_size, recover_index, &target,
+	    &found);
+	r->end = start + found.end;
+	r->prev_nonce = h.nonce;
+	r->records += found.records;
+	e->control->index_used = target.used;
+	if (found.last_seq > e->control->seq)
+		e->control->seq = found.last_seq;
+	if (found.torn)
+		log_warn("recover segment=%llu torn_at=%llu",
+		    (unsigned long long)r->number,
+		    (unsigned long long)found.end);
+	if (!r->any)
+		atomic_store(&e->control->segment_lo, r->number);
+	recover_positions(e, atomic_load(&e->control->segment_lo), r->end,
+	    r->end);
+	r->any = true;
+	r->number++;
+	return KV_OK;
+}
+
+/* The log's slots are few; crash after crash adds a segment each, so the
+ * oldest move into the tree until there is room for the next. */
+static int
+recover_make_room(struct engine *e, uint64_t number)
+{
+	int rc = KV_OK;
+
+	while (rc == KV_OK &&
+	    number - atomic_load(&e->control->segment_lo) >=
+		CONTROL_OUTSTANDING)
+		rc = checkpoint_oldest(e);
+	return rc;
+}
+
+static int
+recover_log(struct engine *e, struct wal_files *files, struct recovery *r)
+{
+	struct segment_header h;
+	int rc = KV_OK;
+
+	r->number = engine_segment_of(e, r->tree.checkpointed);
+	if (r->number == 0)
+		r->number = 1;
+	r->end = r->tree.checkpointed;
+	while (rc == KV_OK && recover_next(files, r, &h)) {
+		if (r->any)
+			rc = recover_make_room(e, r->number);
+		if (rc == KV_OK)
+			rc = recover_segment(e, files, r);
+	}
+	/* The first file may have been older than what the tree has of it. */
+	if (r->end < r->tree.checkpointed)
+		r->end = r->tree.checkpointed;
+	return rc;
+}
+
+static int
+recover_begin(struct engine *e, struct recovery *r)
+{
+	struct control *c = e->control;
+	uint64_t number, start;
+	int rc;
+
+	number = engine_segment_of(e, r->end) + 1;
+	if (r->any && (rc = recover_make_room(e, number)) < 0)
+		return rc;
+	if ((rc = memory_prepare(e, number)) < 0)
+		return rc;
+	start = number * e->segment_size;
+	c->index_used = 0;
+	append_begin_segment(e, number, r->end, r->prev_nonce);
+	recover_positions(e, r->any ? atomic_load(&c->segment_lo) : number,
+	    start + SEGMENT_HEADER, start);
+	if (!r->any) /* nothing between the tree and here */
+		atomic_store(&c->checkpointed, start + SEGMENT_HEADER);
+	return KV_OK;
+}
+
+/* SET must look for a bucket of the key's name only if there are any. */
+static int
+recover_count_buckets(struct engine *e)
+{
+	struct tree_scan *scan = NULL;
+	struct record r;
+	struct bucket b;
+	uint64_t n = 0;
+	int rc;
+
+	if ((rc = tree_renew(e->tree)) < 0)
+		return rc;
+	rc = tree_scan_open(e->tree, TREE_BY_BUCKET, 0, &scan);
+	while (rc == KV_OK && n == 0 &&
+	    (rc = tree_scan_next(scan, &r)) == KV_OK)
+		if (schema_get_bucket(r.value, &b) == KV_OK &&
+		    !(b.options & BUCKET_DATABASE))
+			n = 1;
+	tree_scan_close(scan);
+	tree_release(e->tree);
+	/* Rows in the log: not worth a walk, some are as good as none. */
+	if (atomic_load(&e->control->checkpointed) !=
+	    atomic_load(&e->control->wal_end))
+		n = 1;
+	atomic_store(&e->control->buckets, n);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+static int
+recover_replay(struct engine *e, struct recovery *r)
+{
+	struct wal_files *files = NULL;
+	char folder[PATH_MAX];
+	int rc;
+
+	snprintf(folder, sizeof(folder), "%.*s/wal", (int)sizeof(folder) - 8,
+	    e->dir);
+	if ((rc = recover_fresh_memory(e)) < 0)
+		return rc;
+	e->control->seq = r->tree.seq;
+	atomic_store(&e->control->checkpointed, r->tree.checkpointed);
+	rc = wal_files_open(folder, e->store_id, e->segment_size, &files);
+	if (rc == KV_OK)
+		rc = recover_log(e, files, r);
+	if (rc == KV_OK)
+		rc = recover_incarnation(e, e->control->seq);
+	if (rc == KV_OK)
+		e->control->start_tick =
+		    append_tick(e->control, clock_wall_ms());
+	if (rc == KV_OK)
+		rc = recover_begin(e, r);
+	wal_files_close(files);
+	if (rc == KV_OK)
+		rc = recover_count_buckets(e);
+	if (rc == KV_OK && r->any)
+		log_info("recover from=disk records=%llu end=%llu",
+		    (unsigned long long)r->records,
+		    (unsigned long long)r->end);
+	return rc;
+}
+
+int
+recover_store(struct engine *e)
+{
+	struct recovery r = { 0 };
+	int rc;
+
+	if ((rc = recover_tree(e, &r)) < 0)
+		return rc;
+	rc = recover_try_adopt(e, &r);
+	if (rc == KV_ENOTFOUND)
+		rc = recover_replay(e, &r);
+	checkpointer_free(e);
+	/* Opened again as the role needs it; LMDB wants one at a time. */
+	tree_close(e->tree);
+	e->tree = NULL;
+	return rc;
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: ISC */
+/* The stage: records of the batch being made, in private memory, with all that
+ * can be found out about them before the append mutex is taken. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/internal.h"
+
+/* Up to so many entries a walk beats a table. */
+#define STAGE_LINEAR 8
+
+void
+stage_fini(struct stage *s)
+{
+	buf_fini(&s->bytes);
+	free(s->items);
+	free(s->buckets);
+	free(s->item_table.at);
+	free(s->bucket_table.at);
+	*s = (struct stage){ 0 };
+}
+
+static void
+table_clear(struct stage_table *t)
+{
+	free(t->at);
+	*t = (struct stage_table){ NULL, 0 };
+}
+
+void
+stage_clear(struct stage *s)
+{
+	s->bytes.len = 0;
+	buf_shrink(&s->bytes, 4u << 20);
+	s->count = 0;
+	s->bucket_count = 0;
+	if (s->item_table.size > 0)
+		table_clear(&s->item_table);
+	if (s->bucket_table.size > 0)
+		table_clear(&s->bucket_table);
+}
+
+static void
+table_put(struct stage_table *t, uint64_t hash, size_t index)
+{
+	size_t at = hash & (t->size - 1);
+
+	while (t->at[at] != 0)
+		at = (at + 1) & (t->size - 1);
+	t->at[at] = (uint32_t)index + 1;
+}
+
+/* Make room for entry number count; true when the table was made anew and all
+ * entries must be put again. */
+static int
+table_fit(struct stage_table *t, size_t count, bool *anew)
+{
+	size_t size = 64;
+
+	*anew = false;
+	if (count <= STAGE_LINEAR || count * 2 <= t->size)
+		return KV_OK;
+	while (size < count * 4)
+		size *= 2;
+	table_clear(t);
+	if ((t->at = calloc(size, sizeof(t->at[0]))) == NULL)
+		return KV_ENOMEM;
+	t->size = size;
+	*anew = true;
+	return KV_OK;
+}
+
+static bool
+stage_is_key(const struct stage *s, size_t item, uint64_t hash,
+    enum wal_class class, uint64_t bid, struct kv_slice key)
+{
+	const struct wal_record *w;
+
+	if (s->items[item].hash != hash)
+		return false;
+	w = stage_bytes(s, item);
+	return w->bid == bid && wal_class(w->type) == class &&
+	    slice_equal(wal_record_key(w), key);
+}
+
+int32_t
+stage_find(const struct engine *e, uint64_t hash, enum wal_class class,
+    uint64_t bid, struct kv_slice key)
+{
+	const struct stage *s = &e->stage;
+	int32_t found = -1;
+	size_t i;
+
+	if (s->item_table.size == 0) {
+		for (i = s->count; i > 0; i--)
+			if (stage_is_key(s, i - 1, hash, class, bid, key))
+				return (int32_t)(i - 1);
+		return -1;
+	}
+	for (i = hash & (s->item_table.size - 1); s->item_table.at[i] != 0;
+	     i = (i + 1) & (s->item_table.size - 1)) {
+		size_t item = s->item_table.at[i] - 1;
+
+		if ((int32_t)item > found &&
+		    stage_is_key(s, item, hash, class, bid, key))
+			found = (int32_t)item;
+	}
+	return found;
+}
+
+void
+stage_view(const struct engine *e, int32_t item, struct record *out)
+{
+	const struct wal_record *w = stage_bytes(&e->stage, (size_t)item);
+
+	wal_record_view(w, 0, 0, out);
+	out->end = 0; /* the batch's own position covers it */
+	if (!(w->flags & RECORD_FOREIGN))
+		out->stamp.tick = STAGE_TICK + (uint64_t)item;
+}
+
+void
+stage_count(const struct bucket *b, const struct record *r, struct count *out)
+{
+	*out = (struct count){ false, 0, { 0, 0 } };
+	if (r->type != RECORD_PUT || !bucket_shows(b, r->stamp))
+		return;
+	out->live = true;
+	out->bytes = r->key.len + r->value.len;
+	if (r->deadline == 0)
+		bucket_digest(r->bid, r->key, r->stamp, out->digest);
+}
+
+static int
+stage_add_bucket(struct engine *e, const struct bucket *of, uint64_t hash,
+    uint32_t *out)
+{
+	struct stage *s = &e->stage;
+	struct stage_bucket *b;
+	bool anew;
+	size_t i;
+	int rc;
+
+	if (s->bucket_count == s->bucket_cap) {
+		size_t cap = s->bucket_cap == 0 ? 8 : s->bucket_cap * 2;
+
+		b = realloc(s->buckets, cap * sizeof(*b));
+		if (b == NULL)
+			return KV_ENOMEM;
+		s->buckets = b;
+		s->bucket_cap = cap;
+	}
+	b = &s->buckets[s->bucket_count];
+	*b = (struct stage_bucket){ .bid = of->bid, .hash = hash, .drop = -1 };
+	if (of->dropped.tick < STAGE_TICK)
+		b->dropped = of->dropped;
+	if ((rc = tree_get_totals(e->tree, of->bid, &b->tree)) < 0)
+		return rc;
+	rc = table_fit(&s->bucket_table, s->bucket_count + 1, &anew);
+	if (rc < 0)
+		return rc;
+	s->bucket_count++;
+	for (i = anew ? 0 : s->bucket_count - 1;
+	     s->bucket_table.size > 0 && i < s->bucket_count; i++)
+		table_put(&s->bucket_table, s->buckets[i].hash, i);
+	*out = (uint32_t)(s->bucket_count - 1);
+	return KV_OK;
+}
+
+static int
+stage_bucket_of(struct engine *e, const struct bucket *of, uint32_t *out)
+{
+	struct stage *s = &e->stage;
+	uint64_t bid = of->bid;
+	uint64_t hash = index_hash_chain(e->control->hash_secret, bid);
+	size_t i, at;
+
+	if (s->bucket_table.size == 0) {
+		for (i = s->bucket_count; i > 0; i--)
+			if (s->buckets[i - 1].bid == bid) {
+				*out = (uint32_t)(i - 1);
+				return KV_OK;
+			}
+		return stage_add_bucket(e, of, hash, out);
+	}
+	for (at = hash & (s->bucket_table.size - 1);
+	     s->bucket_table.at[at] != 0;
+	     at = (at + 1) & (s->bucket_table.size - 1)) {
+		i = s->bucket_table.at[at] - 1;
+		if (s->buckets[i].bid == bid) {
+			*out = (uint32_t)i;
+			return KV_OK;
+		}
+	}
+	return stage_add_bucket(e, of, hash, out);
+}
+
+/* What the view, or an earlier record of the batch, has for the key. */
+static int
+stage_before(struct engine *e, const struct bucket *b,
+    const struct record *r, struct stage_item *item)
+{
+	uint64_t revealed = e->revealed;
+	struct record old;
+	int rc;
+
+	item->earlier = stage_find(e, item->hash, wal_class((uint8_t)r->type),
+	    r->bid, r->key);
+	if (item->earlier >= 0 || wal_class((uint8_t)r->type) != WAL_KEY)
+		return KV_OK;
+	rc = view_get_raw(e, item->hash, r->bid, r->key, &old);
+	e->revealed = revealed; /* nobody is shown it */
+	if (rc == KV_OK)
+		stage_count(b, &old, &item->before);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+static int
+stage_add_item(struct stage *s, const struct stage_item *item)
+{
+	bool anew;
+	size_t i;
+	int rc;
+
+	if (s->count == s->cap) {
+		size_t cap = s->cap == 0 ? 64 : s->cap * 2;
+		struct stage_item *items =
+		    realloc(s->items, cap * sizeof(*items));
+
+		if (items == NULL)
+			return KV_ENOMEM;
+		s->items = items;
+		s->cap = cap;
+	}
+	if ((rc = table_fit(&s->item_table, s->count + 1, &anew)) < 0)
+		return rc;
+	s->items[s->count++] = *item;
+	for (i = anew ? 0 : s->count - 1;
+	     s->item_table.size > 0 && i < s->count; i++)
+		table_put(&s->item_table, s->items[i].hash, i);
+	return KV_OK;
+}
+
+static int
+stage_check(const struct engine *e, const struct record *r, size_t len)
+{
+	if (r->key.len == 0 || r->key.len > KV_KEY_MAX)
+		return KV_ETOOBIG;
+	/* A batch must fit one segment, behind its header, before its END. */
+	if (e->stage.bytes.len + len >
+	    e->segment_size - SEGMENT_HEADER - WAL_RECORD_MIN)
+		return KV_ETOOBIG;
+	if (engine_trouble(e) != 0)
+		return KV_ENOSPC;
+	return KV_OK;
+}
+
+static int
+stage_record(struct engine *e, const struct bucket *b,
+    const struct record *r, enum stage_row row)
+{
+	struct stage *s = &e->stage;
+	struct stage_item item = { .row = row };
+	int rc;
+
+	if (r->key.len > KV_KEY_MAX || r->value.len > e->segment_size)
+		return KV_ETOOBIG;
+	item.len = (uint32_t)wal_record_size(r->flags, r->key.len,
+	    r->value.len);
+	if ((rc = stage_check(e, r, item.len)) < 0)
+		return rc;
+	item.hash = index_hash_key(e->control->hash_secret,
+	    wal_class((uint8_t)r->type), r->bid, r->key);
+	index_prefetch(engine_segment(e, e->view_hi), item.hash);
+	if ((rc = stage_bucket_of(e, b, &item.bucket)) < 0 ||
+	    (rc = stage_before(e, b, r, &item)) < 0 ||
+	    (rc = buf_reserve(&s->bytes, item.len)) < 0)
+		return rc;
+	item.offset = (uint32_t)s->bytes.len;
+	wal_record_encode(s->bytes.data + s->bytes.len, r);
+	if ((rc = stage_add_item(s, &item)) < 0)
+		return rc;
+	s->bytes.len += item.len;
+	if (row == STAGE_DROP)
+		s->buckets[item.bucket].drop = (int32_t)s->count - 1;
+	return KV_OK;
+}
+
+static uint8_t
+stage_scope(const struct bucket *b)
+{
+	return b->options & BUCKET_LOCAL ? RECORD_LOCAL : 0;
+}
+
+int
+engine_put(struct engine *e, const struct bucket *b, struct kv_slice key,
+    struct kv_slice value, uint64_t deadline)
+{
+	struct record r = { .type = RECORD_PUT,
+		.flags = stage_scope(b),
+		.bid = b->bid,
+		.deadline = deadline,
+		.key = key,
+		.value = value };
+
+	if (deadline != 0)
+		r.flags |= RECORD_DEADLINE;
+	return stage_record(e, b, &r, STAGE_NO_ROW);
+}
+
+int
+engine_delete(struct engine *e, const struct bucket *b, struct kv_slice key)
+{
+	struct record r = { .type = RECORD_TOMB,
+		.flags = stage_scope(b),
+		.bid = b->bid,
+		.key = key };
+
+	return stage_record(e, b, &r, STAGE_NO_ROW);
+}
+
+int
+engine_expire(struct engine *e, const struct bucket *b,
+    const struct record *expired)
+{
+	struct record r = { .type = RECORD_TOMB,
+		.bid = b->bid,
+		.stamp = expired->stamp,
+		.deadline = expired->deadline,
+		.key = expired->key };
+
+	r.flags = stage_scope(b) | RECORD_FOREIGN | RECORD_DEADLINE |
+	    RECORD_EXPIRED;
+	return stage_record(e, b, &r, STAGE_NO_ROW);
+}
+
+/* Stage the row; the stamp that `row` names is set when it is appended. */
+static int
+stage_bucket_row(struct engine *e, struct kv_slice name, struct bucket *b,
+    enum stage_row row)
+{
+	char value[SCHEMA_BUCKET_ROW];
+	struct stamp stamp = { STAGE_TICK + e->stage.count, 0 };
+	struct record r = { .type = RECORD_BUCKET,
+		.flags = stage_scope(b),
+		.bid = b->bid,
+		.key = name,
+		.value = { value, sizeof(value) } };
+
+	if (row == STAGE_CREATE)
+		b->created = stamp;
+	else
+		b->dropped = stamp;
+	schema_put_bucket(value, b);
+	return stage_record(e, b, &r, row);
+}
+
+int
+engine_create(struct engine *e, struct kv_slice name, uint32_t options)
+{
+	struct bucket b;
+	int rc;
+
+	if (name.len == 0 || name.len > KV_BUCKET_MAX)
+		return KV_ETOOBIG;
+	rc = engine_bucket_row(e, name, &b);
+	if (rc == KV_ENOTFOUND)
+		b = (struct bucket){ .bid = engine_bucket_id(name) };
+	else if (rc < 0)
+		return rc;
+	else if (bucket_is_live(&b)) {
+		if ((b.options | options) == b.options)
+			return KV_OK;
+		options |= b.options;
+	}
+	b.options = options;
+	return stage_bucket_row(e, name, &b, STAGE_CREATE);
+}
+
+int
+engine_drop(struct engine *e, struct kv_slice name)
+{
+	struct bucket b;
+	int rc;
+
+	if ((rc = engine_bucket_row(e, name, &b)) < 0)
+		return rc;
+	if (!bucket_is_live(&b))
+		return KV_ENOTFOUND;
+	return stage_bucket_row(e, name, &b, STAGE_DROP);
+}
+
+size_t
+engine_staged(const struct engine *e)
+{
+	return e->stage.bytes.len;
+}
+
+void
+engine_rollback(struct engine *e)
+{
+	stage_clear(&e->stage);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+/* What time does to records: a passed deadline becomes a tombstone (a record
+ * like any other, so subscribers and sums follow), an old tombstone and what a
+ * dropped bucket left are removed from the tree. */
+
+#include <string.h>
+
+#include "engine/internal.h"
+#include "engine/maintain.h"
+#include "tree/apply.h"
+
+#define SWEEP_BATCH 64	 /* under one hold of the append mutex */
+#define SWEEP_PURGE 2000 /* rows in one transaction */
+
+struct due {
+	uint64_t bid;
+	uint64_t seq;
+	uint16_t len;
+	char key[KV_KEY_MAX];
+};
+
+/* The tree's entry may be of a version that the log has replaced, by our own
+ * tombstone for one, and stay until the checkpoint. */
+static bool
+sweep_is_current(struct engine *e, const struct record *r)
+{
+	struct record newest;
+
+	return engine_get_raw(e, r->bid, r->key, &newest) == KV_OK &&
+	    newest.type == RECORD_PUT && newest.seq == r->seq;
+}
+
+/* Up to n records whose deadline has passed, from where the last sweep since
+ * the last checkpoint stopped. */
+static int
+sweep_collect(struct engine *e, struct due *due, size_t n, size_t *count,
+    uint64_t *next_ms)
+{
+	struct tree_scan *scan = NULL;
+	struct record r;
+	int rc;
+
+	*count = 0;
+	*next_ms = 0;
+	rc = tree_scan_open(e->tree, TREE_BY_DEADLINE, 0, &scan);
+	if (rc == KV_OK)
+		rc = tree_scan_seek(scan, (struct kv_slice){ NULL, 0 },
+		    e->swept_ms);
+	while (rc == KV_OK && *count < n) {
+		if ((rc = tree_scan_next(scan, &r)) < 0)
+			break;
+		if (r.deadline > e->now_ms) {
+			*next_ms = r.deadline;
+			break;
+		}
+		e->swept_ms = r.deadline;
+		if (!sweep_is_current(e, &r))
+			continue;
+		due[*count] = (struct due){ .bid = r.bid,
+			.seq = r.seq,
+			.len = (uint16_t)r.key.len };
+		memcpy(due[*count].key, r.key.data, r.key.len);
+		(*count)++;
+	}
+	tree_scan_close(scan);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+/* Under the mutex: is this version still the newest? */
+static int
+sweep_expire(struct engine *e, const struct due *d)
+{
+	struct kv_slice key = { d->key, d->len };
+	struct kv_slice name;
+	struct bucket b;
+	struct record r;
+	int rc;
+
+	rc = engine_get_raw(e, d->bid, key, &r);
+	if (rc < 0 || r.type != RECORD_PUT || r.seq != d->seq)
+		return rc == KV_ENOTFOUND ? KV_OK : rc;
+	rc = engine_bucket_by_id(e, d->bid, &name, &b);
+	if (rc == KV_ENOTFOUND)
+		b = (struct bucket){ .bid = d->bid };
+	else if (rc < 0)
+		return rc;
+	return engine_expire(e, &b, &r);
+}
+
+static int
+sweep_batch(struct engine *e, const struct due *due, size_t n)
+{
+	uint64_t end = 0;
+	size_t i;
+	int rc = KV_OK;
+
+	engine_lock(e);
+	for (i = 0; rc == KV_OK && i < n; i++)
+		rc = sweep_expire(e, &due[i]);
+	if (rc == KV_OK)
+		rc = engine_commit(e, &end);
+	else
+		engine_rollback(e);
+	engine_unlock(e);
+	if (rc == KV_OK)
+		atomic_fetch_add(&e->control->stats.expired, n);
+	return rc;
+}
+
+static int
+sweep_deadlines(struct engine *e, bool *more, uint64_t *next_ms)
+{
+	struct due due[SWEEP_BATCH];
+	size_t n = 0;
+	int rc;
+
+	if ((rc = engine_refresh(e)) < 0)
+		return rc;
+	rc = sweep_collect(e, due, SWEEP_BATCH, &n, next_ms);
+	if (rc == KV_OK && n > 0)
+		rc = sweep_batch(e, due, n);
+	*more = rc == KV_OK && n == SWEEP_BATCH;
+	e->revealed = 0; /* we show nobody anything */
+	engine_release(e);
+	engine_kick(e);
+	/* No room in the log, or a bucket that changed: next time. */
+	return rc == KV_EAGAIN || rc == KV_ENOSPC || rc == KV_ESTALE ? KV_OK
+								     : rc;
+}
+
+int
+sweep_step(struct engine *e, bool *more, uint64_t *next_ms)
+{
+	uint64_t retention = e->options.retention_ms;
+	size_t purged = 0, dropped = 0;
+	int rc;
+
+	if (e->process == NULL)
+		return KV_OK; /* recovery has no view */
+	if ((rc = sweep_deadlines(e, more, next_ms)) < 0)
+		return rc;
+	rc = apply_purge_dropped(e->tree, SWEEP_PURGE, &dropped);
+	if (rc == KV_OK && retention > 0 && e->now_ms > retention)
+		rc = apply_purge_tombs(e->tree, e->now_ms - retention,
+		    SWEEP_PURGE, &purged);
+	atomic_fetch_add(&e->control->stats.purged, purged + dropped);
+	if (purged + dropped > 0)
+		*more = true;
+	return rc == KV_ENOSPC ? KV_OK : rc;
+}

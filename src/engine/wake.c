@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: ISC */
+/* Waiting for positions and waking those who wait.
+ *
+ * The pattern is always the same: who is about to sleep stores what he wants,
+ * then looks at the position once more; who moves a position stores it, then
+ * looks at the wants.  Both with sequentially consistent order between store
+ * and load, so one of the two sees the other. */
+
+#include <poll.h>
+
+#include "base/clock.h"
+#include "engine/internal.h"
+#include "engine/maintain.h"
+
+uint64_t
+engine_durable(const struct engine *e)
+{
+	if (e->options.durability != DURABILITY_ALWAYS)
+		return UINT64_MAX;
+	return atomic_load_explicit(&e->control->durable,
+	    memory_order_acquire);
+}
+
+uint32_t
+engine_trouble(const struct engine *e)
+{
+	return atomic_load_explicit(&e->control->trouble,
+	    memory_order_relaxed);
+}
+
+const char *
+engine_trouble_text(uint32_t trouble)
+{
+	if (trouble & TROUBLE_CORRUPT)
+		return "a record in memory is damaged, restart the store to "
+		       "read the log from disk";
+	if (trouble & TROUBLE_LOG_IO)
+		return "writing the log failed, see the log of kv-walwriter";
+	if (trouble & TROUBLE_LOG_SPACE)
+		return "no space left on device for the log";
+	if (trouble & TROUBLE_TREE_SPACE)
+		return "no space left on device or map_size reached";
+	if (trouble & TROUBLE_SHM_SPACE)
+		return "no space left in shm_dir";
+	return "ok";
+}
+
+void
+engine_kick(struct engine *e)
+{
+	struct control *c = e->control;
+
+	if (e->own_end == 0)
+		return;
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&c->writer_sleeps, memory_order_relaxed) &&
+	    atomic_load_explicit(&c->durable, memory_order_relaxed) <
+		e->own_end) {
+		atomic_store(&c->writer_sleeps, 0);
+		atomic_fetch_add_explicit(&c->stats.wakes, 1,
+		    memory_order_relaxed);
+		control_futex_wake(&c->writer_futex);
+	}
+	if (atomic_load_explicit(&c->checkpoint_sleeps, memory_order_relaxed)) {
+		atomic_store(&c->checkpoint_sleeps, 0);
+		control_futex_wake(&c->checkpoint_futex);
+	}
+	e->own_end = 0;
+}
+
+int
+engine_wake_fd(const struct engine *e)
+{
+	return e->wake_fd;
+}
+
+void
+engine_wake_drain(struct engine *e)
+{
+	wake_drain(e->wake, e->slot);
+}
+
+bool
+engine_want_durable(struct engine *e, uint64_t position)
+{
+	_Atomic uint64_t *want = &e->process->want_durable;
+	uint64_t old = atomic_load(want);
+
+	if (position <= engine_durable(e))
+		return true;
+	while (old == 0 || position < old)
+		if (atomic_compare_exchange_weak(want, &old, position))
+			break;
+	return position <= atomic_load(&e->control->durable);
+}
+
+bool
+engine_want_room(struct engine *e)
+{
+	struct control *c = e->control;
+	uint64_t hi;
+
+	atomic_store(&e->process->want_room, 1);
+	hi = atomic_load(&c->segment_hi);
+	return engine_trouble(e) != 0 ||
+	    (atomic_load(&c->memory_ready) > hi &&
+		atomic_load(&c->file_ready) > hi);
+}
+
+/* Every process whose want, at the given member, has been reached. */
+static void
+wake_reached(struct engine *e, size_t member, uint64_t position)
+{
+	uint32_t i, high = atomic_load(&e->control->process_high);
+
+	for (i = 0; i < high; i++) {
+		char *p = (char *)&e->control->processes[i];
+		_Atomic uint64_t *want =
+		    (_Atomic uint64_t *)(void *)(p + member);
+		uint64_t w = atomic_load(want);
+
+		if (w == 0 || w > position ||
+		    !atomic_compare_exchange_strong(want, &w, 0))
+			continue;
+		if (member == offsetof(struct control_process, want_indexed))
+			atomic_fetch_sub(&e->control->followers, 1);
+		if (i != e->slot)
+			wake_send(e->wake, i);
+	}
+}
+
+void
+engine_wake_durable(struct engine *e)
+{
+	if (e->wake == NULL)
+		return;
+	atomic_thread_fence(memory_order_seq_cst);
+	wake_reached(e, offsetof(struct control_process, want_durable),
+	    atomic_load(&e->control->durable));
+}
+
+void
+engine_wake_followers(struct engine *e)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&e->control->followers,
+		memory_order_relaxed) == 0)
+		return;
+	wake_reached(e, offsetof(struct control_process, want_indexed),
+	    atomic_load(&e->control->indexed_end));
+}
+
+void
+engine_wake_room(struct engine *e)
+{
+	uint32_t i, high = atomic_load(&e->control->process_high);
+
+	if (e->wake == NULL)
+		return;
+	for (i = 0; i < high; i++)
+		if (atomic_exchange(&e->control->processes[i].want_room, 0) !=
+			0 &&
+		    i != e->slot)
+			wake_send(e->wake, i);
+}
+
+/* Nobody may be writing the log: then it is for us to do. */
+static int
+wait_inline(struct engine *e)
+{
+	int rc = maintain_take(e, ROLE_WALWRITER, false);
+
+	if (rc < 0)
+		return rc;
+	rc = writer_flush(e);
+	maintain_leave(e, ROLE_WALWRITER);
+	return rc;
+}
+
+int
+engine_wait_durable(struct engine *e, uint64_t position, int timeout_ms)
+{
+	uint64_t limit = clock_mono_ns() + (uint64_t)timeout_ms * 1000000u;
+	struct pollfd p = { .fd = e->wake_fd, .events = POLLIN };
+	int rc;
+
+	for (;;) {
+		if (engine_want_durable(e, position))
+			return KV_OK;
+		rc = wait_inline(e);
+		if (rc < 0 && rc != KV_EBUSY)
+			return rc;
+		if (rc == KV_OK)
+			continue;
+		engine_kick(e);
+		if (timeout_ms >= 0 && clock_mono_ns() >= limit)
+			return KV_ETIMEOUT;
+		/* The holder of the role may die: look again now and then. */
+		poll(&p, 1, 100);
+		engine_wake_drain(e);
+	}
+}
