@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "engine/engine.h"
 #include "shm/wake.h"
+#include "tree/hot.h"
 #include "tree/schema.h"
 #include "tree/tree.h"
 #include "wal/file.h"
@@ -89,6 +90,7 @@ struct engine {
 	size_t segment_bytes; /* of a slot's file: image and index */
 	uint64_t segment_size;
 	struct tree *tree;
+	struct tree_hot *hot; /* its rows read lately */
 	struct wake *wake;
 	int wake_fd;
 

@@ -191,6 +191,7 @@ open_parts(struct engine *e)
 	    e->dir);
 	if ((rc = open_slot(e)) < 0 ||
 	    (rc = tree_open(&tree, &e->tree)) < 0 ||
+	    (rc = tree_hot_new(&e->hot)) < 0 ||
 	    (rc = wake_new(e->shm, CONTROL_PROCESSES, &e->wake)) < 0 ||
 	    (rc = wake_descriptor(e->wake, e->slot, &e->wake_fd)) < 0 ||
 	    (rc = bucket_cache_new(e)) < 0)
@@ -258,6 +259,7 @@ engine_close(struct engine *e)
 	bucket_cache_free(e);
 	stage_fini(&e->stage);
 	wake_free(e->wake);
+	tree_hot_free(e->hot);
 	tree_close(e->tree);
 	if (e->control != NULL)
 		memory_unmap(e);

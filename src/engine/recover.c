@@ -34,7 +34,8 @@ struct recovery {
 	uint64_t end;	    /* LSN where the log ends so far */
 	uint64_t prev_nonce;
 	uint64_t records;
-	bool any;	    /* a segment was replayed */
+	bool linked;	    /* end and prev_nonce are those of a segment */
+	bool any;	    /* a segment was loaded */
 };
 
 static int
@@ -266,7 +267,7 @@ recover_next(struct wal_files *files, struct recovery *r,
 {
 	if (wal_files_header(files, r->number, h) < 0)
 		return false;
-	if (!r->any)
+	if (!r->linked)
 		return true;
 	if (h->prev_end == r->end && h->prev_nonce == r->prev_nonce)
 		return true;
@@ -296,8 +297,12 @@ recover_index(void *user, const struct wal_record *w, uint64_t offset)
 		wal_record_key(w)),
 	    at);
 	t->used += index_put_chain(s, index_hash_chain(secret, w->bid), at);
-	if (w->type == RECORD_BUCKET)
+	if (w->type == RECORD_BUCKET) {
 		t->used += index_put_row(s, index_hash_row(secret, w->bid), at);
+		/* Scans look for rows no further than this. */
+		atomic_store(&t->e->control->bucket_change,
+		    t->number * t->e->segment_size + offset + w->len);
+	}
 }
 
 /* Read one segment into its slot and enter it. */
@@ -333,8 +338,29 @@ recover_segment(struct engine *e, struct wal_files *files,
 	recover_positions(e, atomic_load(&e->control->segment_lo), r->end,
 	    r->end);
 	r->any = true;
+	r->linked = true;
 	r->number++;
 	return KV_OK;
+}
+
+/* After an orderly stop the tree has all of the first segment: when no record
+ * begins where the tree stands, there is nothing in it to load. */
+static bool
+recover_is_settled(struct engine *e, struct wal_files *files,
+    const struct recovery *r, const struct segment_header *h)
+{
+	char block[sizeof(struct wal_record) + 24] __attribute__((aligned(8)));
+	const struct wal_record *w = (const void *)block;
+	uint64_t start = r->number * e->segment_size;
+
+	if (r->tree.checkpointed < start + SEGMENT_HEADER ||
+	    r->tree.checkpointed + sizeof(block) > start + e->segment_size)
+		return false;
+	if (wal_files_peek(files, r->number, r->tree.checkpointed - start,
+		block, sizeof(block)) < 0)
+		return false;
+	return wal_record_check(w, h->nonce, r->tree.checkpointed) !=
+	    w->check;
 }
 
 /* The log's slots are few; crash after crash adds a segment each, so the
@@ -361,6 +387,12 @@ recover_log(struct engine *e, struct wal_files *files, struct recovery *r)
 	if (r->number == 0)
 		r->number = 1;
 	r->end = r->tree.checkpointed;
+	if (recover_next(files, r, &h) &&
+	    recover_is_settled(e, files, r, &h)) {
+		r->linked = true;
+		r->prev_nonce = h.nonce;
+		r->number++;
+	}
 	while (rc == KV_OK && recover_next(files, r, &h)) {
 		if (r->any)
 			rc = recover_make_room(e, r->number);

@@ -155,8 +155,13 @@ stage_add_bucket(struct engine *e, const struct bucket *of, uint64_t hash,
 	*b = (struct stage_bucket){ .bid = of->bid, .hash = hash, .drop = -1 };
 	if (of->dropped.tick < STAGE_TICK)
 		b->dropped = of->dropped;
-	if ((rc = tree_get_totals(e->tree, of->bid, &b->tree)) < 0)
-		return rc;
+	/* The tree's sums matter only while no segment has newer ones. */
+	if (e->log_empty ||
+	    view_find_chain(e, hash, of->bid, e->view_end) == 0) {
+		rc = tree_get_totals(e->tree, of->bid, &b->tree);
+		if (rc < 0)
+			return rc;
+	}
 	rc = table_fit(&s->bucket_table, s->bucket_count + 1, &anew);
 	if (rc < 0)
 		return rc;

@@ -143,7 +143,7 @@ view_get_raw(struct engine *e, uint64_t hash, uint64_t bid,
 	if (!e->log_empty)
 		lsn = view_find(e, hash, WAL_KEY, bid, key, e->view_end);
 	if (lsn == 0)
-		return tree_get(e->tree, bid, key, out);
+		return tree_hot_get(e->hot, e->tree, hash, bid, key, out);
 	view_record(e, lsn, out);
 	if (out->end > e->revealed)
 		e->revealed = out->end;

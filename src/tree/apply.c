@@ -102,9 +102,11 @@ read_row(struct run *run, struct sort_item *item)
 		return KV_OK;
 	}
 	item->note = KEEP;
-	row.key = r->key;
-	row.value = (struct kv_slice){ NULL, 0 }; /* the map's, soon gone */
-	*r = row;
+	if (row.seq > r->seq) {
+		row.key = r->key;
+		row.value = (struct kv_slice){ NULL, 0 }; /* soon gone */
+		*r = row;
+	}
 	return KV_OK;
 }
 

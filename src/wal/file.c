@@ -212,6 +212,19 @@ wal_files_read(struct wal_files *w, uint64_t number, char *to)
 	return KV_OK;
 }
 
+int
+wal_files_peek(struct wal_files *w, uint64_t number, uint64_t offset,
+    void *to, size_t n)
+{
+	struct wal_file *f = wal_files_find(w, number);
+
+	if (f == NULL)
+		return KV_ENOTFOUND;
+	if (pread(f->fd, to, n, (off_t)offset) != (ssize_t)n)
+		return err_system("read", f->name);
+	return KV_OK;
+}
+
 void
 wal_files_retire(struct wal_files *w, uint64_t lo)
 {

@@ -32,6 +32,10 @@ KV_CHECKED int wal_files_header(struct wal_files *w, uint64_t number,
 /* Read the whole image of segment number to `to` (segment_size bytes). */
 KV_CHECKED int wal_files_read(struct wal_files *w, uint64_t number, char *to);
 
+/* Read n bytes at an offset of segment number's image. */
+KV_CHECKED int wal_files_peek(struct wal_files *w, uint64_t number,
+    uint64_t offset, void *to, size_t n);
+
 /* Segments before lo are no longer needed: their files may be reused. */
 void wal_files_retire(struct wal_files *w, uint64_t lo);
 

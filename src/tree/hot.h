@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_TREE_HOT_H
+#define KV_TREE_HOT_H
+
+/* A private table of rows read lately: hash of the key -> where its row lies in
+ * the map.  A random mdb_get over a million keys is a handful of cache and TLB
+ * misses; a row found here is one.
+ *
+ * An entry is good for one snapshot: the snapshot's number is mixed into the
+ * stored hash, so a new snapshot empties the table without touching it.  That
+ * key and hash belong together is checked in the row's own node, whose key
+ * lies in front of its data (LMDB 0.9, struct MDB_node); a row for which that
+ * does not hold when it is entered is simply not entered. */
+
+#include "tree/tree.h"
+
+struct tree_hot;
+
+KV_CHECKED int tree_hot_new(struct tree_hot **out);
+void tree_hot_free(struct tree_hot *h);
+
+/* tree_get, by way of the table.  hash: any good 64-bit hash of bid and key,
+ * the same for the same key. */
+KV_CHECKED int tree_hot_get(struct tree_hot *h, struct tree *t, uint64_t hash,
+    uint64_t bid, struct kv_slice key, struct record *out);
+
+#endif
