@@ -367,17 +367,24 @@ $(OUT)/libkv.so: $(LIBKV_PARTS) | $(OUT)/.dir
 	    -Wl,-soname,$(SONAME) -o $@ $^ $(LIBS_libkv)
 	$(if $(instrumented),,@$(call only_kv,-D $@))
 
+# An archive, so that a test is linked with the helpers it uses only.
+$(OBJ)/tests/unit/helpers.a: $(call objects,$(UNIT_HELPERS))
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $^
+
 define test_rule
 $(OUT)/tests/$(basename $(notdir $1)): $(call objects,$1) \
-    $(call objects,$2) $(call archives,$(LAYERS)) | $(OUT)/tests/.dir
+    $2 $(call archives,$(LAYERS)) | $(OUT)/tests/.dir
 	$$(call say,LINK,$$@)
 	$$(Q)$$(CC) -pie $$(ALL_LDFLAGS) -o $$@ $$^ $(LIBS_tests)
 endef
 $(foreach t,$(wildcard tests/unit/test_*.c tests/unit/thread_*.c \
-    tests/sim/test_*.c),$(eval $(call test_rule,$t,$(UNIT_HELPERS))))
+    tests/sim/test_*.c),$(eval $(call test_rule,$t,$(if \
+    $(UNIT_HELPERS),$(OBJ)/tests/unit/helpers.a))))
 # In the fuzz variant the same sources are linked with libFuzzer instead.
 $(foreach t,$(wildcard tests/fuzz/fuzz_*.c), \
-    $(eval $(call test_rule,$t,tools/dev/fuzz_replay.c)))
+    $(eval $(call test_rule,$t,$(OBJ)/tools/dev/fuzz_replay.o)))
 $(foreach t,$(wildcard tests/integration/*.c tests/crash/*.c), \
     $(eval $(call test_rule,$t,)))
 
