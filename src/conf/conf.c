@@ -139,6 +139,23 @@ conf_add(struct conf *c, enum conf_id id, const char *value,
 	return rc;
 }
 
+int
+conf_copy(struct conf *c, enum conf_id id, const struct conf *from)
+{
+	struct conf_value v = from->values[id];
+
+	v.text = v.text == NULL ? NULL : strdup(v.text);
+	v.origin = v.origin == NULL ? NULL : strdup(v.origin);
+	if ((v.text == NULL) != (from->values[id].text == NULL) ||
+	    (v.origin == NULL) != (from->values[id].origin == NULL)) {
+		conf_value_fini(&v);
+		return KV_ENOMEM;
+	}
+	conf_value_fini(&c->values[id]);
+	c->values[id] = v;
+	return KV_OK;
+}
+
 uint64_t
 conf_u64(const struct conf *c, enum conf_id id)
 {

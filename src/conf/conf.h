@@ -39,6 +39,10 @@ KV_CHECKED int conf_set(struct conf *c, enum conf_id id, const char *value,
 KV_CHECKED int conf_add(struct conf *c, enum conf_id id, const char *value,
     enum conf_rank rank, const char *origin, struct conf_error *e);
 
+/* Take one value, with its origin, from another configuration. */
+KV_CHECKED int conf_copy(struct conf *c, enum conf_id id,
+    const struct conf *from);
+
 /* After the last conf_set: fill in the defaults that depend on other options
  * and on the environment, check the options against each other. */
 KV_CHECKED int conf_complete(struct conf *c, struct conf_error *e);
