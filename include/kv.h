@@ -81,18 +81,19 @@ kv_bytes(const void *data, size_t len)
 struct kv;
 
 enum kv_durability {
+	KV_DURABILITY_STORE,	/* as the daemon on the store has it */
 	KV_DURABILITY_ALWAYS,	/* a write returns when it is on the disk */
 	KV_DURABILITY_EVERYSEC, /* at once; a power cut costs a second */
 	KV_DURABILITY_OS,	/* at once; the kernel writes when it likes */
 };
 
-/* Zero everywhere is what most programs want.  With a daemon on the store, its
- * sizes hold. */
+/* What is zero is as kvd would have it: from its configuration file, the
+ * environment (KV_SHM_DIR and so on), or its defaults.  The sizes of a store
+ * that exists stay what they are. */
 struct kv_options {
-	const char *shm_dir; /* NULL: what the store was made with, /dev/shm */
-	uint64_t
-	    segment_size;  /* bytes of one piece of the log, for new stores */
-	uint64_t map_size; /* most bytes of the tree */
+	const char *shm_dir;   /* parent of the shared memory's folder */
+	uint64_t segment_size; /* of the log, 1 MiB to 512 MiB */
+	uint64_t map_size;     /* most bytes of the tree */
 	uint64_t retention_ms; /* how long deletions are remembered */
 	uint64_t timeout_ms;   /* wait so long for room in the log; 0: 30,000 */
 	enum kv_durability durability; /* of writes through this handle */
@@ -268,8 +269,9 @@ struct kv_change {
 struct kv_watch;
 
 /* Every change of a bucket by anyone, in the one order in which they were
- * made, once it is as safe as the daemon promises: those with a higher seq than
- * from, or with KV_FROM_NOW those that are still to come.  A watch holds
+ * made, once it is as safe as the handle's durability says: those with a higher
+ * seq than from, or with KV_FROM_NOW those that are still to come.  Where the
+ * log was recycled since then the last change of each key stands for all.  A watch holds
  * nothing up: who is too slow misses changes and is told so.  KV_ENOTFOUND: no
  * such bucket; KV_ESTALE: the log does not reach back to from. */
 KV_API KV_CHECKED int kv_watch_open(struct kv *kv, struct kv_slice bucket,

@@ -4,23 +4,41 @@
 
 #include "lib/embed.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/err.h"
 #include "base/log.h"
-#include "conf/options.h"
+#include "conf/load.h"
+#include "engine/options.h"
 #include "io/file.h"
-#include "tree/schema.h"
 
-#define DEFAULT_SHM "/dev/shm"
-#define DEFAULT_MAP (1ull << 40)
-#define DEFAULT_RETENTION_MS (7 * CONF_DAY_MS)
 #define DEFAULT_TIMEOUT_MS 30000
+#define SEGMENT_SIZE_MIN (1u << 20)
+#define SEGMENT_SIZE_MAX (512u << 20)
 
-static const enum engine_durability durabilities[] = {
-	[KV_DURABILITY_ALWAYS] = DURABILITY_ALWAYS,
-	[KV_DURABILITY_EVERYSEC] = DURABILITY_EVERYSEC,
-	[KV_DURABILITY_OS] = DURABILITY_OS,
-};
+static_assert(KV_DURABILITY_ALWAYS == DURABILITY_ALWAYS + 1 &&
+	KV_DURABILITY_EVERYSEC == DURABILITY_EVERYSEC + 1 &&
+	KV_DURABILITY_OS == DURABILITY_OS + 1,
+    "ours is one more: 0 is that of the store");
+
+/* kvd's configuration.  What is wrong with it is kvd's to refuse; a program
+ * that has an environment of its own goes on with the defaults. */
+static int
+read_conf(struct conf **out)
+{
+	struct conf_error error;
+
+	if (load_conf(NULL, out, &error) == KV_OK)
+		return KV_OK;
+	log_warn("configuration error=\"%s\" action=\"using defaults\"",
+	    error.text);
+	return conf_new(out);
+}
 
 static uint64_t
 or_default(uint64_t given, uint64_t preset)
@@ -28,39 +46,102 @@ or_default(uint64_t given, uint64_t preset)
 	return given != 0 ? given : preset;
 }
 
+/* What the program says goes before the configuration. */
+static int
+merge(const char *dir, const struct kv_options *o, struct engine_options *eo)
+{
+	if ((unsigned)o->durability > KV_DURABILITY_OS ||
+	    (o->segment_size != 0 &&
+		(o->segment_size < SEGMENT_SIZE_MIN ||
+		    o->segment_size > SEGMENT_SIZE_MAX)))
+		return KV_EINVAL;
+	eo->dir = dir;
+	if (o->shm_dir != NULL)
+		eo->shm_dir = o->shm_dir;
+	eo->segment_size = or_default(o->segment_size, eo->segment_size);
+	eo->map_size = or_default(o->map_size, eo->map_size);
+	eo->retention_ms = or_default(o->retention_ms, eo->retention_ms);
+	if (o->durability != KV_DURABILITY_STORE)
+		eo->durability = (enum engine_durability)(o->durability - 1);
+	eo->must_exist = o->must_exist;
+	return KV_OK;
+}
+
+/* Make the folder, or see that a store is in it. */
+static int
+prepare_dir(const char *dir, bool must_exist)
+{
+	char path[PATH_MAX];
+
+	if (strlen(dir) + sizeof("/store") > sizeof(path))
+		return KV_ETOOBIG;
+	if (!must_exist)
+		return file_make_dir(dir);
+	snprintf(path, sizeof(path), "%s/store", dir);
+	if (access(path, F_OK) == 0)
+		return KV_OK;
+	return errno == ENOENT || errno == ENOTDIR ? KV_ENOTFOUND
+						   : err_from_errno(errno);
+}
+
+/* A daemon may have another durability than our configuration says: then ours
+ * is to be the same, which is only known when the store is open. */
+static int
+open_engine(const struct engine_options *eo, bool as_store, struct engine **out)
+{
+	struct engine_options again = *eo;
+	struct engine *e;
+	int rc;
+
+	if ((rc = engine_open(eo, &e)) < 0)
+		return rc;
+	again.durability =
+	    (enum engine_durability)engine_control(e)->durability;
+	if (as_store && again.durability != eo->durability) {
+		engine_close(e);
+		if ((rc = engine_open(&again, &e)) < 0)
+			return rc;
+	}
+	*out = e;
+	return KV_OK;
+}
+
+static int
+open_store(struct kv *kv, const char *dir, const struct kv_options *options)
+{
+	bool as_store = options->durability == KV_DURABILITY_STORE;
+	struct engine_options eo;
+	struct conf *conf;
+	int rc;
+
+	if ((rc = prepare_dir(dir, options->must_exist)) < 0 ||
+	    (rc = read_conf(&conf)) < 0)
+		return rc;
+	engine_options_read(conf, ROLE_LIBRARY, &eo);
+	if ((rc = merge(dir, options, &eo)) == KV_OK)
+		rc = open_engine(&eo, as_store, &kv->engine);
+	/* The texts are looked at only while it opens. */
+	conf_free(conf);
+	return rc;
+}
+
 int
 kv_open(const char *dir, const struct kv_options *options, struct kv **out)
 {
 	static const struct kv_options none;
-	struct engine_options eo = { .dir = dir, .role = ROLE_LIBRARY };
-	struct kv *kv = NULL;
+	struct kv *kv;
 	int rc;
 
 	if (options == NULL)
 		options = &none;
-	if ((unsigned)options->durability > KV_DURABILITY_OS)
-		return KV_EINVAL;
-	eo.shm_dir = options->shm_dir != NULL ? options->shm_dir : DEFAULT_SHM;
-	eo.segment_size =
-	    or_default(options->segment_size, KV_BUILD_SEGMENT_SIZE);
-	eo.map_size = or_default(options->map_size, DEFAULT_MAP);
-	eo.retention_ms =
-	    or_default(options->retention_ms, DEFAULT_RETENTION_MS);
-	eo.durability = durabilities[options->durability];
-	eo.must_exist = options->must_exist;
-
-	if (!options->must_exist && (rc = file_make_dir(dir)) < 0)
-		return rc;
 	if ((kv = calloc(1, sizeof(*kv))) == NULL)
 		return KV_ENOMEM;
 	kv->timeout_ms = or_default(options->timeout_ms, DEFAULT_TIMEOUT_MS);
 	buf_init(&kv->copy);
-	if ((rc = engine_open(&eo, &kv->engine)) < 0)
-		goto out;
-	*out = kv;
-	kv = NULL;
-out:
-	free(kv);
+	if ((rc = open_store(kv, dir, options)) < 0)
+		free(kv);
+	else
+		*out = kv;
 	return rc;
 }
 

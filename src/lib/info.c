@@ -98,7 +98,7 @@ kv_status(struct kv *kv, struct kv_status *out)
 		.segments = LOOK(c->segment_hi) - LOOK(c->segment_lo) + 1,
 		.buckets = LOOK(c->buckets),
 		.seq = c->seq,
-		.durability = (enum kv_durability)LOOK(c->durability) };
+		.durability = (enum kv_durability)(LOOK(c->durability) + 1) };
 	if (trouble != 0)
 		out->trouble = engine_trouble_text(trouble);
 	read_counters(&c->stats, out);

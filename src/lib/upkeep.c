@@ -16,18 +16,16 @@
 #define LOOK_EVERY_NS 1000000000u /* at the log, for the sake of everysec */
 #define WAIT_MS 50
 
-/* Write the log out, if nobody else does.  KV_EBUSY: somebody does. */
+/* Write the log out and sync it, if nobody else does.  KV_EBUSY: somebody
+ * does. */
 static int
 write_out(struct kv *kv)
 {
-	bool more = true;
-	int rc, sleep_ms;
+	int rc;
 
 	if ((rc = maintain_take(kv->engine, ROLE_WALWRITER, false)) < 0)
 		return rc;
-	while (
-	    more && (rc = writer_step(kv->engine, &more, &sleep_ms)) == KV_OK)
-		;
+	rc = writer_flush(kv->engine);
 	maintain_leave(kv->engine, ROLE_WALWRITER);
 	return rc;
 }
@@ -36,15 +34,12 @@ write_out(struct kv *kv)
 static int
 move_segments(struct kv *kv)
 {
-	bool more = true;
-	int rc, sleep_ms;
+	int rc, sleep_ms = 0;
 
 	if ((rc = maintain_take(kv->engine, ROLE_CHECKPOINTER, false)) < 0)
 		return rc;
-	while (more &&
-	    (rc = checkpoint_step(kv->engine, false, &more, &sleep_ms)) ==
-		KV_OK)
-		;
+	while (rc == KV_OK && sleep_ms == 0)
+		rc = checkpoint_step(kv->engine, false, &sleep_ms);
 	maintain_leave(kv->engine, ROLE_CHECKPOINTER);
 	return rc;
 }

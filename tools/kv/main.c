@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: ISC */
+
+/* kv: the command line.  A table of verbs; what one does stands in the file of
+ * its noun. */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "print.h"
+#include "reach.h"
+#include "tool.h"
+
+static const struct verb *(*const nouns[])(void) = { bucket_verbs, key_verbs,
+	list_verbs, watch_verbs, status_verbs, verify_verbs, raw_verbs };
+
+#define NOUNS (sizeof(nouns) / sizeof(nouns[0]))
+
+/* ---- options ---- */
+
+/* Where the value of an option goes. */
+enum slot {
+	SLOT_DIR,
+	SLOT_HOST,
+	SLOT_SOCKET,
+	SLOT_PORT,
+	SLOT_TIMEOUT,
+	SLOT_JSON,
+	SLOT_VALUES,
+	SLOT_FROM,
+	SLOT_TTL,
+	SLOT_COUNT,
+	SLOT_HELP,
+	SLOT_VERSION,
+};
+
+struct option_row {
+	const char *letter, *name;
+	const char *verb; /* only after this verb; "": also after any */
+	bool has_value;
+	enum slot slot;
+};
+
+static const struct option_row options[] = {
+	{ "-d", "--dir", NULL, true, SLOT_DIR },
+	{ "-h", "--host", NULL, true, SLOT_HOST },
+	{ "-s", "--socket", NULL, true, SLOT_SOCKET },
+	{ "-p", "--port", NULL, true, SLOT_PORT },
+	{ "-t", "--timeout", NULL, true, SLOT_TIMEOUT },
+	{ "-j", "--json", "", false, SLOT_JSON },
+	{ NULL, "--help", "", false, SLOT_HELP },
+	{ "-v", "--version", NULL, false, SLOT_VERSION },
+	{ NULL, "--values", "ls", false, SLOT_VALUES },
+	{ NULL, "--values", "buckets", false, SLOT_VALUES },
+	{ NULL, "--from", "watch", true, SLOT_FROM },
+	{ NULL, "--count", "watch", true, SLOT_COUNT },
+	{ NULL, "--ttl", "put", true, SLOT_TTL },
+};
+
+#define OPTIONS (sizeof(options) / sizeof(options[0]))
+
+static const char usage_text[] =
+    "usage: kv [-d DIR | -p PORT [-h HOST] | -s SOCKET] [--json] VERB ...\n"
+    "\n";
+
+static const char options_text[] =
+    "\n"
+    "options:\n"
+    "  -d, --dir DIR       the store's folder, with or without a daemon on it\n"
+    "  -p, --port PORT     a server's port\n"
+    "  -h, --host HOST     and host (127.0.0.1)\n"
+    "  -s, --socket FILE   a server's unix socket\n"
+    "  -t, --timeout TIME  wait so long for a server (10s)\n"
+    "  -j, --json          print JSON, one value a line\n"
+    "      --help          also after a verb\n"
+    "  -v, --version\n"
+    "\n"
+    "With neither -d nor -p: port 4050 (or KV_PORT) if somebody answers there,\n"
+    "else the store that kvd would use.\n"
+    "\n"
+    "Exits with 0, 1: no such key or bucket, 2: bad usage, 3: no server or no\n"
+    "store there, 4: the store or the server says no.\n"
+    "\n"
+    "examples:\n"
+    "  kv create shopping\n"
+    "  kv put shopping milk 1\n"
+    "  kv -d /var/lib/kv/shop get shopping milk\n"
+    "  kv -p 4051 ls shopping --json\n";
+
+static void
+print_help(void)
+{
+	const struct verb *v;
+	char line[64];
+	size_t i;
+
+	fputs(usage_text, stdout);
+	for (i = 0; i < NOUNS; i++) {
+		for (v = nouns[i](); v->name != NULL; v++) {
+			snprintf(line, sizeof(line), "%s %s", v->name, v->args);
+			printf("  %-28s %s\n", line, v->summary);
+		}
+	}
+	printf("  %-28s %s\n", "help [VERB]", "more about a verb");
+	fputs(options_text, stdout);
+}
+
+static void
+print_verb_help(const struct verb *v)
+{
+	printf("usage: kv [...] %s %s\n\n%s: %s\n\n%s", v->name, v->args,
+	    v->name, v->summary, v->help);
+}
+
+static const struct verb *
+find_verb(const char *name)
+{
+	const struct verb *v;
+	size_t i;
+
+	for (i = 0; i < NOUNS; i++)
+		for (v = nouns[i](); v->name != NULL; v++)
+			if (strcmp(v->name, name) == 0)
+				return v;
+	tool_say("no verb \"%s\"; kv help shows them", name);
+	return NULL;
+}
+
+/* ---- reading the command line ---- */
+
+/* The option that arg is, before any verb (v NULL) or after v. */
+static const struct option_row *
+find_option(const char *arg, const struct verb *v)
+{
+	size_t i, len = strcspn(arg, "=");
+
+	for (i = 0; i < OPTIONS; i++) {
+		const struct option_row *o = &options[i];
+		bool here = v == NULL ? o->verb == NULL || o->verb[0] == '\0'
+				      : o->verb != NULL &&
+			(o->verb[0] == '\0' || strcmp(o->verb, v->name) == 0);
+
+		if (!here)
+			continue;
+		if (strlen(o->name) == len && strncmp(o->name, arg, len) == 0)
+			return o;
+		/* After a verb "-j" could be a key. */
+		if (v == NULL && o->letter != NULL &&
+		    strncmp(o->letter, arg, 2) == 0 &&
+		    (arg[2] == '\0' || o->has_value))
+			return o;
+	}
+	return NULL;
+}
+
+static bool
+take_port(struct tool *t, const char *text)
+{
+	uint64_t port;
+
+	if (!tool_number("-p", text, &port))
+		return false;
+	if (port < 1 || port > 65535) {
+		tool_say("-p: \"%s\": expected a port from 1 to 65535", text);
+		return false;
+	}
+	t->port = (long)port;
+	return true;
+}
+
+static bool
+take_timeout(struct tool *t, const char *text)
+{
+	uint64_t ms;
+
+	if (!tool_duration("-t", text, &ms))
+		return false;
+	t->timeout_ms = ms > INT32_MAX ? INT32_MAX : (int)ms;
+	return true;
+}
+
+static bool
+take_option(struct tool *t, enum slot slot, const char *value)
+{
+	switch (slot) {
+	case SLOT_DIR:
+		t->dir = value;
+		break;
+	case SLOT_HOST:
+		t->host = value;
+		break;
+	case SLOT_SOCKET:
+		t->socket = value;
+		break;
+	case SLOT_PORT:
+		return take_port(t, value);
+	case SLOT_TIMEOUT:
+		return take_timeout(t, value);
+	case SLOT_JSON:
+		t->json = true;
+		break;
+	case SLOT_VALUES:
+		t->values = true;
+		break;
+	case SLOT_FROM:
+		t->from = value;
+		break;
+	case SLOT_TTL:
+		t->ttl = value;
+		break;
+	case SLOT_COUNT:
+		t->count = value;
+		break;
+	case SLOT_HELP:
+	case SLOT_VERSION:
+		t->argc = slot == SLOT_HELP ? -1 : -2;
+		break;
+	}
+	return true;
+}
+
+/* The value of an option: behind "=", behind the letter, or the next word. */
+static const char *
+value_of(const struct option_row *o, char ***at)
+{
+	char *arg = **at, *equals = strchr(arg, '=');
+
+	if (!o->has_value)
+		return "";
+	if (arg[1] != '-' && arg[2] != '\0')
+		return arg + 2;
+	if (arg[1] == '-' && equals != NULL)
+		return equals + 1;
+	if ((*at)[1] == NULL) {
+		tool_say("%s needs a value", arg);
+		return NULL;
+	}
+	return *++*at;
+}
+
+/* One option at *at; moves on to its last word. */
+static bool
+read_option(struct tool *t, const struct option_row *o, char ***at)
+{
+	const char *value = value_of(o, at);
+
+	return value != NULL && take_option(t, o->slot, value);
+}
+
+/* Options before the verb; NULL in *at when there is no verb. */
+static bool
+read_options(struct tool *t, char ***at)
+{
+	const struct option_row *o;
+
+	for (; **at != NULL && (**at)[0] == '-' && t->argc == 0; ++*at) {
+		if ((o = find_option(**at, NULL)) == NULL) {
+			tool_say("bad option \"%s\"; try --help", **at);
+			return false;
+		}
+		if (!read_option(t, o, at))
+			return false;
+	}
+	return true;
+}
+
+/* What follows the verb: its arguments stay in argv, options are taken out.
+ * Whatever is no option of the verb is an argument, so that keys and values
+ * may begin with "-"; and so is everything after "--". */
+static bool
+read_arguments(struct tool *t, const struct verb *v, char **from)
+{
+	const struct option_row *o;
+	bool all = v->most < 0;
+	int n = 0;
+
+	t->argv = from;
+	for (; *from != NULL; from++) {
+		if (!all && strcmp(*from, "--") == 0) {
+			all = true;
+		} else if (!all && (o = find_option(*from, v)) != NULL) {
+			if (!read_option(t, o, &from))
+				return false;
+			if (t->argc < 0)
+				return true;
+		} else {
+			t->argv[n++] = *from;
+		}
+	}
+	t->argc = n;
+	if (n >= v->least && (v->most < 0 || n <= v->most))
+		return true;
+	tool_say("usage: kv [...] %s %s", v->name, v->args);
+	return false;
+}
+
+/* ---- running ---- */
+
+static int
+help(char **names)
+{
+	const struct verb *v;
+
+	if (names[0] == NULL) {
+		print_help();
+		return EXIT_FINE;
+	}
+	if ((v = find_verb(names[0])) == NULL)
+		return EXIT_USAGE;
+	print_verb_help(v);
+	return EXIT_FINE;
+}
+
+static int
+run(struct tool *t, const struct verb *v)
+{
+	int code;
+
+	if ((code = reach_open(t, v)) == EXIT_FINE)
+		code = t->store != NULL ? v->over_store(t) : v->over_port(t);
+	reach_close(t);
+	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct tool t = { .timeout_ms = 10000 };
+	const struct verb *v;
+	char **at = argv + (argc > 0);
+
+	kv_log("kv", 0);
+	if (!read_options(&t, &at))
+		return EXIT_USAGE;
+	if (t.argc == -2)
+		return print_end(printf("kv %s\n", kv_version()) < 0);
+	if (t.argc == -1)
+		return print_end(help((char *[]){ NULL }));
+	if (*at == NULL) {
+		tool_say("no verb; try --help");
+		return EXIT_USAGE;
+	}
+	if (strcmp(*at, "help") == 0)
+		return print_end(help(at + 1));
+	if ((v = find_verb(*at)) == NULL || !read_arguments(&t, v, at + 1))
+		return EXIT_USAGE;
+	if (t.argc < 0)
+		return print_end(help((char *[]){ *at, NULL }));
+	return print_end(run(&t, v));
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: ISC */
+
+/* verify: does everything in the store agree? */
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "print.h"
+#include "tool.h"
+
+#define QUIET_S 1 /* before progress shows */
+
+struct verification {
+	const struct tool *tool;
+	time_t began;
+	int percent; /* shown, -1: nothing */
+	bool on_terminal;
+};
+
+static time_t
+seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static void
+clear_progress(struct verification *v)
+{
+	if (v->percent >= 0)
+		fputs("\r\033[K", stderr);
+	v->percent = -1;
+}
+
+static void
+report(void *user, const char *line)
+{
+	struct verification *v = user;
+
+	clear_progress(v);
+	if (v->tool->json)
+		print_json(json_pack("{s:s}", "finding", line));
+	else
+		printf("%s\n", line);
+}
+
+static void
+progress(void *user, uint64_t done, uint64_t of)
+{
+	struct verification *v = user;
+	int percent = of == 0 ? 0 : (int)(done * 100 / of);
+
+	if (!v->on_terminal || percent == v->percent ||
+	    seconds() - v->began < QUIET_S)
+		return;
+	v->percent = percent;
+	fprintf(stderr, "\rverify %3d %%", percent);
+}
+
+static int
+verify_over_store(struct tool *t)
+{
+	struct verification v = { .tool = t,
+		.began = seconds(),
+		.percent = -1,
+		.on_terminal = isatty(STDERR_FILENO) };
+	int found = kv_verify(t->store, report, progress, &v);
+
+	clear_progress(&v);
+	if (found < 0)
+		return tool_failed(t, "verify", found);
+	if (t->json)
+		print_json(json_pack("{s:i}", "findings", found));
+	else if (found == 0)
+		puts("everything agrees");
+	return found > 0 ? EXIT_TROUBLE : EXIT_FINE;
+}
+
+static const struct verb verbs[] = {
+	{
+	    .name = "verify",
+	    .args = "",
+	    .summary = "check that log, tree, sums and digests agree",
+	    .help =
+		"Reads the whole store, beside its daemon if there is one. Each\n"
+		"finding is a line; exits with 4 when there are any.\n"
+		"\n"
+		"  kv -d /var/lib/kv/shop verify\n",
+	    .least = 0,
+	    .most = 0,
+	    .over_store = verify_over_store,
+	},
+	{ .name = NULL },
+};
+
+const struct verb *
+verify_verbs(void)
+{
+	return verbs;
+}
