@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_WORKER_CMD_H
+#define KV_WORKER_CMD_H
+
+/* The handlers of commands, one function each; the files cmd_*.c. */
+
+#include "worker/call.h"
+
+/* cmd_connection.c */
+call_handler cmd_ping, cmd_echo, cmd_hello, cmd_select, cmd_quit, cmd_reset;
+/* cmd_client.c */
+call_handler cmd_client;
+/* cmd_command.c */
+call_handler cmd_command;
+/* cmd_config.c */
+call_handler cmd_config;
+/* cmd_server.c */
+call_handler cmd_time, cmd_dbsize, cmd_flushdb, cmd_flushall;
+/* cmd_info.c */
+call_handler cmd_info;
+/* cmd_string.c */
+call_handler cmd_get, cmd_getdel, cmd_getset, cmd_mget, cmd_mset, cmd_msetnx;
+call_handler cmd_append, cmd_strlen, cmd_getrange, cmd_setrange;
+/* cmd_set.c */
+call_handler cmd_set, cmd_setnx, cmd_setex, cmd_psetex, cmd_getex;
+bool cmd_set_is_atomic(const struct kv_slice *args, size_t argc);
+/* cmd_number.c */
+call_handler cmd_incr, cmd_decr, cmd_incrby, cmd_decrby, cmd_incrbyfloat;
+call_handler cmd_hincrby, cmd_hincrbyfloat;
+/* cmd_key.c */
+call_handler cmd_del, cmd_exists, cmd_type, cmd_touch, cmd_randomkey;
+call_handler cmd_rename, cmd_renamenx, cmd_copy;
+/* cmd_expire.c */
+call_handler cmd_expire, cmd_pexpire, cmd_expireat, cmd_pexpireat;
+call_handler cmd_ttl, cmd_pttl, cmd_expiretime, cmd_pexpiretime, cmd_persist;
+/* cmd_scan.c */
+call_handler cmd_keys, cmd_scan, cmd_hscan;
+/* cmd_hash.c */
+call_handler cmd_hset, cmd_hmset, cmd_hsetnx, cmd_hget, cmd_hmget, cmd_hdel;
+call_handler cmd_hlen, cmd_hexists, cmd_hstrlen;
+/* cmd_hash_all.c */
+call_handler cmd_hgetall, cmd_hkeys, cmd_hvals, cmd_hrandfield;
+/* cmd_kv.c */
+call_handler cmd_kv_create, cmd_kv_drop, cmd_kv_buckets, cmd_kv_changes;
+
+/* A container's subcommands, up to name NULL; arity counts both words. */
+struct cmd_sub {
+	const char *name; /* lower case */
+	int arity;	  /* negative: at least so many */
+	call_handler *run;
+};
+
+int cmd_dispatch(struct call *c, const struct cmd_sub *subs);
+
+/* Deadlines in arguments, shared by SET and EXPIRE. */
+enum cmd_unit { UNIT_EX, UNIT_PX, UNIT_EXAT, UNIT_PXAT };
+
+/* Milliseconds since 1970; negative ones are in the past.  False: the error
+ * is answered.  positive: refuse zero and less. */
+bool cmd_expire_time(struct call *c, struct kv_slice text, enum cmd_unit unit,
+    bool positive, int64_t *out);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: ISC */
+/* INFO: what monitors read. */
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "engine/scan.h"
+#include "worker/cmd.h"
+#include "worker/keyspace.h"
+#include "worker/subscribe.h"
+
+#ifndef KV_VERSION
+#define KV_VERSION "0"
+#endif
+
+#define ULL(x) ((unsigned long long)(x))
+
+typedef int info_section(struct call *c, struct buf *b);
+
+/* Resident memory of this process, bytes. */
+static uint64_t
+info_resident(void)
+{
+	unsigned long long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%*u %llu", &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static int
+info_server(struct call *c, struct buf *b)
+{
+	const struct worker *w = c->worker;
+	uint64_t now = clock_wall_ms(), up = (now - w->started_ms) / 1000;
+	struct utsname host;
+
+	uname(&host);
+	return buf_printf(b,
+	    "# Server\r\nserver_name:kv\r\nkv_version:%s\r\n"
+	    "redis_version:7.2.4\r\nredis_git_sha1:00000000\r\n"
+	    "redis_git_dirty:0\r\nredis_build_id:0\r\n"
+	    "redis_mode:standalone\r\nos:%s %s %s\r\narch_bits:64\r\n"
+	    "multiplexing_api:epoll\r\nprocess_id:%ld\r\n"
+	    "process_supervised:no\r\nrun_id:%016llx%016llx%08x\r\n"
+	    "tcp_port:%u\r\nserver_time_usec:%llu\r\n"
+	    "uptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\nhz:10\r\n"
+	    "executable:kv-worker\r\nconfig_file:\r\n\r\n",
+	    KV_VERSION, host.sysname, host.release, host.machine,
+	    (long)getpid(), ULL(engine_control(c->engine)->store_id),
+	    ULL(engine_control(c->engine)->inc), (unsigned)getpid(), w->port,
+	    ULL(now * 1000), ULL(up), ULL(up / 86400));
+}
+
+static int
+info_clients(struct call *c, struct buf *b)
+{
+	const struct serve *s = &c->worker->serve;
+
+	return buf_printf(b,
+	    "# Clients\r\nconnected_clients:%zu\r\ncluster_connections:0\r\n"
+	    "maxclients:%zu\r\nclient_recent_max_input_buffer:0\r\n"
+	    "client_recent_max_output_buffer:0\r\nblocked_clients:%zu\r\n"
+	    "tracking_clients:0\r\nclients_in_timeout_table:0\r\n"
+	    "subscribers:%zu\r\n\r\n",
+	    s->count, s->limits.connections, c->worker->paused,
+	    subscribe_total(c->worker->feeds));
+}
+
+static int
+info_memory(struct call *c, struct buf *b)
+{
+	uint64_t used = info_resident();
+	struct rusage ru;
+
+	(void)c;
+	getrusage(RUSAGE_SELF, &ru);
+	return buf_printf(b,
+	    "# Memory\r\nused_memory:%llu\r\nused_memory_human:%.2fM\r\n"
+	    "used_memory_rss:%llu\r\nused_memory_rss_human:%.2fM\r\n"
+	    "used_memory_peak:%llu\r\nused_memory_peak_human:%.2fM\r\n"
+	    "used_memory_lua:0\r\nmaxmemory:0\r\nmaxmemory_human:0B\r\n"
+	    "maxmemory_policy:noeviction\r\nmem_fragmentation_ratio:1.00\r\n"
+	    "mem_allocator:libc\r\n\r\n",
+	    ULL(used), (double)used / 1048576, ULL(used),
+	    (double)used / 1048576, ULL(ru.ru_maxrss) * 1024,
+	    (double)ru.ru_maxrss / 1024);
+}
+
+static int
+info_persistence(struct call *c, struct buf *b)
+{
+	const struct control *k = engine_control(c->engine);
+	const struct control_stats *s = &k->stats;
+	uint64_t syncs = atomic_load(&s->syncs);
+
+	return buf_printf(b,
+	    "# Persistence\r\nloading:0\r\nasync_loading:0\r\n"
+	    "rdb_changes_since_last_save:%llu\r\nrdb_bgsave_in_progress:0\r\n"
+	    "rdb_last_save_time:%llu\r\nrdb_last_bgsave_status:ok\r\n"
+	    "aof_enabled:1\r\naof_rewrite_in_progress:0\r\n"
+	    "aof_last_write_status:%s\r\nlog_end:%llu\r\nlog_durable:%llu\r\n"
+	    "log_checkpointed:%llu\r\nlog_segment_size:%llu\r\n"
+	    "log_segments:%llu\r\nlog_appends:%llu\r\nlog_records:%llu\r\n"
+	    "log_syncs:%llu\r\nlog_sync_bytes:%llu\r\nlog_sync_usec_avg:%llu"
+	    "\r\nlog_stalls:%llu\r\nlog_stall_usec:%llu\r\n"
+	    "checkpoints:%llu\r\ncheckpoint_records:%llu\r\n"
+	    "checkpoint_usec:%llu\r\ndurability:%u\r\ntrouble:%s\r\n\r\n",
+	    ULL(atomic_load(&k->wal_end) - atomic_load(&k->checkpointed)),
+	    ULL(k->made_ms / 1000),
+	    engine_trouble(c->engine) == 0 ? "ok" : "err",
+	    ULL(atomic_load(&k->wal_end)), ULL(atomic_load(&k->durable)),
+	    ULL(atomic_load(&k->checkpointed)), ULL(k->segment_size),
+	    ULL(atomic_load(&k->segment_hi) - atomic_load(&k->segment_lo) + 1),
+	    ULL(atomic_load(&s->appends)), ULL(atomic_load(&s->records)),
+	    ULL(syncs), ULL(atomic_load(&s->sync_bytes)),
+	    ULL(syncs ? atomic_load(&s->sync_ns) / syncs / 1000 : 0),
+	    ULL(atomic_load(&s->stalls)), ULL(atomic_load(&s->stall_ns) / 1000),
+	    ULL(atomic_load(&s->checkpoints)),
+	    ULL(atomic_load(&s->checkpoint_records)),
+	    ULL(atomic_load(&s->checkpoint_ns) / 1000),
+	    atomic_load(&k->durability),
+	    engine_trouble(c->engine) == 0
+		? ""
+		: engine_trouble_text(engine_trouble(c->engine)));
+}
+
+static int
+info_stats(struct call *c, struct buf *b)
+{
+	const struct worker *w = c->worker;
+	const struct control_stats *s = &engine_control(c->engine)->stats;
+
+	return buf_printf(b,
+	    "# Stats\r\ntotal_connections_received:%llu\r\n"
+	    "total_commands_processed:%llu\r\ninstantaneous_ops_per_sec:0\r\n"
+	    "total_net_input_bytes:0\r\ntotal_net_output_bytes:0\r\n"
+	    "rejected_connections:%llu\r\nsync_full:0\r\n"
+	    "expired_keys:%llu\r\nevicted_keys:0\r\nkeyspace_hits:%llu\r\n"
+	    "keyspace_misses:%llu\r\npubsub_channels:0\r\n"
+	    "pubsub_patterns:0\r\nlatest_fork_usec:0\r\n"
+	    "total_error_replies:%llu\r\nsubscribers_lost:%llu\r\n"
+	    "log_owner_deaths:%llu\r\n\r\n",
+	    ULL(w->serve.accepted), ULL(w->requests), ULL(w->serve.refused),
+	    ULL(atomic_load(&s->expired)), ULL(w->hits), ULL(w->misses),
+	    ULL(w->errors), ULL(w->subscribers_lost),
+	    ULL(atomic_load(&s->owner_deaths)));
+}
+
+static int
+info_replication(struct call *c, struct buf *b)
+{
+	return buf_printf(b,
+	    "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"
+	    "master_failover_state:no-failover\r\n"
+	    "master_replid:%016llx%016llx00000000\r\n"
+	    "master_repl_offset:%llu\r\nrepl_backlog_active:0\r\n\r\n",
+	    ULL(engine_control(c->engine)->store_id),
+	    ULL(engine_control(c->engine)->inc),
+	    ULL(atomic_load(&engine_control(c->engine)->wal_end)));
+}
+
+static int
+info_cpu(struct call *c, struct buf *b)
+{
+	struct rusage ru;
+
+	(void)c;
+	getrusage(RUSAGE_SELF, &ru);
+	return buf_printf(b,
+	    "# CPU\r\nused_cpu_sys:%ld.%06ld\r\nused_cpu_user:%ld.%06ld\r\n"
+	    "used_cpu_sys_children:0.000000\r\n"
+	    "used_cpu_user_children:0.000000\r\n\r\n",
+	    ru.ru_stime.tv_sec, ru.ru_stime.tv_usec, ru.ru_utime.tv_sec,
+	    ru.ru_utime.tv_usec);
+}
+
+static int
+info_cluster(struct call *c, struct buf *b)
+{
+	(void)c;
+	return buf_printf(b, "# Cluster\r\ncluster_enabled:0\r\n\r\n");
+}
+
+/* Strings of each database; hashes are counted for none of them, since that
+ * takes a walk over all buckets. */
+static int
+info_keyspace(struct call *c, struct buf *b)
+{
+	char room[WORKER_DATABASE_NAME];
+	const struct bucket *bucket;
+	struct totals sums;
+	unsigned n;
+	int rc;
+
+	if ((rc = buf_printf(b, "# Keyspace\r\n")) < 0)
+		return rc;
+	for (n = 0; n < c->worker->databases; n++) {
+		rc = engine_bucket(c->engine, worker_database_name(n, room),
+		    &bucket);
+		if (rc == KV_OK)
+			rc = engine_totals(c->engine, bucket, &sums);
+		if (rc == KV_OK && sums.keys > 0)
+			rc = buf_printf(b,
+			    "db%u:keys=%llu,expires=0,avg_ttl=0\r\n", n,
+			    ULL(sums.keys));
+		if (rc < 0 && rc != KV_ENOTFOUND)
+			return rc;
+	}
+	return buf_printf(b, "\r\n");
+}
+
+static const struct {
+	const char *name;
+	info_section *write;
+} info_sections[] = {
+	{ "server", info_server },
+	{ "clients", info_clients },
+	{ "memory", info_memory },
+	{ "persistence", info_persistence },
+	{ "stats", info_stats },
+	{ "replication", info_replication },
+	{ "cpu", info_cpu },
+	{ "cluster", info_cluster },
+	{ "keyspace", info_keyspace },
+};
+
+static bool
+info_is_asked(struct call *c, const char *name)
+{
+	size_t i;
+
+	for (i = 1; i < c->argc; i++) {
+		if (slice_is_word(c->args[i], name) ||
+		    slice_is_word(c->args[i], "all") ||
+		    slice_is_word(c->args[i], "everything") ||
+		    slice_is_word(c->args[i], "default"))
+			return true;
+	}
+	return c->argc == 1;
+}
+
+int
+cmd_info(struct call *c)
+{
+	struct buf *b = &c->worker->scratch;
+	size_t i;
+	int rc;
+
+	b->len = 0;
+	for (i = 0; i < sizeof(info_sections) / sizeof(*info_sections); i++) {
+		if (info_is_asked(c, info_sections[i].name) &&
+		    (rc = info_sections[i].write(c, b)) < 0)
+			return rc;
+	}
+	if (b->len >= 2)
+		b->len -= 2; /* the blank line is between sections */
+	reply_verbatim(c->reply, "txt", buf_slice(b));
+	return KV_OK;
+}

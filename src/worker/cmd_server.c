@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: ISC */
+/* The database as a whole: time, size, emptying. */
+
+#include <time.h>
+
+#include "engine/scan.h"
+#include "worker/cmd.h"
+#include "worker/keyspace.h"
+#include "worker/run.h"
+
+#define FLUSH_STAGED_MAX (1u << 20)
+
+int
+cmd_time(struct call *c)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	reply_array(c->reply, 2);
+	reply_bulk_integer(c->reply, ts.tv_sec);
+	reply_bulk_integer(c->reply, ts.tv_nsec / 1000);
+	return KV_OK;
+}
+
+/* Called for every hash of the database; key is what it is called there, name
+ * its bucket's. */
+typedef int server_hash(struct call *c, struct kv_slice name, void *arg);
+
+static int
+server_each_hash(struct call *c, server_hash *each, void *arg)
+{
+	char room[16];
+	struct kv_slice prefix = keyspace_hash_prefix(c, room), key;
+	const struct bucket *b;
+	struct scan *s;
+	struct record r;
+	int rc;
+
+	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
+		return rc;
+	if (prefix.len > 0)
+		rc = scan_seek(s, prefix);
+	while (rc == KV_OK && (rc = scan_next(s, &r)) == KV_OK) {
+		if (prefix.len > r.key.len ||
+		    memcmp(prefix.data, r.key.data, prefix.len) != 0)
+			break;
+		rc = engine_bucket(c->engine, r.key, &b);
+		if (rc == KV_OK && keyspace_is_hash(c, b, r.key, &key))
+			rc = each(c, r.key, arg);
+		if (rc == KV_ENOTFOUND)
+			rc = KV_OK;
+	}
+	scan_close(s);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+static int
+server_count(struct call *c, struct kv_slice name, void *arg)
+{
+	uint64_t *count = arg;
+
+	(void)c;
+	(void)name;
+	++*count;
+	return KV_OK;
+}
+
+int
+cmd_dbsize(struct call *c)
+{
+	const struct bucket *b;
+	struct totals sums;
+	uint64_t count = 0;
+	int rc = keyspace_strings(c, &b);
+
+	if (rc == KV_OK && (rc = engine_totals(c->engine, b, &sums)) == KV_OK)
+		count = sums.keys;
+	if (rc == KV_OK || rc == KV_ENOTFOUND)
+		rc = server_each_hash(c, server_count, &count);
+	if (rc == KV_OK)
+		reply_integer(c->reply, (int64_t)count);
+	return rc;
+}
+
+static bool
+server_flush_option(struct call *c)
+{
+	if (c->argc == 1 ||
+	    (c->argc == 2 &&
+		(slice_is_word(c->args[1], "async") ||
+		    slice_is_word(c->args[1], "sync"))))
+		return true;
+	call_error(c, "ERR syntax error");
+	return false;
+}
+
+static int
+server_drop(struct call *c, struct kv_slice name, void *arg)
+{
+	(void)arg;
+	return engine_drop(c->engine, name);
+}
+
+int
+cmd_flushdb(struct call *c)
+{
+	const struct session_extra *x = c->session->extra;
+	char room[WORKER_DATABASE_NAME];
+	struct kv_slice name;
+	const struct bucket *b;
+	int rc;
+
+	if (!server_flush_option(c))
+		return KV_OK;
+	rc = server_each_hash(c, server_drop, NULL);
+	if (rc == KV_OK && (rc = keyspace_strings(c, &b)) == KV_OK) {
+		name = worker_database_name(c->session->database, room);
+		if (x != NULL && x->bucket_len > 0)
+			name = (struct kv_slice){ x->bucket, x->bucket_len };
+		rc = engine_drop(c->engine, name);
+	}
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	reply_ok(c->reply);
+	return KV_OK;
+}
+
+int
+cmd_flushall(struct call *c)
+{
+	struct scan *s;
+	struct record r;
+	int rc;
+
+	if (!server_flush_option(c))
+		return KV_OK;
+	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
+		return rc;
+	while ((rc = scan_next(s, &r)) == KV_OK) {
+		if ((rc = engine_drop(c->engine, r.key)) < 0)
+			break;
+	}
+	scan_close(s);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	reply_ok(c->reply);
+	return KV_OK;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: ISC */
+/* THE table of commands; finding and running one. */
+
+#include "worker/commands.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#include "worker/cmd.h"
+#include "worker/run.h"
+
+#define A CALL_ATOMIC | CALL_WRITES
+#define AS CALL_ATOMIC | CALL_WRITES | CALL_SETTLED
+#define W CALL_WRITES
+#define S CALL_SETTLED
+#define SES CALL_SESSION
+#define RD COMMAND_READONLY
+#define RF COMMAND_READONLY | COMMAND_FAST
+#define WR COMMAND_WRITE
+#define WF COMMAND_WRITE | COMMAND_FAST
+#define WO COMMAND_WRITE | COMMAND_DENYOOM
+#define WOF COMMAND_WRITE | COMMAND_DENYOOM | COMMAND_FAST
+#define CN COMMAND_NOSCRIPT | COMMAND_LOADING | COMMAND_STALE
+#define CNF CN | COMMAND_FAST
+#define AD COMMAND_ADMIN | CN
+
+/* clang-format off */
+#define COMMANDS(X) \
+/* name, handler, arity, first, last, step, flags, needs, group, since, args,
+ * summary */ \
+X("ping", cmd_ping, -1, 0,0,0, COMMAND_FAST, 0, CONNECTION, "1.0.0", "[message]", "Returns the server's liveliness response.") \
+X("echo", cmd_echo, 2, 0,0,0, CNF, 0, CONNECTION, "1.0.0", "message", "Returns the given string.") \
+X("hello", cmd_hello, -1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY, SES, CONNECTION, "6.0.0", "[protover [AUTH username password] [SETNAME clientname]]", "Handshakes with the server.") \
+X("select", cmd_select, 2, 0,0,0, CNF, SES, CONNECTION, "1.0.0", "index | bucket", "Changes the selected database, or makes a bucket's records the strings.") \
+X("quit", cmd_quit, -1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY, SES, CONNECTION, "1.0.0", "", "Closes the connection.") \
+X("reset", cmd_reset, 1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY, SES, CONNECTION, "6.2.0", "", "Resets the connection.") \
+X("client", cmd_client, -2, 0,0,0, CN, SES, CONNECTION, "2.4.0", "subcommand [arg ...]", "A container for client connection commands.") \
+X("command", cmd_command, -1, 0,0,0, COMMAND_LOADING | COMMAND_STALE, 0, SERVER, "2.8.13", "[subcommand [arg ...]]", "Returns detailed information about all commands.") \
+X("config", cmd_config, -2, 0,0,0, AD, SES, SERVER, "2.0.0", "subcommand [arg ...]", "A container for server configuration commands.") \
+X("info", cmd_info, -1, 0,0,0, COMMAND_LOADING | COMMAND_STALE, S, SERVER, "1.0.0", "[section [section ...]]", "Returns information and statistics about the server.") \
+X("time", cmd_time, 1, 0,0,0, COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST, 0, SERVER, "2.6.0", "", "Returns the server time.") \
+X("dbsize", cmd_dbsize, 1, 0,0,0, RF, S, SERVER, "1.0.0", "", "Returns the number of keys in the database.") \
+X("flushdb", cmd_flushdb, -1, 0,0,0, WR, W | S, SERVER, "1.0.0", "[ASYNC | SYNC]", "Removes all keys from the current database.") \
+X("flushall", cmd_flushall, -1, 0,0,0, WR, W | S, SERVER, "1.0.0", "[ASYNC | SYNC]", "Removes all keys from all databases.") \
+X("get", cmd_get, 2, 1,1,1, RF, 0, STRING, "1.0.0", "key", "Returns the string value of a key.") \
+X("set", cmd_set, -3, 1,1,1, WO, W | CALL_OPTIONS, STRING, "1.0.0", "key value [NX | XX | IFEQ value] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the string value of a key, ignoring its type.") \
+X("setnx", cmd_setnx, 3, 1,1,1, WOF, A, STRING, "1.0.0", "key value", "Sets the string value of a key only when the key doesn't exist.") \
+X("setex", cmd_setex, 4, 1,1,1, WO, W, STRING, "2.0.0", "key seconds value", "Sets the string value and expiration time of a key.") \
+X("psetex", cmd_psetex, 4, 1,1,1, WO, W, STRING, "2.6.0", "key milliseconds value", "Sets both string value and expiration time in milliseconds of a key.") \
+X("getset", cmd_getset, 3, 1,1,1, WOF, A, STRING, "1.0.0", "key value", "Returns the previous string value of a key after setting it to a new value.") \
+X("getdel", cmd_getdel, 2, 1,1,1, WF, A, STRING, "6.2.0", "key", "Returns the string value of a key after deleting the key.") \
+X("getex", cmd_getex, -2, 1,1,1, WF, A, STRING, "6.2.0", "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]", "Returns the string value of a key after setting its expiration time.") \
+X("mget", cmd_mget, -2, 1,-1,1, RF, 0, STRING, "1.0.0", "key [key ...]", "Atomically returns the string values of one or more keys.") \
+X("mset", cmd_mset, -3, 1,-1,2, WO, W, STRING, "1.0.1", "key value [key value ...]", "Atomically creates or modifies the string values of one or more keys.") \
+X("msetnx", cmd_msetnx, -3, 1,-1,2, WO, A, STRING, "1.0.1", "key value [key value ...]", "Atomically modifies the string values of one or more keys only when all keys don't exist.") \
+X("append", cmd_append, 3, 1,1,1, WOF, A, STRING, "2.0.0", "key value", "Appends a string to the value of a key.") \
+X("strlen", cmd_strlen, 2, 1,1,1, RF, 0, STRING, "2.2.0", "key", "Returns the length of a string value.") \
+X("getrange", cmd_getrange, 4, 1,1,1, RD, 0, STRING, "2.4.0", "key start end", "Returns a substring of the string stored at a key.") \
+X("substr", cmd_getrange, 4, 1,1,1, RD, 0, STRING, "1.0.0", "key start end", "Returns a substring from a string value.") \
+X("setrange", cmd_setrange, 4, 1,1,1, WO, A, STRING, "2.2.0", "key offset value", "Overwrites a part of a string value with another by an offset.") \
+X("incr", cmd_incr, 2, 1,1,1, WOF, A, STRING, "1.0.0", "key", "Increments the integer value of a key by one.") \
+X("decr", cmd_decr, 2, 1,1,1, WOF, A, STRING, "1.0.0", "key", "Decrements the integer value of a key by one.") \
+X("incrby", cmd_incrby, 3, 1,1,1, WOF, A, STRING, "1.0.0", "key increment", "Increments the integer value of a key by a number.") \
+X("decrby", cmd_decrby, 3, 1,1,1, WOF, A, STRING, "1.0.0", "key decrement", "Decrements a number from the integer value of a key.") \
+X("incrbyfloat", cmd_incrbyfloat, 3, 1,1,1, WOF, A, STRING, "2.6.0", "key increment", "Increments the floating point value of a key by a number.") \
+X("del", cmd_del, -2, 1,-1,1, WR, A, GENERIC, "1.0.0", "key [key ...]", "Deletes one or more keys.") \
+X("unlink", cmd_del, -2, 1,-1,1, WF, A, GENERIC, "4.0.0", "key [key ...]", "Deletes one or more keys.") \
+X("exists", cmd_exists, -2, 1,-1,1, RF, 0, GENERIC, "1.0.0", "key [key ...]", "Determines whether one or more keys exist.") \
+X("touch", cmd_touch, -2, 1,-1,1, RF, 0, GENERIC, "3.2.1", "key [key ...]", "Returns the number of existing keys out of those specified.") \
+X("type", cmd_type, 2, 1,1,1, RF, 0, GENERIC, "1.0.0", "key", "Determines the type of value stored at a key.") \
+X("keys", cmd_keys, 2, 0,0,0, RD, S, GENERIC, "1.0.0", "pattern", "Returns all key names that match a pattern.") \
+X("scan", cmd_scan, -2, 0,0,0, RD, S, GENERIC, "2.8.0", "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Iterates over the key names in the database.") \
+X("randomkey", cmd_randomkey, 1, 0,0,0, RD, S, GENERIC, "1.0.0", "", "Returns a random key name from the database.") \
+X("rename", cmd_rename, 3, 1,2,1, WR, AS, GENERIC, "1.0.0", "key newkey", "Renames a key and overwrites the destination.") \
+X("renamenx", cmd_renamenx, 3, 1,2,1, WF, AS, GENERIC, "1.0.0", "key newkey", "Renames a key only when the target key name doesn't exist.") \
+X("copy", cmd_copy, -3, 1,2,1, WO, AS, GENERIC, "6.2.0", "source destination [DB destination-db] [REPLACE]", "Copies the value of a key to a new key.") \
+X("expire", cmd_expire, -3, 1,1,1, WF, AS, GENERIC, "1.0.0", "key seconds [NX | XX | GT | LT]", "Sets the expiration time of a key in seconds.") \
+X("pexpire", cmd_pexpire, -3, 1,1,1, WF, AS, GENERIC, "2.6.0", "key milliseconds [NX | XX | GT | LT]", "Sets the expiration time of a key in milliseconds.") \
+X("expireat", cmd_expireat, -3, 1,1,1, WF, AS, GENERIC, "1.2.0", "key unix-time-seconds [NX | XX | GT | LT]", "Sets the expiration time of a key to a Unix timestamp.") \
+X("pexpireat", cmd_pexpireat, -3, 1,1,1, WF, AS, GENERIC, "2.6.0", "key unix-time-milliseconds [NX | XX | GT | LT]", "Sets the expiration time of a key to a Unix milliseconds timestamp.") \
+X("ttl", cmd_ttl, 2, 1,1,1, RF, S, GENERIC, "1.0.0", "key", "Returns the expiration time in seconds of a key.") \
+X("pttl", cmd_pttl, 2, 1,1,1, RF, S, GENERIC, "2.6.0", "key", "Returns the expiration time in milliseconds of a key.") \
+X("expiretime", cmd_expiretime, 2, 1,1,1, RF, S, GENERIC, "7.0.0", "key", "Returns the expiration time of a key as a Unix timestamp.") \
+X("pexpiretime", cmd_pexpiretime, 2, 1,1,1, RF, S, GENERIC, "7.0.0", "key", "Returns the expiration time of a key as a Unix milliseconds timestamp.") \
+X("persist", cmd_persist, 2, 1,1,1, WF, AS, GENERIC, "2.2.0", "key", "Removes the expiration time of a key.") \
+X("hset", cmd_hset, -4, 1,1,1, WOF, A, HASH, "2.0.0", "key field value [field value ...]", "Creates or modifies the value of a field in a hash.") \
+X("hmset", cmd_hmset, -4, 1,1,1, WOF, A, HASH, "2.0.0", "key field value [field value ...]", "Sets the values of multiple fields.") \
+X("hsetnx", cmd_hsetnx, 4, 1,1,1, WOF, A, HASH, "2.0.0", "key field value", "Sets the value of a field in a hash only when the field doesn't exist.") \
+X("hget", cmd_hget, 3, 1,1,1, RF, 0, HASH, "2.0.0", "key field", "Returns the value of a field in a hash.") \
+X("hmget", cmd_hmget, -3, 1,1,1, RF, 0, HASH, "2.0.0", "key field [field ...]", "Returns the values of all fields in a hash.") \
+X("hdel", cmd_hdel, -3, 1,1,1, WF, AS, HASH, "2.0.0", "key field [field ...]", "Deletes one or more fields and their values from a hash.") \
+X("hlen", cmd_hlen, 2, 1,1,1, RF, S, HASH, "2.0.0", "key", "Returns the number of fields in a hash.") \
+X("hexists", cmd_hexists, 3, 1,1,1, RF, 0, HASH, "2.0.0", "key field", "Determines whether a field exists in a hash.") \
+X("hstrlen", cmd_hstrlen, 3, 1,1,1, RF, 0, HASH, "3.2.0", "key field", "Returns the length of the value of a field.") \
+X("hincrby", cmd_hincrby, 4, 1,1,1, WOF, A, HASH, "2.0.0", "key field increment", "Increments the integer value of a field in a hash by a number.") \
+X("hincrbyfloat", cmd_hincrbyfloat, 4, 1,1,1, WOF, A, HASH, "2.6.0", "key field increment", "Increments the floating point value of a field by a number.") \
+X("hgetall", cmd_hgetall, 2, 1,1,1, RD, S, HASH, "2.0.0", "key", "Returns all fields and values in a hash.") \
+X("hkeys", cmd_hkeys, 2, 1,1,1, RD, S, HASH, "2.0.0", "key", "Returns all fields in a hash.") \
+X("hvals", cmd_hvals, 2, 1,1,1, RD, S, HASH, "2.0.0", "key", "Returns all values in a hash.") \
+X("hrandfield", cmd_hrandfield, -2, 1,1,1, RD, S, HASH, "6.2.0", "key [count [WITHVALUES]]", "Returns one or more random fields from a hash.") \
+X("hscan", cmd_hscan, -3, 1,1,1, RD, S, HASH, "2.8.0", "key cursor [MATCH pattern] [COUNT count]", "Iterates over fields and values of a hash.") \
+X("kv.create", cmd_kv_create, -2, 1,1,1, WF, W, KV, "0.1.0", "bucket [LOCAL]", "Makes a bucket that stays when it is empty.") \
+X("kv.drop", cmd_kv_drop, 2, 1,1,1, WF, W, KV, "0.1.0", "bucket", "Drops a bucket with all that is in it.") \
+X("kv.buckets", cmd_kv_buckets, 1, 0,0,0, RD, S, KV, "0.1.0", "", "Returns the names of all buckets.") \
+X("kv.changes", cmd_kv_changes, -4, 1,1,1, RD, S, KV, "0.1.0", "bucket FROM seq [COUNT count]", "Returns the changes of a bucket after a sequence number.")
+
+static const struct command commands[] = {
+#define X(name, run, arity, first, last, step, flags, needs, group, since,     \
+    args, summary)                                                             \
+	{ { name, arity, first, last, step, flags, COMMAND_GROUP_##group,      \
+	    since, summary, args, NULL }, run, needs },
+	COMMANDS(X)
+#undef X
+};
+/* clang-format on */
+
+#define COMMANDS_COUNT (sizeof(commands) / sizeof(*commands))
+
+/* Filled once by commands_init, read-only after: the sniffer asks for names
+ * without a context. */
+static struct command_table commands_table;
+
+int
+commands_init(void)
+{
+	return command_table_init(&commands_table, commands, COMMANDS_COUNT,
+	    sizeof(*commands));
+}
+
+const struct command *
+commands_find(struct kv_slice name)
+{
+	return (const struct command *)command_find(&commands_table, name);
+}
+
+bool
+commands_known(struct kv_slice name)
+{
+	return command_find(&commands_table, name) != NULL;
+}
+
+const struct command *
+commands_all(size_t *count)
+{
+	*count = COMMANDS_COUNT;
+	return commands;
+}
+
+unsigned
+commands_needs(const struct call *c)
+{
+	unsigned needs = c->command->needs;
+
+	if (needs & CALL_OPTIONS && cmd_set_is_atomic(c->args, c->argc))
+		needs |= CALL_ATOMIC;
+	return needs;
+}
+
+/* Redis shows the first 128 bytes of name and arguments, C strings. */
+static int
+commands_unknown(struct call *c)
+{
+	char text[512];
+	size_t i, len, n;
+
+	len = (size_t)snprintf(text, sizeof(text),
+	    "ERR unknown command '%.*s', with args beginning with: ",
+	    (int)(c->args[0].len < 128 ? c->args[0].len : 128),
+	    c->args[0].data);
+	for (i = 1, n = 0; i < c->argc && n < 128; i++) {
+		struct kv_slice a = c->args[i];
+		size_t room = 128 - n;
+
+		n += (size_t)snprintf(text + len + n, sizeof(text) - len - n,
+		    "'%.*s' ", (int)(a.len < room ? a.len : room), a.data);
+	}
+	return call_error(c, text);
+}
+
+static int
+commands_wrong_arity(struct call *c)
+{
+	return call_errorf(c, "ERR wrong number of arguments for '%s' command",
+	    c->command->info.name);
+}
+
+static bool
+commands_sub_fits(const struct cmd_sub *sub, size_t argc)
+{
+	return sub->arity >= 0 ? argc == (size_t)sub->arity
+			       : argc >= (size_t)-sub->arity;
+}
+
+int
+cmd_dispatch(struct call *c, const struct cmd_sub *subs)
+{
+	const struct cmd_sub *sub = subs;
+	const char *name = c->command->info.name;
+	char upper[COMMAND_NAME_MAX + 1];
+	size_t i;
+
+	while (sub->name != NULL && !slice_is_word(c->args[1], sub->name))
+		sub++;
+	if (sub->name != NULL && commands_sub_fits(sub, c->argc))
+		return sub->run(c);
+	if (sub->name != NULL)
+		return call_errorf(c,
+		    "ERR wrong number of arguments for '%s|%s' command", name,
+		    sub->name);
+	for (i = 0; name[i] != '\0'; i++)
+		upper[i] = (char)toupper((unsigned char)name[i]);
+	upper[i] = '\0';
+	return call_errorf(c, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+	    (int)(c->args[1].len < 128 ? c->args[1].len : 128), c->args[1].data,
+	    upper);
+}
+
+/* What a browser can be made to send: as Redis does, close at once. */
+static bool
+commands_is_http(struct kv_slice word)
+{
+	return slice_is_word(word, "post") || slice_is_word(word, "host:");
+}
+
+void
+commands_run(struct run *r, const struct request *req)
+{
+	static const struct command none = { .run = commands_unknown };
+	struct worker *w = r->worker;
+	struct call c = {
+		.worker = w,
+		.session = r->session,
+		.engine = w->engine,
+		.reply = &w->reply,
+		.args = req->args,
+		.argc = req->count,
+		.command = commands_find(req->args[0]),
+	};
+
+	w->requests++;
+	w->reply.proto = r->session->proto;
+	if (c.command == NULL) {
+		if (commands_is_http(c.args[0])) {
+			r->stop = true;
+			conn_close(&r->session->conn);
+			return;
+		}
+		c.command = &none;
+		run_call(r, &c, 0, commands_unknown);
+		return;
+	}
+	r->session->last = c.command;
+	if (!command_arity_fits(&c.command->info, c.argc)) {
+		run_call(r, &c, 0, commands_wrong_arity);
+		return;
+	}
+	run_call(r, &c, commands_needs(&c), c.command->run);
+}

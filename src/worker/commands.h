@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_WORKER_COMMANDS_H
+#define KV_WORKER_COMMANDS_H
+
+/* THE table of commands: names, arity, flags, keys, who does it. */
+
+#include "proto/command.h"
+#include "worker/call.h"
+
+struct command {
+	struct command_info info; /* first */
+	call_handler *run;
+	unsigned needs; /* of enum call_need */
+};
+
+/* Once, before anything else here. */
+KV_CHECKED int commands_init(void);
+
+const struct command *commands_find(struct kv_slice name);
+bool commands_known(struct kv_slice name);
+
+/* What it needs with these arguments. */
+unsigned commands_needs(const struct call *c);
+
+/* All rows, for COMMAND. */
+const struct command *commands_all(size_t *count);
+
+/* Parsed, found, checked, done: a request in RESP. */
+struct run;
+void commands_run(struct run *r, const struct request *req);
+
+#endif

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: ISC */
+/* Strings and hashes of a database, in terms of buckets and records. */
+
+#include "worker/keyspace.h"
+
+#include <stdatomic.h>
+
+#include "base/bytes.h"
+#include "base/num.h"
+
+/* Deadlines of hashes: bucket name -> deadline, and the stamp of the bucket's
+ * making, so that a bucket made anew under that name is not meant. */
+static const char deadlines_name[] = { KEYSPACE_HIDDEN, 'd', 'e', 'a', 'd', 'l',
+	'i', 'n', 'e', 's' };
+#define DEADLINE_SIZE 24
+
+/* What a name is as a hash's bucket. */
+struct keyspace_bucket {
+	const struct bucket *bucket;
+	uint64_t deadline;
+	bool expired;
+};
+
+static struct kv_slice
+keyspace_deadlines(void)
+{
+	return (struct kv_slice){ deadlines_name, sizeof(deadlines_name) };
+}
+
+static bool
+keyspace_is_named(const struct call *c)
+{
+	const struct session_extra *x = c->session->extra;
+
+	return x != NULL && x->bucket_len > 0;
+}
+
+/* The name of the bucket of strings. */
+static struct kv_slice
+keyspace_name(const struct call *c, char to[WORKER_DATABASE_NAME])
+{
+	const struct session_extra *x = c->session->extra;
+
+	if (keyspace_is_named(c))
+		return (struct kv_slice){ x->bucket, x->bucket_len };
+	return worker_database_name(c->session->database, to);
+}
+
+int
+keyspace_strings(struct call *c, const struct bucket **out)
+{
+	char name[WORKER_DATABASE_NAME];
+
+	return engine_bucket(c->engine, keyspace_name(c, name), out);
+}
+
+static int
+keyspace_make(struct call *c, struct kv_slice name, uint32_t options,
+    const struct bucket **out)
+{
+	int rc = engine_bucket(c->engine, name, out);
+
+	if (rc != KV_ENOTFOUND)
+		return rc;
+	if ((rc = engine_create(c->engine, name, options)) < 0)
+		return rc;
+	c->worker->made_bucket = true;
+	return engine_bucket(c->engine, name, out);
+}
+
+static int
+keyspace_strings_make(struct call *c, const struct bucket **out)
+{
+	char name[WORKER_DATABASE_NAME];
+
+	if (keyspace_is_named(c))
+		return keyspace_strings(c, out);
+	return keyspace_make(c, keyspace_name(c, name),
+	    BUCKET_DATABASE | BUCKET_STAYS, out);
+}
+
+/* "db<n>" of a database there is. */
+static bool
+keyspace_is_database(const struct worker *w, struct kv_slice name)
+{
+	uint64_t n;
+
+	return name.len > 2 && memcmp(name.data, "db", 2) == 0 &&
+	    num_parse_u64((struct kv_slice){ name.data + 2, name.len - 2 },
+		&n) == KV_OK &&
+	    n < w->databases;
+}
+
+uint32_t
+keyspace_options(struct worker *w, struct kv_slice name)
+{
+	return keyspace_is_database(w, name) ? BUCKET_DATABASE : 0;
+}
+
+struct kv_slice
+keyspace_hash_prefix(struct call *c, char to[16])
+{
+	size_t n;
+
+	if (c->session->database == 0)
+		return (struct kv_slice){ to, 0 };
+	n = num_format_u64(to, c->session->database);
+	to[n++] = '/';
+	return (struct kv_slice){ to, n };
+}
+
+int
+keyspace_hash_name(struct call *c, struct kv_slice key,
+    char to[KEYSPACE_NAME_MAX], struct kv_slice *out)
+{
+	struct kv_slice prefix = keyspace_hash_prefix(c, to);
+
+	*out = key;
+	if (prefix.len + key.len > KV_BUCKET_MAX || key.len == 0)
+		return call_blame(c, "bucket name", prefix.len + key.len,
+		    KV_BUCKET_MAX);
+	if (prefix.len > 0) {
+		memcpy(to + prefix.len, key.data, key.len);
+		*out = (struct kv_slice){ to, prefix.len + key.len };
+	}
+	return KV_OK;
+}
+
+/* Database that a bucket's name puts a hash in; the name behind it. */
+static unsigned
+keyspace_database_of(const struct worker *w, struct kv_slice name,
+    struct kv_slice *key)
+{
+	const char *slash = memchr(name.data, '/', name.len < 5 ? name.len : 5);
+	uint64_t n;
+
+	*key = name;
+	if (slash == NULL ||
+	    num_parse_u64((struct kv_slice){ name.data,
+			      (size_t)(slash - name.data) },
+		&n) < 0 ||
+	    n == 0 || n >= w->databases)
+		return 0;
+	key->data = slash + 1;
+	key->len = name.len - (size_t)(slash + 1 - name.data);
+	return (unsigned)n;
+}
+
+/* The deadline of this life of the bucket. */
+static int
+keyspace_deadline(struct call *c, struct kv_slice name, const struct bucket *b,
+    uint64_t *out)
+{
+	const struct bucket *all;
+	struct record r;
+	int rc;
+
+	*out = 0;
+	rc = engine_bucket(c->engine, keyspace_deadlines(), &all);
+	if (rc == KV_OK)
+		rc = engine_get(c->engine, all, name, &r);
+	if (rc == KV_OK && r.value.len == DEADLINE_SIZE &&
+	    bytes_get_be64(r.value.data + 8) == b->created.tick &&
+	    bytes_get_be64(r.value.data + 16) == b->created.inc)
+		*out = bytes_get_be64(r.value.data);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+/* KV_ENOTFOUND: there is no bucket that could be a hash. */
+static int
+keyspace_find(struct call *c, struct kv_slice key, struct keyspace_bucket *out)
+{
+	const struct control *control = engine_control(c->engine);
+	char room[KEYSPACE_NAME_MAX];
+	struct kv_slice name;
+	int rc;
+
+	if (keyspace_is_named(c) ||
+	    (!c->worker->made_bucket &&
+		atomic_load_explicit(&control->buckets, memory_order_relaxed) ==
+		    0))
+		return KV_ENOTFOUND;
+	if (keyspace_hash_name(c, key, room, &name) < 0)
+		return KV_ENOTFOUND; /* no bucket can have that name */
+	if ((rc = engine_bucket(c->engine, name, &out->bucket)) < 0)
+		return rc;
+	if (out->bucket->options & BUCKET_DATABASE ||
+	    name.data[0] == KEYSPACE_HIDDEN)
+		return KV_ENOTFOUND;
+	rc = keyspace_deadline(c, name, out->bucket, &out->deadline);
+	out->expired =
+	    out->deadline != 0 && out->deadline <= engine_now_ms(c->engine);
+	return rc;
+}
+
+/* The record of a string; no look at hashes. */
+static int
+keyspace_record(struct call *c, struct kv_slice key, struct record *out)
+{
+	const struct bucket *b;
+	int rc;
+
+	if ((rc = call_check_key(c, key)) < 0 ||
+	    (rc = keyspace_strings(c, &b)) < 0)
+		return rc;
+	return engine_get(c->engine, b, key, out);
+}
+
+int
+keyspace_get(struct call *c, struct kv_slice key, struct record *out)
+{
+	struct keyspace_bucket hash;
+	int rc = keyspace_record(c, key, out);
+
+	if (rc != KV_ENOTFOUND)
+		return rc;
+	if ((rc = keyspace_find(c, key, &hash)) < 0)
+		return rc;
+	return hash.expired ? KV_ENOTFOUND : KV_ETYPE;
+}
+
+static int
+keyspace_drop(struct call *c, struct kv_slice key)
+{
+	char room[KEYSPACE_NAME_MAX];
+	struct kv_slice name;
+	int rc;
+
+	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0)
+		return rc;
+	return engine_drop(c->engine, name);
+}
+
+int
+keyspace_put(struct call *c, struct kv_slice key, struct kv_slice value,
+    uint64_t deadline)
+{
+	struct keyspace_bucket hash;
+	const struct bucket *b;
+	int rc;
+
+	if ((rc = call_check_key(c, key)) < 0 ||
+	    (rc = call_check_value(c, value)) < 0)
+		return rc;
+	if ((rc = keyspace_find(c, key, &hash)) == KV_OK) {
+		if (hash.bucket->options & BUCKET_STAYS && !hash.expired)
+			return KV_ETYPE;
+		rc = keyspace_drop(c, key);
+	}
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	if ((rc = keyspace_strings_make(c, &b)) < 0)
+		return rc;
+	return engine_put(c->engine, b, key, value, deadline);
+}
+
+int
+keyspace_hash(struct call *c, struct kv_slice key, const struct bucket **out)
+{
+	struct keyspace_bucket hash;
+	struct record r;
+	int rc = keyspace_find(c, key, &hash);
+
+	if (rc == KV_OK && !hash.expired) {
+		*out = hash.bucket;
+		return KV_OK;
+	}
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	rc = keyspace_record(c, key, &r);
+	return rc == KV_OK ? KV_ETYPE : rc;
+}
+
+int
+keyspace_hash_make(struct call *c, struct kv_slice key,
+    const struct bucket **out)
+{
+	char room[KEYSPACE_NAME_MAX];
+	struct keyspace_bucket hash;
+	struct kv_slice name;
+	int rc = keyspace_hash(c, key, out);
+
+	if (rc != KV_ENOTFOUND)
+		return rc;
+	if (keyspace_is_named(c))
+		return KV_ETYPE;
+	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0)
+		return rc;
+	if (keyspace_is_database(c->worker, name) ||
+	    name.data[0] == KEYSPACE_HIDDEN)
+		return KV_ETYPE;
+	rc = keyspace_find(c, key, &hash);
+	if (rc == KV_OK)
+		rc = engine_drop(c->engine, name); /* it is expired */
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	return keyspace_make(c, name, 0, out);
+}
+
+int
+keyspace_look(struct call *c, struct kv_slice key, struct keyspace_item *out)
+{
+	struct keyspace_bucket hash;
+	int rc = keyspace_record(c, key, &out->record);
+
+	out->kind = KIND_NONE;
+	out->deadline = 0;
+	if (rc == KV_OK) {
+		out->kind = KIND_STRING;
+		out->deadline = out->record.deadline;
+	}
+	if (rc != KV_ENOTFOUND)
+		return rc;
+	rc = keyspace_find(c, key, &hash);
+	if (rc == KV_OK && !hash.expired) {
+		out->kind = KIND_HASH;
+		out->bucket = hash.bucket;
+		out->deadline = hash.deadline;
+	}
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+int
+keyspace_remove(struct call *c, struct kv_slice key, bool *was)
+{
+	struct keyspace_bucket hash;
+	const struct bucket *b;
+	struct record r;
+	int rc;
+
+	*was = false;
+	if ((rc = keyspace_record(c, key, &r)) == KV_OK) {
+		*was = true;
+		rc = keyspace_strings(c, &b);
+		return rc < 0 ? rc : engine_delete(c->engine, b, key);
+	}
+	if (rc != KV_ENOTFOUND)
+		return rc;
+	if ((rc = keyspace_find(c, key, &hash)) < 0)
+		return rc == KV_ENOTFOUND ? KV_OK : rc;
+	*was = !hash.expired;
+	return keyspace_drop(c, key);
+}
+
+static int
+keyspace_expire_hash(struct call *c, struct kv_slice key,
+    const struct bucket *hash, uint64_t deadline)
+{
+	char room[KEYSPACE_NAME_MAX], value[DEADLINE_SIZE];
+	const struct bucket *all;
+	struct kv_slice name;
+	int rc;
+
+	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0)
+		return rc;
+	bytes_put_be64(value, deadline);
+	bytes_put_be64(value + 8, hash->created.tick);
+	bytes_put_be64(value + 16, hash->created.inc);
+	rc = keyspace_make(c, keyspace_deadlines(), BUCKET_STAYS, &all);
+	if (rc < 0)
+		return rc;
+	if (deadline == 0)
+		return engine_delete(c->engine, all, name);
+	return engine_put(c->engine, all, name,
+	    (struct kv_slice){ value, sizeof(value) }, 0);
+}
+
+int
+keyspace_expire(struct call *c, struct kv_slice key,
+    const struct keyspace_item *item, uint64_t deadline)
+{
+	const struct bucket *b;
+	bool was;
+	int rc;
+
+	if (deadline != 0 && deadline <= engine_now_ms(c->engine))
+		return keyspace_remove(c, key, &was);
+	if (item->kind == KIND_HASH)
+		return keyspace_expire_hash(c, key, item->bucket, deadline);
+	if ((rc = keyspace_strings(c, &b)) < 0)
+		return rc;
+	return engine_put(c->engine, b, key, item->record.value, deadline);
+}
+
+bool
+keyspace_is_hash(struct call *c, const struct bucket *b, struct kv_slice name,
+    struct kv_slice *key)
+{
+	uint64_t deadline;
+
+	if (keyspace_is_named(c) || b->options & BUCKET_DATABASE ||
+	    name.data[0] == KEYSPACE_HIDDEN ||
+	    keyspace_database_of(c->worker, name, key) != c->session->database)
+		return false;
+	return keyspace_deadline(c, name, b, &deadline) == KV_OK &&
+	    (deadline == 0 || deadline > engine_now_ms(c->engine));
+}
+
+void
+keyspace_warm(struct call *c, struct kv_slice key)
+{
+	struct record r;
+
+	(void)!keyspace_record(c, key, &r);
+}
+
+void
+keyspace_warm_hash(struct call *c, struct kv_slice key,
+    const struct kv_slice *fields, size_t count)
+{
+	struct keyspace_bucket hash;
+	struct record r;
+	size_t i;
+
+	if (keyspace_find(c, key, &hash) < 0)
+		return;
+	for (i = 0; i < count && i < 16; i++) {
+		if (fields[i].len <= KV_KEY_MAX)
+			(void)!engine_get(c->engine, hash.bucket, fields[i],
+			    &r);
+	}
+}

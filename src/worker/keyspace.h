@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_WORKER_KEYSPACE_H
+#define KV_WORKER_KEYSPACE_H
+
+/* Redis' model over buckets (man/kv-protocol.7).  The strings of database n
+ * are the records of bucket "db<n>"; a hash of database 0 is the bucket of its
+ * name, one of database n > 0 the bucket "n/NAME".  One name is a string or a
+ * hash.  After SELECT of a named bucket the strings are that bucket's records
+ * and there are no hashes.
+ *
+ * The deadline of a hash is a record of its own in a hidden bucket, bound to
+ * this life of the bucket by its `created` stamp. */
+
+#include "worker/call.h"
+
+/* Names that begin so are ours and shown to nobody. */
+#define KEYSPACE_HIDDEN '\x01'
+
+enum keyspace_kind { KIND_NONE, KIND_STRING, KIND_HASH };
+
+struct keyspace_item {
+	enum keyspace_kind kind;
+	struct record record;	     /* of a string */
+	const struct bucket *bucket; /* of a hash */
+	uint64_t deadline;	     /* 0: none */
+};
+
+/* The bucket of strings; KV_ENOTFOUND while there is none. */
+KV_CHECKED int keyspace_strings(struct call *c, const struct bucket **out);
+
+/* The string at key.  KV_ETYPE: it is a hash. */
+KV_CHECKED int keyspace_get(struct call *c, struct kv_slice key,
+    struct record *out);
+
+/* Put a string; a hash that HSET made makes way, one made by CREATE is
+ * KV_ETYPE. */
+KV_CHECKED int keyspace_put(struct call *c, struct kv_slice key,
+    struct kv_slice value, uint64_t deadline);
+
+/* The hash at key.  KV_ETYPE: it is a string.  make: create it if need be. */
+KV_CHECKED int keyspace_hash(struct call *c, struct kv_slice key,
+    const struct bucket **out);
+KV_CHECKED int keyspace_hash_make(struct call *c, struct kv_slice key,
+    const struct bucket **out);
+
+/* Whatever there is; kind is KIND_NONE if nothing. */
+KV_CHECKED int keyspace_look(struct call *c, struct kv_slice key,
+    struct keyspace_item *out);
+
+/* Remove it.  *was: there was something. */
+KV_CHECKED int keyspace_remove(struct call *c, struct kv_slice key, bool *was);
+
+/* Give it another deadline, 0 for none. */
+KV_CHECKED int keyspace_expire(struct call *c, struct kv_slice key,
+    const struct keyspace_item *item, uint64_t deadline);
+
+/* The bucket behind a hash of this database; KV_ETOOBIG. */
+#define KEYSPACE_NAME_MAX (KV_BUCKET_MAX + 16)
+KV_CHECKED int keyspace_hash_name(struct call *c, struct kv_slice key,
+    char to[KEYSPACE_NAME_MAX], struct kv_slice *out);
+
+/* Is this bucket, met in a walk, a hash of the session's database?  *key is
+ * what it is called there. */
+bool keyspace_is_hash(struct call *c, const struct bucket *b,
+    struct kv_slice name, struct kv_slice *key);
+
+/* The first name a hash of this database can have, and what all begin with. */
+struct kv_slice keyspace_hash_prefix(struct call *c, char to[16]);
+
+/* Options that a bucket of this name is made with. */
+uint32_t keyspace_options(struct worker *w, struct kv_slice name);
+
+/* Read it, so that its page is in memory. */
+void keyspace_warm(struct call *c, struct kv_slice key);
+void keyspace_warm_hash(struct call *c, struct kv_slice key,
+    const struct kv_slice *fields, size_t count);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+/* kv-worker: serves the clients of one port.  Started by kvd. */
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "engine/options.h"
+#include "io/parent.h"
+#include "io/sock.h"
+#include "serve/listener.h"
+#include "worker/worker.h"
+
+#define MAIN_LISTENERS_MAX 64
+#define MAIN_STOP_LIMIT_NS 4000000000u /* kvd kills after five seconds */
+
+struct program {
+	struct loop *loop;
+	struct engine *engine;
+	struct worker worker;
+	struct loop_source parent;
+	struct timer stop_limit;
+	struct listener listeners[MAIN_LISTENERS_MAX];
+	size_t listener_count;
+	bool has_worker;
+};
+
+static void
+main_stop(struct program *p)
+{
+	size_t i;
+
+	if (p->worker.stopping)
+		return;
+	p->worker.stopping = true;
+	for (i = 0; i < p->listener_count; i++)
+		listener_stop(&p->listeners[i]);
+	loop_timer_set(p->loop, &p->stop_limit,
+	    loop_now(p->loop) + MAIN_STOP_LIMIT_NS);
+	serve_drain(&p->worker.serve);
+}
+
+static void
+main_stop_now(struct timer *timer)
+{
+	struct program *p = loop_owner(timer, struct program, stop_limit);
+
+	log_warn("stop clients=%zu reason=\"they did not read\"",
+	    p->worker.serve.count);
+	loop_stop(p->loop);
+}
+
+static void
+main_reload(struct program *p, struct kv_slice text)
+{
+	struct conf *conf;
+
+	if (conf_read(text, &conf) < 0)
+		return;
+	log_init("kv-worker", (enum log_level)conf_u64(conf, CONF_LOG_LEVEL));
+	worker_configure(&p->worker, conf);
+	conf_free(conf);
+}
+
+static void
+main_told(struct loop_source *source, uint32_t events)
+{
+	struct program *p = loop_owner(source, struct program, parent);
+	enum parent_verb verb = PARENT_OTHER;
+	struct buf body;
+	int rc;
+
+	(void)events;
+	buf_init(&body);
+	rc = parent_receive(&verb, &body);
+	if (rc == KV_OK && verb == PARENT_RELOAD)
+		main_reload(p, buf_slice(&body));
+	if (rc == KV_OK && verb == PARENT_STOP) {
+		/* Nothing more can come, and an end would come for ever. */
+		loop_remove(p->loop, source);
+		main_stop(p);
+	}
+	buf_fini(&body);
+}
+
+static int
+main_listen(struct program *p)
+{
+	size_t count = parent_listeners(), i;
+	int rc;
+
+	if (count > MAIN_LISTENERS_MAX)
+		count = MAIN_LISTENERS_MAX;
+	for (i = 0; i < count; i++) {
+		int fd = PARENT_LISTEN_FD + (int)i;
+
+		rc = listener_start(&p->listeners[i], &p->worker.serve, fd);
+		if (rc < 0)
+			return rc;
+		p->listener_count++;
+		if (p->worker.port == 0)
+			p->worker.port = sock_port(fd);
+	}
+	return KV_OK;
+}
+
+static int
+main_open(struct program *p, const struct conf *conf)
+{
+	struct engine_options options;
+	int rc;
+
+	engine_options_read(conf, ROLE_WORKER, &options);
+	options.port = sock_port(PARENT_LISTEN_FD);
+	if ((rc = engine_open(&options, &p->engine)) < 0 ||
+	    (rc = loop_new(&p->loop)) < 0)
+		return rc;
+	p->has_worker = true;
+	if ((rc = worker_init(&p->worker, p->engine, p->loop, conf)) < 0 ||
+	    (rc = main_listen(p)) < 0)
+		return rc;
+	p->parent = (struct loop_source){
+		.ready = main_told,
+		.fd = PARENT_FD,
+		.events = EPOLLIN,
+	};
+	p->stop_limit.expired = main_stop_now;
+	return loop_add(p->loop, &p->parent);
+}
+
+static void
+main_close(struct program *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->listener_count; i++)
+		listener_stop(&p->listeners[i]);
+	if (p->has_worker)
+		worker_fini(&p->worker);
+	if (p->loop != NULL)
+		loop_free(p->loop);
+	engine_close(p->engine);
+}
+
+int
+main(void)
+{
+	static struct program program;
+	struct conf *conf;
+	int rc;
+
+	signal(SIGPIPE, SIG_IGN);
+	log_init("kv-worker", LOG_LEVEL_INFO);
+	if (conf_from_parent(PARENT_FD, &conf) < 0)
+		return EXIT_FAILURE;
+	log_init("kv-worker", (enum log_level)conf_u64(conf, CONF_LOG_LEVEL));
+	if ((rc = main_open(&program, conf)) == KV_OK) {
+		parent_ready();
+		rc = loop_run(program.loop);
+	}
+	if (program.worker.broken)
+		rc = KV_ESYSTEM;
+	main_close(&program);
+	conf_free(conf);
+	return rc == KV_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}

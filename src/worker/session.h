@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_WORKER_SESSION_H
+#define KV_WORKER_SESSION_H
+
+/* What a connection means: its protocol, its database, its name. */
+
+#include "proto/line.h"
+#include "proto/resp.h"
+#include "proto/sniff.h"
+#include "serve/conn.h"
+#include "worker/worker.h"
+
+enum session_mode {
+	MODE_SNIFF,
+	MODE_RESP,
+	MODE_LINE,
+	MODE_DEAF, /* subscribed: what it sends is dropped */
+};
+
+enum session_flag {
+	SESSION_MUTE = 1,	 /* CLIENT REPLY OFF */
+	SESSION_SKIP = 2,	 /* CLIENT REPLY SKIP: this request */
+	SESSION_SKIP_NEXT = 4,	 /* ... the one after this */
+	SESSION_BLANK = 8,	 /* a blank first line: waiting for more */
+	SESSION_BLANK_OVER = 16, /* waited long enough */
+	SESSION_NO_EVICT = 32,
+	SESSION_NO_TOUCH = 64,
+};
+
+#define SESSION_TEXT_MAX 128 /* a name, a library */
+
+/* What few sessions have. */
+struct session_extra {
+	struct session *session;
+	struct timer blank;
+	char name[SESSION_TEXT_MAX];
+	char library[SESSION_TEXT_MAX];
+	char library_version[SESSION_TEXT_MAX];
+	char bucket[KV_BUCKET_MAX + 1]; /* SELECT name: strings live there */
+	size_t bucket_len;
+};
+
+struct command;
+struct subscriber;
+
+struct session {
+	struct conn conn; /* first: serve allocates it */
+	union {
+		struct sniffer sniff;
+		struct resp_parser resp;
+		struct line_parser line;
+	} parser;
+	uint64_t id;
+	uint64_t created_ms;
+	const struct command *last;
+	struct session_extra *extra;
+	struct subscriber *subscriber;
+	uint32_t database;
+	uint8_t mode;
+	uint8_t proto; /* 2 or 3 */
+	uint16_t flags;
+};
+
+extern const struct serve_handlers session_handlers;
+
+static inline struct session *
+session_of(struct conn *c)
+{
+	return (struct session *)c;
+}
+
+static inline struct worker *
+session_worker(const struct session *s)
+{
+	return s->conn.serve->owner;
+}
+
+/* Made on first use; NULL when out of memory. */
+struct session_extra *session_extra(struct session *s);
+
+/* As after connecting (RESET). */
+void session_reset(struct session *s);
+
+/* Parse with another protocol from the next request on. */
+void session_mode(struct session *s, enum session_mode mode);
+
+#endif

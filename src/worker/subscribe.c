@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: ISC */
+/* Subscribers, and the feeds that they drink from. */
+
+#include "worker/subscribe.h"
+
+#include <stdlib.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "base/num.h"
+#include "engine/feed.h"
+
+#define SUBSCRIBE_SLICE 4096		 /* records of the log in one turn */
+#define SUBSCRIBE_SLICE_BYTES (4u << 20) /* sent out in one turn */
+#define SUBSCRIBE_FLUSH 65536
+
+struct subscriber {
+	struct session *session;
+	struct subscriber *prev, *next;		/* of the same bucket */
+	struct subscriber *prev_all, *next_all; /* of replaying */
+	struct subscriber *dirty; /* next one with something to send */
+	bool is_dirty;
+	bool numbered;
+	bool replays; /* has a feed of its own */
+	uint64_t bid;
+	uint64_t after; /* nothing up to this seq */
+	struct feed feed;
+};
+
+struct subscribed {
+	uint64_t bid;
+	struct subscriber *list;
+	size_t count;
+	UT_hash_handle hh;
+};
+
+struct feeds {
+	struct feed feed; /* of all who do not replay */
+	struct subscribed *buckets;
+	struct subscriber *replaying; /* by prev_all, next_all */
+	struct subscriber *dirty;
+	size_t total;
+	struct buf text[2]; /* a notification: plain, numbered */
+	size_t sent;	    /* bytes handed out in this turn */
+};
+
+int
+subscribe_init(struct worker *w)
+{
+	w->feeds = calloc(1, sizeof(*w->feeds));
+	return w->feeds == NULL ? KV_ENOMEM : KV_OK;
+}
+
+void
+subscribe_fini(struct worker *w)
+{
+	if (w->feeds == NULL)
+		return;
+	buf_fini(&w->feeds->text[0]);
+	buf_fini(&w->feeds->text[1]);
+	free(w->feeds);
+	w->feeds = NULL;
+}
+
+static struct subscribed *
+subscribe_find(const struct feeds *f, uint64_t bid)
+{
+	struct subscribed *b;
+
+	HASH_FIND(hh, f->buckets, &bid, sizeof(bid), b);
+	return b;
+}
+
+size_t
+subscribe_count(const struct feeds *f, uint64_t bid)
+{
+	const struct subscribed *b = subscribe_find(f, bid);
+
+	return b == NULL ? 0 : b->count;
+}
+
+size_t
+subscribe_total(const struct feeds *f)
+{
+	return f->total;
+}
+
+static int
+subscribe_enter(struct feeds *f, struct subscriber *s)
+{
+	struct subscribed *b = subscribe_find(f, s->bid);
+
+	if (b == NULL) {
+		if ((b = calloc(1, sizeof(*b))) == NULL)
+			return KV_ENOMEM;
+		b->bid = s->bid;
+		HASH_ADD(hh, f->buckets, bid, sizeof(b->bid), b);
+	}
+	DL_APPEND(b->list, s);
+	b->count++;
+	f->total++;
+	return KV_OK;
+}
+
+static void
+subscribe_text(struct session *s, const char *text)
+{
+	(void)output_append(&s->conn, text, strlen(text));
+}
+
+int
+subscribe_begin(struct session *s, uint64_t bid, struct subscribe_from from)
+{
+	struct worker *w = session_worker(s);
+	struct feeds *f = w->feeds;
+	struct subscriber *sub = calloc(1, sizeof(*sub));
+	int rc;
+
+	if (sub == NULL)
+		return KV_ENOMEM;
+	sub->session = s;
+	sub->bid = bid;
+	sub->numbered = from.how != SUBSCRIBE_PLAIN;
+	feed_tail(w->engine, &sub->feed);
+	sub->after = sub->feed.seq;
+	if (f->total == 0)
+		f->feed = sub->feed;
+	if ((rc = subscribe_enter(f, sub)) < 0) {
+		free(sub);
+		return rc;
+	}
+	if (from.how == SUBSCRIBE_FROM_SEQ) {
+		rc = feed_seek(w->engine, &sub->feed, from.seq);
+		if (rc == KV_ENOTFOUND)
+			line_gap(&w->reply);
+		sub->replays = rc == KV_OK;
+		if (sub->replays)
+			DL_APPEND2(f->replaying, sub, prev_all, next_all);
+	}
+	s->subscriber = sub;
+	session_mode(s, MODE_DEAF);
+	loop_again(w->loop);
+	return KV_OK;
+}
+
+void
+subscribe_end(struct session *s)
+{
+	struct feeds *f = session_worker(s)->feeds;
+	struct subscriber *sub = s->subscriber, **at;
+	struct subscribed *b;
+
+	if (sub == NULL)
+		return;
+	s->subscriber = NULL;
+	for (at = &f->dirty; sub->is_dirty && *at != sub; at = &(*at)->dirty)
+		;
+	if (sub->is_dirty)
+		*at = sub->dirty;
+	if (sub->replays)
+		DL_DELETE2(f->replaying, sub, prev_all, next_all);
+	b = subscribe_find(f, sub->bid);
+	DL_DELETE(b->list, sub);
+	f->total--;
+	if (--b->count == 0) {
+		HASH_DEL(f->buckets, b);
+		free(b);
+	}
+	free(sub);
+}
+
+/* A last line, as far as what is before it fits; then the end. */
+static void
+subscribe_lose(struct session *s, const char *why)
+{
+	struct worker *w = session_worker(s);
+
+	w->subscribers_lost++;
+	log_warn("close id=%llu reason=\"%s\" pending=%zu",
+	    (unsigned long long)s->id, why, output_pending(&s->conn));
+	subscribe_text(s, "ERROR ");
+	subscribe_text(s, why);
+	subscribe_text(s, "\r\n");
+	subscribe_end(s);
+	conn_finish(&s->conn, true);
+	output_flush(&s->conn);
+}
+
+static void
+subscribe_send(struct worker *w, struct subscriber *sub, const struct buf *text)
+{
+	struct feeds *f = w->feeds;
+	struct session *s = sub->session;
+	struct conn *c = &s->conn;
+	bool outer = conn_enter(c);
+
+	if (output_pending(c) + text->len > SUBSCRIBE_FLUSH &&
+	    !(c->flags & CONN_WANT_OUT))
+		output_flush(c);
+	if (conn_is_dead(c))
+		goto out;
+	if (output_pending(c) + text->len > w->subscriber_limit) {
+		subscribe_lose(s, "subscriber too slow");
+		goto out;
+	}
+	f->sent += text->len;
+	if (output_append(c, text->data, text->len) && !sub->is_dirty) {
+		sub->is_dirty = true;
+		sub->dirty = f->dirty;
+		f->dirty = sub;
+	}
+out:
+	conn_leave(c, outer);
+}
+
+/* The record as a line; NULL when it is none that is told. */
+static const struct buf *
+subscribe_encode(struct feeds *f, const struct record *r, bool numbered)
+{
+	struct buf *text = &f->text[numbered];
+	struct reply reply = { text, 2, KV_OK };
+	char number[NUM_TEXT_MAX];
+	size_t n;
+
+	text->len = 0;
+	if (numbered) {
+		n = num_format_u64(number, r->seq);
+		number[n++] = ' ';
+		reply_raw(&reply, number, n);
+	}
+	if (r->type == RECORD_PUT)
+		line_set_to(&reply, r->key, r->value);
+	else
+		line_deleted(&reply, r->key);
+	return reply.rc < 0 ? NULL : text;
+}
+
+static bool
+subscribe_is_told(const struct record *r)
+{
+	return r->type == RECORD_PUT || r->type == RECORD_TOMB;
+}
+
+/* One record to all who listen to its bucket. */
+static void
+subscribe_deliver(struct worker *w, const struct record *r)
+{
+	struct subscribed *b;
+	struct subscriber *sub, *next;
+	const struct buf *text[2] = { NULL, NULL };
+
+	if (!subscribe_is_told(r) ||
+	    (b = subscribe_find(w->feeds, r->bid)) == NULL)
+		return;
+	/* Losing the last one frees b, but not before the loop's end. */
+	for (sub = b->list; sub != NULL; sub = next) {
+		next = sub->next;
+		if (sub->replays || r->seq <= sub->after)
+			continue;
+		if (text[sub->numbered] == NULL)
+			text[sub->numbered] =
+			    subscribe_encode(w->feeds, r, sub->numbered);
+		if (text[sub->numbered] != NULL)
+			subscribe_send(w, sub, text[sub->numbered]);
+	}
+}
+
+/* The common feed lost its place: a worker that was stopped for long. */
+static void
+subscribe_all_missed(struct worker *w)
+{
+	struct subscribed *b, *next_b;
+	struct subscriber *sub, *next;
+	struct feeds *f = w->feeds;
+	bool last;
+
+	feed_tail(w->engine, &f->feed);
+	for (b = f->buckets; b != NULL; b = next_b) {
+		next_b = b->hh.next;
+		for (sub = b->list; sub != NULL; sub = next) {
+			next = sub->next;
+			last = next == NULL;
+			if (sub->replays)
+				continue;
+			if (sub->numbered) {
+				subscribe_text(sub->session, "GAP\r\n");
+				output_flush(&sub->session->conn);
+			} else
+				subscribe_lose(sub->session,
+				    "changes were missed");
+			if (last)
+				break;
+		}
+	}
+}
+
+/* Common feed.  True when it stopped before its end. */
+static bool
+subscribe_pump_common(struct worker *w)
+{
+	struct feeds *f = w->feeds;
+	struct record r;
+	unsigned n;
+	int rc;
+
+	for (n = 0; n < SUBSCRIBE_SLICE && f->total > 0 &&
+	     f->sent < SUBSCRIBE_SLICE_BYTES;
+	     n++) {
+		rc = feed_next(w->engine, &f->feed, &r);
+		if (rc == KV_EAGAIN)
+			return false;
+		if (rc < 0) {
+			subscribe_all_missed(w);
+			return false;
+		}
+		subscribe_deliver(w, &r);
+	}
+	return f->total > 0;
+}
+
+/* Has caught up: from here the common feed goes on. */
+static void
+subscribe_join(struct feeds *f, struct subscriber *sub)
+{
+	sub->replays = false;
+	sub->after = sub->feed.seq;
+	DL_DELETE2(f->replaying, sub, prev_all, next_all);
+}
+
+/* One who replays.  True when there is more for him. */
+static bool
+subscribe_pump_own(struct worker *w, struct subscriber *sub)
+{
+	struct feeds *f = w->feeds;
+	struct session *s = sub->session;
+	const struct buf *text;
+	struct record r;
+	unsigned n;
+	int rc;
+
+	for (n = 0; n < SUBSCRIBE_SLICE; n++) {
+		/* He asked for much: what he does not read can wait. */
+		if (output_pending(&s->conn) > w->subscriber_limit / 2) {
+			output_flush(&s->conn);
+			return false;
+		}
+		rc = feed_next(w->engine, &sub->feed, &r);
+		if (rc == KV_EAGAIN) {
+			subscribe_join(f, sub);
+			return false;
+		}
+		if (rc < 0) {
+			subscribe_text(s, "GAP\r\n");
+			feed_tail(w->engine, &sub->feed);
+			subscribe_join(f, sub);
+			return false;
+		}
+		if (r.bid != sub->bid || !subscribe_is_told(&r))
+			continue;
+		if ((text = subscribe_encode(f, &r, true)) != NULL)
+			subscribe_send(w, sub, text);
+		if (s->subscriber == NULL)
+			return false; /* lost */
+	}
+	return true;
+}
+
+static void
+subscribe_flush(struct feeds *f)
+{
+	struct subscriber *sub;
+	struct conn *c;
+	bool outer;
+
+	while ((sub = f->dirty) != NULL) {
+		f->dirty = sub->dirty;
+		sub->is_dirty = false;
+		c = &sub->session->conn;
+		outer = conn_enter(c);
+		if (!(c->flags & CONN_WANT_OUT))
+			output_flush(c);
+		conn_leave(c, outer);
+	}
+}
+
+bool
+subscribe_pump(struct worker *w)
+{
+	struct feeds *f = w->feeds;
+	struct subscriber *sub, *next;
+	bool more, outer;
+	struct conn *c;
+
+	if (f->total == 0)
+		return false;
+	f->sent = 0;
+	more = subscribe_pump_common(w);
+	for (sub = f->replaying; sub != NULL && !more; sub = next) {
+		next = sub->next_all;
+		c = &sub->session->conn;
+		outer = conn_enter(c);
+		more |= subscribe_pump_own(w, sub);
+		conn_leave(c, outer);
+	}
+	subscribe_flush(f);
+	return more;
+}
+
+bool
+subscribe_want(struct worker *w)
+{
+	if (w->feeds->total == 0)
+		return false;
+	return feed_want(w->engine, &w->feeds->feed);
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: ISC */
+/* The line protocol: THE table of verbs, and what they do. */
+
+#include "worker/verbs.h"
+
+#include "base/num.h"
+#include "engine/scan.h"
+#include "worker/keyspace.h"
+#include "worker/run.h"
+#include "worker/subscribe.h"
+
+static int
+verb_unknown(struct call *c)
+{
+	line_unknown(c->reply);
+	return KV_OK;
+}
+
+static int
+verb_too_long(struct call *c)
+{
+	line_error(c->reply, "line too long");
+	return KV_OK;
+}
+
+/* The bucket in the first argument; answers when there is none. */
+static int
+verb_bucket(struct call *c, const struct bucket **b)
+{
+	int rc = engine_bucket(c->engine, c->args[1], b);
+
+	if (rc == KV_ENOTFOUND)
+		line_not_found(c->reply);
+	return rc;
+}
+
+static int
+verb_answered(int rc)
+{
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+static int
+verb_create(struct call *c)
+{
+	struct kv_slice name = c->args[1];
+	uint32_t options = keyspace_options(c->worker, name) | BUCKET_STAYS;
+	int rc;
+
+	if (name.len > KV_BUCKET_MAX)
+		return call_blame(c, "bucket name", name.len, KV_BUCKET_MAX);
+	if (c->argc == 3) {
+		if (!slice_equal(c->args[2], slice_of("LOCAL")))
+			return verb_unknown(c);
+		options |= BUCKET_LOCAL;
+	}
+	if ((rc = engine_create(c->engine, name, options)) < 0)
+		return rc;
+	c->worker->made_bucket = true;
+	line_ok(c->reply);
+	return KV_OK;
+}
+
+static int
+verb_put(struct call *c)
+{
+	const struct bucket *b;
+	int rc;
+
+	if ((rc = call_check_key(c, c->args[2])) < 0 ||
+	    (rc = call_check_value(c, c->args[3])) < 0)
+		return rc;
+	if ((rc = verb_bucket(c, &b)) < 0)
+		return verb_answered(rc);
+	rc = engine_put(c->engine, b, c->args[2], c->args[3], 0);
+	if (rc == KV_OK)
+		line_ok(c->reply);
+	return rc;
+}
+
+static int
+verb_get(struct call *c)
+{
+	struct output *o = &c->worker->serve.output;
+	const struct bucket *b;
+	struct record r;
+	int rc;
+
+	if ((rc = call_check_key(c, c->args[2])) < 0)
+		return rc;
+	if ((rc = verb_bucket(c, &b)) < 0)
+		return verb_answered(rc);
+	rc = engine_get(c->engine, b, c->args[2], &r);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	if (rc == KV_ENOTFOUND) {
+		c->worker->misses++;
+		r.value = (struct kv_slice){ "", 0 };
+	} else {
+		c->worker->hits++;
+	}
+	if (engine_staged(c->engine) > 0 || !output_refer(o, r.value))
+		line_value(c->reply, r.value);
+	else
+		reply_literal(c->reply, "\r\nOK\r\n");
+	return KV_OK;
+}
+
+static int
+verb_delete(struct call *c)
+{
+	const struct bucket *b;
+	int rc;
+
+	if ((rc = call_check_key(c, c->args[2])) < 0)
+		return rc;
+	if ((rc = verb_bucket(c, &b)) < 0)
+		return verb_answered(rc);
+	rc = engine_delete(c->engine, b, c->args[2]);
+	if (rc == KV_OK)
+		line_ok(c->reply);
+	return rc;
+}
+
+static int
+verb_drop(struct call *c)
+{
+	const struct bucket *b;
+	int rc;
+
+	if ((rc = verb_bucket(c, &b)) < 0)
+		return verb_answered(rc);
+	if ((rc = engine_drop(c->engine, c->args[1])) == KV_OK)
+		line_ok(c->reply);
+	return rc;
+}
+
+static int
+verb_subscribe(struct call *c)
+{
+	struct subscribe_from from = { SUBSCRIBE_PLAIN, 0 };
+	const struct bucket *b;
+	int rc;
+
+	if (c->argc == 3)
+		return verb_unknown(c);
+	if (c->argc == 4) {
+		if (!slice_equal(c->args[2], slice_of("FROM")))
+			return verb_unknown(c);
+		from.how = SUBSCRIBE_FROM_SEQ;
+		if (slice_equal(c->args[3], slice_of("NOW")))
+			from.how = SUBSCRIBE_FROM_NOW;
+		else if (num_parse_u64(c->args[3], &from.seq) < 0)
+			return verb_unknown(c);
+	}
+	if ((rc = verb_bucket(c, &b)) < 0)
+		return verb_answered(rc);
+	return subscribe_begin(c->session, b->bid, from);
+}
+
+/* Write the names, or the keys, of a walk, then OK. */
+static int
+verb_list(struct call *c, struct scan *s, struct kv_slice prefix, bool names)
+{
+	struct record r;
+	int rc;
+
+	rc = prefix.len > 0 ? scan_seek(s, prefix) : KV_OK;
+	while (rc == KV_OK && (rc = scan_next(s, &r)) == KV_OK) {
+		if (prefix.len > r.key.len ||
+		    memcmp(r.key.data, prefix.data, prefix.len) != 0)
+			break;
+		if (!names || r.key.data[0] != KEYSPACE_HIDDEN)
+			line_item(c->reply, r.key);
+		if (call_overflows(c))
+			rc = KV_ETOOBIG;
+	}
+	scan_close(s);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	line_ok(c->reply);
+	return KV_OK;
+}
+
+static int
+verb_buckets(struct call *c)
+{
+	struct scan *s;
+	int rc;
+
+	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
+		return rc;
+	return verb_list(c, s, (struct kv_slice){ "", 0 }, true);
+}
+
+static int
+verb_keys(struct call *c)
+{
+	struct kv_slice prefix =
+	    c->argc == 3 ? c->args[2] : (struct kv_slice){ "", 0 };
+	const struct bucket *b;
+	struct scan *s;
+	int rc;
+
+	if ((rc = call_check_key(c, prefix)) < 0)
+		return rc;
+	if ((rc = verb_bucket(c, &b)) < 0)
+		return verb_answered(rc);
+	if ((rc = scan_open(c->engine, b, &s)) < 0)
+		return rc;
+	return verb_list(c, s, prefix, false);
+}
+
+static int
+verb_count_subscriptions(struct call *c)
+{
+	if (!slice_equal(c->args[1], slice_of("SUBSCRIPTIONS")))
+		return verb_unknown(c);
+	line_number(c->reply,
+	    (int64_t)subscribe_count(c->worker->feeds,
+		engine_bucket_id(c->args[2])));
+	line_ok(c->reply);
+	return KV_OK;
+}
+
+static int
+verb_count(struct call *c)
+{
+	const struct bucket *b;
+	struct totals sums;
+	int rc;
+
+	if (c->argc == 3)
+		return verb_count_subscriptions(c);
+	/* A bucket may be called so, but "COUNT SUBSCRIPTIONS" lacks a word. */
+	if (slice_equal(c->args[1], slice_of("SUBSCRIPTIONS")))
+		return verb_unknown(c);
+	if ((rc = verb_bucket(c, &b)) < 0)
+		return verb_answered(rc);
+	if ((rc = engine_totals(c->engine, b, &sums)) < 0)
+		return rc;
+	line_number(c->reply, (int64_t)sums.keys);
+	line_ok(c->reply);
+	return KV_OK;
+}
+
+static int
+verb_ping(struct call *c)
+{
+	reply_literal(c->reply, "PONG\r\n");
+	return KV_OK;
+}
+
+static int
+verb_quit(struct call *c)
+{
+	line_ok(c->reply);
+	c->worker->run->stop = true;
+	conn_finish(&c->session->conn, true);
+	return KV_OK;
+}
+
+/* Words with the verb; a wrong number of them is UNKNOWN COMMAND. */
+static const struct verb {
+	const char *name;
+	size_t least, most;
+	unsigned needs;
+	call_handler *run;
+} verbs[] = {
+	{ "GET", 3, 3, 0, verb_get },
+	{ "PUT", 4, 4, CALL_WRITES, verb_put },
+	{ "DELETE", 3, 3, CALL_WRITES, verb_delete },
+	{ "CREATE", 2, 3, CALL_WRITES, verb_create },
+	{ "SUBSCRIBE", 2, 4, CALL_SESSION, verb_subscribe },
+	{ "DROP", 2, 2, CALL_WRITES, verb_drop },
+	{ "BUCKETS", 1, 1, CALL_SETTLED, verb_buckets },
+	{ "KEYS", 2, 3, CALL_SETTLED, verb_keys },
+	{ "COUNT", 2, 3, CALL_SETTLED, verb_count },
+	{ "PING", 1, 1, 0, verb_ping },
+	{ "QUIT", 1, 1, CALL_SESSION, verb_quit },
+	{ NULL, 0, SIZE_MAX, 0, verb_unknown },
+};
+
+static const struct verb *
+verb_find(const struct request *req)
+{
+	const struct verb *v = verbs;
+
+	while (v->name != NULL &&
+	    (req->count < v->least || req->count > v->most ||
+		!slice_equal(req->args[0], slice_of(v->name))))
+		v++;
+	return v;
+}
+
+static struct call
+verb_call(struct run *r)
+{
+	return (struct call){
+		.worker = r->worker,
+		.session = r->session,
+		.engine = r->worker->engine,
+		.reply = &r->worker->reply,
+	};
+}
+
+void
+verbs_run(struct run *r, const struct request *req)
+{
+	const struct verb *v = verb_find(req);
+	struct call c = verb_call(r);
+
+	c.args = req->args;
+	c.argc = req->count;
+	r->worker->requests++;
+	run_call(r, &c, v->needs, v->run);
+}
+
+void
+verbs_too_long(struct run *r)
+{
+	struct call c = verb_call(r);
+
+	run_call(r, &c, CALL_SESSION, verb_too_long);
+}

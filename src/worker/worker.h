@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_WORKER_WORKER_H
+#define KV_WORKER_WORKER_H
+
+/* One worker process: what all of its sessions share. */
+
+#include "engine/engine.h"
+#include "proto/reply.h"
+#include "proto/request.h"
+#include "proto/resp.h"
+#include "serve/serve.h"
+
+#define WORKER_DATABASE_NAME 8 /* "db1023" */
+
+struct run;
+struct feeds;
+struct conf;
+
+struct worker {
+	struct engine *engine;
+	struct loop *loop;
+	struct serve serve;
+	struct loop_source wake; /* from the engine */
+	struct feeds *feeds;
+	struct run *run;    /* what is being carried out, or NULL */
+	struct reply reply; /* into the arena of serve */
+	struct request request;
+	struct request ahead; /* for looking at requests to come */
+	struct buf scratch;   /* of one handler */
+	struct resp_limits limits;
+	size_t line_max;
+	size_t value_max;
+	size_t subscriber_limit;
+	unsigned databases;
+	uint16_t port;
+	bool made_bucket; /* one is staged: control->buckets misses it */
+	bool stopping;	  /* until the last client is gone */
+	bool broken;	  /* the store cannot be read */
+
+	/* What KV_ETOOBIG was about. */
+	struct {
+		const char *what;
+		size_t len;
+		size_t limit;
+	} blame;
+
+	/* Statistics. */
+	uint64_t next_id;
+	uint64_t started_ms;
+	uint64_t requests;
+	uint64_t hits, misses;
+	uint64_t errors;
+	uint64_t subscribers_lost;
+	size_t paused; /* sessions that wait for room in the log */
+};
+
+/* Take limits from the configuration; also at a reload. */
+void worker_configure(struct worker *w, const struct conf *conf);
+
+KV_CHECKED int worker_init(struct worker *w, struct engine *e,
+    struct loop *loop, const struct conf *conf);
+void worker_fini(struct worker *w);
+
+/* "db3", written to `to`. */
+struct kv_slice worker_database_name(unsigned n, char to[WORKER_DATABASE_NAME]);
+
+#endif
