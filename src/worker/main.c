@@ -23,6 +23,7 @@ struct program {
 	struct loop_source parent;
 	struct timer stop_limit;
 	struct listener listeners[MAIN_LISTENERS_MAX];
+	size_t inherited; /* descriptors from PARENT_LISTEN_FD up */
 	size_t listener_count;
 	bool has_worker;
 };
@@ -88,12 +89,10 @@ main_told(struct loop_source *source, uint32_t events)
 static int
 main_listen(struct program *p)
 {
-	size_t count = parent_listeners(), i;
+	size_t i;
 	int rc;
 
-	if (count > MAIN_LISTENERS_MAX)
-		count = MAIN_LISTENERS_MAX;
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < p->inherited; i++) {
 		int fd = PARENT_LISTEN_FD + (int)i;
 
 		rc = listener_start(&p->listeners[i], &p->worker.serve, fd);
@@ -112,6 +111,10 @@ main_open(struct program *p, const struct conf *conf)
 	struct engine_options options;
 	int rc;
 
+	/* Counted before anything else is opened behind them. */
+	p->inherited = parent_listeners();
+	if (p->inherited > MAIN_LISTENERS_MAX)
+		p->inherited = MAIN_LISTENERS_MAX;
 	engine_options_read(conf, ROLE_WORKER, &options);
 	options.port = sock_port(PARENT_LISTEN_FD);
 	if ((rc = engine_open(&options, &p->engine)) < 0 ||
