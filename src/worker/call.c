@@ -48,7 +48,7 @@ static void
 call_blame_text(const struct worker *w, char *to, size_t size)
 {
 	if (w->blame.what == NULL)
-		snprintf(to, size, "request is too large");
+		snprintf(to, size, "a name is empty, or all is too large");
 	else if (w->blame.len == 0)
 		snprintf(to, size, "%s is empty", w->blame.what);
 	else

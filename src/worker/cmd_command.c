@@ -8,18 +8,13 @@
 static void
 command_flags(struct call *c, uint32_t flags)
 {
-	struct call_place place = call_open(c);
 	unsigned bit;
-	size_t n = 0;
 
-	for (bit = 0; bit < 16; bit++) {
-		if (flags & 1u << bit) {
+	reply_set(c->reply, (size_t)__builtin_popcount(flags));
+	for (bit = 0; bit < 16; bit++)
+		if (flags & 1u << bit)
 			reply_simple(c->reply,
 			    command_flag_name((enum command_flag)(1u << bit)));
-			n++;
-		}
-	}
-	call_close_array(c, place, n);
 }
 
 /* What Redis derives for ACLs: enough for clients that sort by it. */
@@ -30,7 +25,7 @@ command_categories(struct call *c, const struct command_info *info)
 
 	n += (info->flags & COMMAND_WRITE) != 0;
 	n += (info->flags & COMMAND_READONLY) != 0;
-	reply_array(c->reply, n);
+	reply_set(c->reply, n);
 	reply_simple(c->reply, info->flags & COMMAND_FAST ? "@fast" : "@slow");
 	if (info->flags & COMMAND_WRITE)
 		reply_simple(c->reply, "@write");
@@ -49,8 +44,8 @@ command_row(struct call *c, const struct command_info *info)
 	reply_integer(c->reply, info->last_key);
 	reply_integer(c->reply, info->key_step);
 	command_categories(c, info);
-	reply_array(c->reply, 0); /* tips */
-	reply_array(c->reply, 0); /* key specifications */
+	reply_set(c->reply, 0);	  /* tips */
+	reply_set(c->reply, 0);	  /* key specifications */
 	reply_array(c->reply, 0); /* subcommands */
 }
 
@@ -82,7 +77,7 @@ command_info(struct call *c)
 		if ((one = commands_find(c->args[i])) != NULL)
 			command_row(c, &one->info);
 		else
-			reply_null_array(c->reply);
+			reply_null(c->reply);
 	}
 	return KV_OK;
 }

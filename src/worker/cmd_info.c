@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -17,6 +18,9 @@
 #ifndef KV_VERSION
 #define KV_VERSION "0"
 #endif
+
+#define INFO_SAMPLE 1000    /* strings looked at for deadlines */
+#define INFO_BUCKETS 100000 /* at most, to tell hashes from others */
 
 #define ULL(x) ((unsigned long long)(x))
 
@@ -191,32 +195,96 @@ info_cluster(struct call *c, struct buf *b)
 	return buf_printf(b, "# Cluster\r\ncluster_enabled:0\r\n\r\n");
 }
 
-/* Strings of each database; hashes are counted for none of them, since that
- * takes a walk over all buckets. */
+/* What stands in the line of one database. */
+struct info_database {
+	uint64_t keys, expires, ttl_sum;
+};
+
+/* Strings with a deadline: counted among the first ones, and what is found
+ * there taken for the whole. */
+static int
+info_strings(struct call *c, unsigned n, struct info_database *d)
+{
+	char room[WORKER_DATABASE_NAME];
+	uint64_t now = engine_now_ms(c->engine), looked = 0, found = 0;
+	const struct bucket *b;
+	struct totals sums;
+	struct record r;
+	struct scan *s;
+	int rc;
+
+	rc = engine_bucket(c->engine, worker_database_name(n, room), &b);
+	if (rc < 0 || (rc = engine_totals(c->engine, b, &sums)) < 0 ||
+	    (rc = scan_open(c->engine, b, &s)) < 0)
+		return rc == KV_ENOTFOUND ? KV_OK : rc;
+	while (looked < INFO_SAMPLE && (rc = scan_next(s, &r)) == KV_OK) {
+		looked++;
+		if (r.deadline > now) {
+			found++;
+			d->ttl_sum += r.deadline - now;
+		}
+	}
+	scan_close(s);
+	d->keys = sums.keys;
+	d->expires = looked < INFO_SAMPLE ? found : found * sums.keys / looked;
+	d->ttl_sum = found == 0 ? 0 : d->ttl_sum / found * d->expires;
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+/* Hashes of all databases, with one walk over as many buckets as may be. */
+static int
+info_hashes(struct call *c, struct info_database *all)
+{
+	uint32_t here = c->session->database, n;
+	const struct bucket *b;
+	struct kv_slice key;
+	struct record r;
+	struct scan *s;
+	size_t looked = 0;
+	int rc;
+
+	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
+		return rc;
+	while (looked++ < INFO_BUCKETS && (rc = scan_next(s, &r)) == KV_OK) {
+		rc = engine_bucket(c->engine, r.key, &b);
+		if (rc < 0)
+			continue;
+		n = keyspace_database_of(c->worker, r.key, &key);
+		c->session->database = n;
+		all[n].keys += keyspace_is_hash(c, b, r.key, &key);
+	}
+	c->session->database = here;
+	scan_close(s);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
 static int
 info_keyspace(struct call *c, struct buf *b)
 {
-	char room[WORKER_DATABASE_NAME];
-	const struct bucket *bucket;
-	struct totals sums;
+	struct info_database *all, *d;
 	unsigned n;
 	int rc;
 
-	if ((rc = buf_printf(b, "# Keyspace\r\n")) < 0)
-		return rc;
-	for (n = 0; n < c->worker->databases; n++) {
-		rc = engine_bucket(c->engine, worker_database_name(n, room),
-		    &bucket);
-		if (rc == KV_OK)
-			rc = engine_totals(c->engine, bucket, &sums);
-		if (rc == KV_OK && sums.keys > 0)
+	all = calloc(c->worker->databases, sizeof(*all));
+	if (all == NULL)
+		return KV_ENOMEM;
+	rc = buf_printf(b, "# Keyspace\r\n");
+	for (n = 0; rc == KV_OK && n < c->worker->databases; n++)
+		rc = info_strings(c, n, &all[n]);
+	if (rc == KV_OK)
+		rc = info_hashes(c, all);
+	for (n = 0; rc == KV_OK && n < c->worker->databases; n++) {
+		d = &all[n];
+		if (d->keys > 0)
 			rc = buf_printf(b,
-			    "db%u:keys=%llu,expires=0,avg_ttl=0\r\n", n,
-			    ULL(sums.keys));
-		if (rc < 0 && rc != KV_ENOTFOUND)
-			return rc;
+			    "db%u:keys=%llu,expires=%llu,avg_ttl=%llu\r\n", n,
+			    ULL(d->keys), ULL(d->expires),
+			    ULL(d->expires ? d->ttl_sum / d->expires : 0));
 	}
-	return buf_printf(b, "\r\n");
+	if (rc == KV_OK)
+		rc = buf_printf(b, "\r\n");
+	free(all);
+	return rc;
 }
 
 static const struct {

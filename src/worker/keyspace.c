@@ -126,8 +126,7 @@ keyspace_hash_name(struct call *c, struct kv_slice key,
 	return KV_OK;
 }
 
-/* Database that a bucket's name puts a hash in; the name behind it. */
-static unsigned
+uint32_t
 keyspace_database_of(const struct worker *w, struct kv_slice name,
     struct kv_slice *key)
 {
@@ -143,7 +142,7 @@ keyspace_database_of(const struct worker *w, struct kv_slice name,
 		return 0;
 	key->data = slash + 1;
 	key->len = name.len - (size_t)(slash + 1 - name.data);
-	return (unsigned)n;
+	return (uint32_t)n;
 }
 
 /* The deadline of this life of the bucket. */

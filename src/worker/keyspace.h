@@ -64,6 +64,10 @@ KV_CHECKED int keyspace_hash_name(struct call *c, struct kv_slice key,
 bool keyspace_is_hash(struct call *c, const struct bucket *b,
     struct kv_slice name, struct kv_slice *key);
 
+/* The database that a bucket's name puts a hash in, and its name there. */
+uint32_t keyspace_database_of(const struct worker *w, struct kv_slice name,
+    struct kv_slice *key);
+
 /* The first name a hash of this database can have, and what all begin with. */
 struct kv_slice keyspace_hash_prefix(struct call *c, char to[16]);
 

@@ -185,6 +185,7 @@ run_call(struct run *r, struct call *c, unsigned needs, call_handler *handler)
 		r->batch_place = place;
 	}
 	staged = engine_staged(r->worker->engine);
+	r->worker->blame.what = NULL;
 	rc = run_is_denied(r, needs) ? r->deny_why : handler(c);
 	if (rc < 0) {
 		output_rewind(run_output(r), place);
