@@ -305,19 +305,19 @@ checkpoint_move(struct engine *e, uint64_t from, uint64_t to,
 
 	if ((rc = checkpoint_collect(e, from, to, &position.seq)) < 0)
 		return rc;
-	if (e->checkpointer->count > 0) {
-		rc = checkpoint_apply(e, position);
-		if (rc == KV_ENOSPC) {
-			if (!(atomic_fetch_or(&e->control->trouble,
-				  TROUBLE_TREE_SPACE) &
-				TROUBLE_TREE_SPACE))
-				log_error("checkpoint trouble=\"%s\"",
-				    engine_trouble_text(TROUBLE_TREE_SPACE));
-			engine_wake_room(e);
-		}
-		if (rc < 0)
-			return rc;
+	/* Also when there are no records: the file of a segment is reused only
+	 * after the tree says that recovery need not look for it. */
+	rc = checkpoint_apply(e, position);
+	if (rc == KV_ENOSPC) {
+		if (!(atomic_fetch_or(&e->control->trouble,
+			  TROUBLE_TREE_SPACE) &
+			TROUBLE_TREE_SPACE))
+			log_error("checkpoint trouble=\"%s\"",
+			    engine_trouble_text(TROUBLE_TREE_SPACE));
+		engine_wake_room(e);
 	}
+	if (rc < 0)
+		return rc;
 	atomic_fetch_and(&e->control->trouble, ~(uint32_t)TROUBLE_TREE_SPACE);
 	checkpoint_moved(e, moved_to);
 	e->swept_ms = 0; /* new deadlines may lie anywhere */
@@ -345,6 +345,9 @@ checkpoint_range(const struct engine *e, bool partial, uint64_t *from,
 		*to = segment_header(engine_segment(e, lo + 1))->prev_end;
 		*moved_to = (lo + 1) * e->segment_size + SEGMENT_HEADER;
 	} else {
+		/* What a dead appender did not index would not be found. */
+		if (durable > atomic_load(&c->indexed_end))
+			durable = atomic_load(&c->indexed_end);
 		*to = durable < *from ? *from : durable;
 		*moved_to = *to;
 		if (!partial)

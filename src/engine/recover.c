@@ -323,7 +323,12 @@ recover_segment(struct engine *e, struct wal_files *files,
 	memcpy(&h, s->base, sizeof(h));
 	replay_segment(s->base, e->segment_size, recover_index, &target,
 	    &found);
+	/* Bytes that are not part of the log must not look as if they were. */
+	memset(s->base + found.end, 0, e->segment_size - found.end);
 	r->end = start + found.end;
+	/* The file may be older than what the tree has of it. */
+	if (r->end < r->tree.checkpointed)
+		r->end = r->tree.checkpointed;
 	r->prev_nonce = h.nonce;
 	r->records += found.records;
 	e->control->index_used = target.used;
@@ -387,6 +392,12 @@ recover_log(struct engine *e, struct wal_files *files, struct recovery *r)
 	if (r->number == 0)
 		r->number = 1;
 	r->end = r->tree.checkpointed;
+	/* The tree stands at the end of a segment: its file may serve another
+	 * by now. */
+	if (wal_files_header(files, r->number, &h) < 0 &&
+	    wal_files_header(files, r->number + 1, &h) == KV_OK &&
+	    h.prev_end <= r->end)
+		r->number++;
 	if (recover_next(files, r, &h) &&
 	    recover_is_settled(e, files, r, &h)) {
 		r->linked = true;
@@ -399,9 +410,6 @@ recover_log(struct engine *e, struct wal_files *files, struct recovery *r)
 		if (rc == KV_OK)
 			rc = recover_segment(e, files, r);
 	}
-	/* The first file may have been older than what the tree has of it. */
-	if (r->end < r->tree.checkpointed)
-		r->end = r->tree.checkpointed;
 	return rc;
 }
 
