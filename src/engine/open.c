@@ -64,6 +64,27 @@ open_shm_path(struct engine *e)
 	    (unsigned long long)e->store_id);
 }
 
+/* A store that could not write its first log file is not worth making; one
+ * that is there is opened all the same, because it can be read. */
+static int
+open_make_store(struct engine *e, struct store *store)
+{
+	uint64_t room, need = e->options.segment_size * 2;
+	int rc;
+
+	if ((rc = region_free_space(e->dir, &room)) < 0)
+		return rc;
+	if (room < need) {
+		log_error("store dir=%s free_mb=%llu needed_mb=%llu "
+			  "error=\"no space left for the log\" hint=\"make "
+			  "room, or set a smaller segment_size\"",
+		    e->dir, (unsigned long long)(room >> 20),
+		    (unsigned long long)(need >> 20));
+		return KV_ENOSPC;
+	}
+	return store_make(e->dir, e->options.segment_size, store);
+}
+
 /* We are alone: make or recover, then let the others in. */
 static int
 open_first(struct engine *e)
@@ -73,7 +94,7 @@ open_first(struct engine *e)
 
 	rc = store_read(e->dir, &store);
 	if (rc == KV_ENOTFOUND && !e->options.must_exist)
-		rc = store_make(e->dir, e->options.segment_size, &store);
+		rc = open_make_store(e, &store);
 	else if (rc == KV_ENOTFOUND)
 		log_error("store dir=%s error=\"no store here\"", e->dir);
 	if (rc < 0)
