@@ -171,7 +171,7 @@ set_with_look(struct call *c, const struct set_options *o, int64_t deadline)
 			reply_null(c->reply);
 		return KV_OK;
 	}
-	if (o->flags & SET_KEEPTTL && item.kind == KIND_STRING)
+	if (o->flags & SET_KEEPTTL)
 		deadline = (int64_t)item.deadline;
 	rc = set_put(c, c->args[1], c->args[2], deadline);
 	if (rc == KV_OK && !(o->flags & SET_GET))
