@@ -329,71 +329,6 @@ two_nodes_of_one_user_have_two_folders(void **state)
 	conf_free(c);
 }
 
-static int
-parse(const char *text, struct conf **out)
-{
-	int rc;
-
-	assert_int_equal(conf_new(out), KV_OK);
-	if ((rc = conffile_parse(*out, slice_of(text), "f", &e)) < 0)
-		conf_free(*out);
-	return rc;
-}
-
-static void
-a_file_may_have_comments_one_section_and_lists_over_lines(void **state)
-{
-	struct conf *c;
-
-	(void)state;
-	assert_int_equal(parse("; one\n[kvd]\n# two\r\n"
-			       "nodes = a@b ; three\r\n  c@d,\n\te@f\n"
-			       "nodes = g@h\nport:5",
-			     &c),
-	    KV_OK);
-	assert_string_equal(conf_text(c, CONF_NODES), "a@b,c@d,e@f,g@h");
-	assert_string_equal(conf_origin(c, CONF_NODES), "f:7");
-	assert_string_equal(conf_text(c, CONF_PORT), "5");
-	conf_free(c);
-	assert_int_equal(parse("", &c), KV_OK);
-	conf_free(c);
-}
-
-static void
-assert_file_refused(const char *text, const char *expected)
-{
-	struct conf *c;
-
-	assert_int_equal(parse(text, &c), KV_EINVAL);
-	assert_string_equal(e.text, expected);
-}
-
-static void
-an_error_in_a_file_names_file_and_line(void **state)
-{
-	char line[600];
-
-	(void)state;
-	assert_file_refused("\nport = x\nprot = 1\n",
-	    "port: \"x\" (f:2): " PORTS_EXPECTED);
-	assert_file_refused("prot = 1\n",
-	    "unknown option \"prot\" (f:1), did you mean \"port\"?");
-	assert_file_refused("[a]\nport = 1\n",
-	    "f:2: unknown section, expected [kvd] or none");
-	assert_file_refused("port\nprot = 1\n", "f:1: expected name = value");
-	assert_file_refused("prot = 1\nport\n",
-	    "unknown option \"prot\" (f:1), did you mean \"port\"?");
-	assert_file_refused("dir = /a\n\ndir = /b\n",
-	    "dir: given in f:1 and again in f:3 (an indented line goes on "
-	    "with the one above)");
-	memset(line, 'x', sizeof(line));
-	line[sizeof(line) - 1] = '\0';
-	memcpy(line, "nodes=", 6);
-	assert_file_refused(line,
-	    "f:1: the line is too long, expected at most 197 characters (a "
-	    "list may go on in the next line, indented)");
-}
-
 static void
 a_missing_file_is_an_error_only_when_it_was_asked_for(void **state)
 {
@@ -500,8 +435,6 @@ main(void)
 		T(a_small_segment_lowers_only_a_value_limit_that_nobody_chose),
 		T(numbers_are_in_bytes_and_milliseconds_and_shown_with_units),
 		T(two_nodes_of_one_user_have_two_folders),
-		T(a_file_may_have_comments_one_section_and_lists_over_lines),
-		T(an_error_in_a_file_names_file_and_line),
 		T(a_missing_file_is_an_error_only_when_it_was_asked_for),
 		T(what_is_printed_is_a_file_with_the_same_meaning),
 		T(a_child_gets_the_same_values_over_its_control_socket),
