@@ -95,7 +95,8 @@ supervisor_announce_port(const struct supervisor *s, const struct port *port)
 		    port->where, workers);
 }
 
-/* A line to paste next, for people; a service manager has none. */
+/* A line to paste next, for people; a service manager has none.  bash alone
+ * does it: a fresh Debian has neither nc nor telnet. */
 static void
 supervisor_greet(const struct supervisor *s)
 {
@@ -103,9 +104,9 @@ supervisor_greet(const struct supervisor *s)
 
 	if (s->notify.socket[0] != '\0' || port == NULL || port->is_unix)
 		return;
-	printf("try: printf 'CREATE shopping\\r\\nPUT shopping milk 1\\r\\n"
-	       "GET shopping milk\\r\\n' | nc -q1 %.*s %u"
-	       "   (or: redis-cli -p %u)\n",
+	printf("try: (printf 'CREATE shopping\\r\\nPUT shopping milk 1\\r\\n"
+	       "GET shopping milk\\r\\n' >&3; head -n 4 <&3) "
+	       "3<>/dev/tcp/%.*s/%u   (or: redis-cli -p %u)\n",
 	    (int)strcspn(port->where, ","), port->where, port->number,
 	    port->number);
 	fflush(stdout);
