@@ -101,7 +101,7 @@ struct engine {
 	uint64_t view_lo;   /* oldest segment pinned */
 	uint64_t view_end;  /* S: records before it are seen */
 	uint64_t view_hi;   /* segment of view_end */
-	uint64_t view_change; /* bucket_change when S was loaded, or before */
+	uint64_t view_change; /* bucket_change before S was loaded, at most S */
 	uint64_t now_ms;
 	uint64_t revealed;
 

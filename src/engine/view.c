@@ -36,12 +36,15 @@ view_advance(struct engine *e)
 {
 	struct control *c = e->control;
 
-	/* bucket_change before S: a row that is newer than S would be cached
-	 * as current otherwise. */
+	/* bucket_change before S: a row that came in between is seen, and is
+	 * read once more at the next change.  A change that lies past S is
+	 * being appended: what this view reads is from before it. */
 	e->view_change =
 	    atomic_load_explicit(&c->bucket_change, memory_order_acquire);
 	e->view_end =
 	    atomic_load_explicit(&c->indexed_end, memory_order_acquire);
+	if (e->view_change > e->view_end)
+		e->view_change = e->view_end;
 	e->view_hi = engine_segment_of(e, e->view_end);
 	e->log_empty = false;
 }
