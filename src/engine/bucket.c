@@ -149,8 +149,7 @@ bucket_lookup(struct engine *e, struct kv_slice name,
 		entry->known = rc == KV_OK;
 		entry->change = e->view_change;
 	}
-	if (entry->end > e->revealed)
-		e->revealed = entry->end;
+	view_reveal(e, entry->end);
 	*out = entry;
 	return KV_OK;
 }
@@ -236,6 +235,7 @@ engine_bucket_by_id(struct engine *e, uint64_t bid, struct kv_slice *name,
 			at = (uint64_t)segment_record(s, at)->prev << 3;
 		if (at != 0) {
 			view_record(e, start + at, &r);
+			view_reveal(e, r.end);
 			*name = r.key;
 			return schema_get_bucket(r.value, out);
 		}

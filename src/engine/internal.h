@@ -141,6 +141,14 @@ engine_record_at(const struct engine *e, uint64_t lsn)
 	    engine_offset_of(e, lsn));
 }
 
+/* What is shown depends on the log before `end`. */
+static inline void
+view_reveal(struct engine *e, uint64_t end)
+{
+	if (end > e->revealed)
+		e->revealed = end;
+}
+
 /* memory.c: the segments' slots. */
 KV_CHECKED int memory_make(struct engine *e, uint64_t segment_size);
 KV_CHECKED int memory_map(struct engine *e);

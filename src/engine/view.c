@@ -148,8 +148,7 @@ view_get_raw(struct engine *e, uint64_t hash, uint64_t bid,
 	if (lsn == 0)
 		return tree_hot_get(e->hot, e->tree, hash, bid, key, out);
 	view_record(e, lsn, out);
-	if (out->end > e->revealed)
-		e->revealed = out->end;
+	view_reveal(e, out->end);
 	return KV_OK;
 }
 
@@ -195,6 +194,7 @@ engine_get(struct engine *e, const struct bucket *b, struct kv_slice key,
 int
 engine_totals(struct engine *e, const struct bucket *b, struct totals *out)
 {
+	const struct wal_record *w;
 	uint64_t lsn = 0;
 
 	if (!e->log_empty)
@@ -203,7 +203,9 @@ engine_totals(struct engine *e, const struct bucket *b, struct totals *out)
 		    e->view_end);
 	if (lsn == 0)
 		return tree_get_totals(e->tree, b->bid, out);
-	*out = engine_record_at(e, lsn)->totals;
+	w = engine_record_at(e, lsn);
+	*out = w->totals;
+	view_reveal(e, lsn + w->len);
 	return KV_OK;
 }
 
