@@ -106,36 +106,52 @@ print_help(struct buf *out)
 	return rc;
 }
 
+/* New sentence, new line: mdoc spaces them by itself. */
 static int
-print_mdoc_option(struct buf *out, enum conf_id id)
+print_sentences(struct buf *out, const char *text)
+{
+	const char *end;
+	int rc = KV_OK;
+
+	while (rc == KV_OK && (end = strstr(text, ". ")) != NULL) {
+		rc = buf_printf(out, "%.*s.\n", (int)(end - text), text);
+		text = end + 2;
+	}
+	return rc < 0 ? rc : buf_printf(out, "%s\n", text);
+}
+
+static int
+print_mdoc_option(struct buf *out, enum conf_id id, const struct conf *presets)
 {
 	const struct conf_option *o = options_get(id);
-	char expected[256], preset[VALUE_TEXT_MAX];
-	struct conf *c;
+	const char *preset = conf_text(presets, id); /* 64m, not 67108864 */
+	char expected[256];
 	int rc;
 
-	/* The default as --print-config shows it: 64m, not 67108864. */
-	if ((rc = conf_new(&c)) < 0)
-		return rc;
-	snprintf(preset, sizeof(preset), "%s", conf_text(c, id));
-	conf_free(c);
 	options_expected(id, expected, sizeof(expected));
-	rc = buf_printf(out, ".It Cm %s No = Ar %s\n%s\nExpects %s.\n", o->name,
-	    o->argument, o->help, expected);
+	rc = buf_printf(out, ".It Cm %s No = Ar %s\n", o->name, o->argument);
+	if (rc == KV_OK)
+		rc = print_sentences(out, o->help);
+	if (rc == KV_OK)
+		rc = buf_printf(out, "Takes %s.\n", expected);
 	if (rc == KV_OK && preset[0] != '\0')
-		rc = buf_printf(out, "Default:\n.Li %s .\n", preset);
+		rc = buf_printf(out, "Default:\n.Cm %s .\n", preset);
 	if (rc == KV_OK && o->reloads)
-		rc = buf_printf(out, "Can be changed by a reload.\n");
+		rc = buf_printf(out, "A reload changes it.\n");
 	return rc;
 }
 
 int
 print_mdoc(struct buf *out)
 {
+	struct conf *presets;
 	enum conf_id id;
-	int rc = KV_OK;
+	int rc;
 
+	if ((rc = conf_new(&presets)) < 0)
+		return rc;
 	for (id = 0; id < CONF_COUNT && rc == KV_OK; id++)
-		rc = print_mdoc_option(out, id);
+		rc = print_mdoc_option(out, id, presets);
+	conf_free(presets);
 	return rc;
 }

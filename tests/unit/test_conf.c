@@ -17,6 +17,7 @@
 #include "conf/conffile.h"
 #include "conf/load.h"
 #include "conf/print.h"
+#include "io/file.h"
 
 static char dir[64];
 static struct conf_error e;
@@ -394,27 +395,45 @@ a_child_gets_the_same_values_over_its_control_socket(void **state)
 }
 
 static void
-every_option_stands_in_the_help_and_in_the_manual(void **state)
+every_option_stands_in_the_help(void **state)
 {
-	struct buf help, page;
+	struct buf help;
 	enum conf_id id;
 
 	(void)state;
 	buf_init(&help);
-	buf_init(&page);
 	assert_int_equal(print_help(&help), KV_OK);
-	assert_int_equal(print_mdoc(&page), KV_OK);
-	assert_int_equal(buf_append(&page, "", 1), KV_OK);
+	assert_int_equal(buf_append(&help, "", 1), KV_OK);
 	for (id = 0; id < CONF_COUNT; id++) {
-		char item[64];
-
-		snprintf(item, sizeof(item), ".It Cm %s ",
-		    options_get(id)->name);
-		assert_non_null(strstr(page.data, item));
 		assert_true(strlen(options_get(id)->help) > 10);
+		assert_non_null(strstr(help.data, options_get(id)->argument));
 	}
 	buf_fini(&help);
+}
+
+/* make: `kvd --help-options-mdoc` goes between .Bl and .El of the page. */
+static void
+the_manual_has_the_table_of_options_as_it_is(void **state)
+{
+	struct buf page, table;
+
+	(void)state;
+	buf_init(&page);
+	buf_init(&table);
+	/* Tests run at the top of the tree; a build may have defaults of its
+	 * own, the page has ours. */
+	if (file_read("man/kvd.conf.5", 1 << 20, &page) < 0 ||
+	    KV_BUILD_SEGMENT_SIZE != 64 * CONF_M ||
+	    KV_BUILD_VALUE_MAX != 16 * CONF_M) {
+		buf_fini(&page);
+		skip();
+	}
+	assert_int_equal(print_mdoc(&table), KV_OK);
+	assert_int_equal(buf_append(&page, "", 1), KV_OK);
+	assert_int_equal(buf_append(&table, "", 1), KV_OK);
+	assert_non_null(strstr(page.data, table.data));
 	buf_fini(&page);
+	buf_fini(&table);
 }
 
 int
@@ -438,7 +457,8 @@ main(void)
 		T(a_missing_file_is_an_error_only_when_it_was_asked_for),
 		T(what_is_printed_is_a_file_with_the_same_meaning),
 		T(a_child_gets_the_same_values_over_its_control_socket),
-		T(every_option_stands_in_the_help_and_in_the_manual),
+		T(every_option_stands_in_the_help),
+		T(the_manual_has_the_table_of_options_as_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
