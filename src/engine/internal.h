@@ -228,6 +228,9 @@ KV_CHECKED int sweep_step(struct engine *e, bool *more, uint64_t *next_ms);
 void engine_wake_followers(struct engine *e);
 void engine_wake_durable(struct engine *e);
 void engine_wake_room(struct engine *e);
+/* Whoever lives looks again at what it waits for: a process that died between
+ * clearing a want and sending the wake-up owes one to somebody. */
+void engine_wake_all(struct engine *e);
 
 /* crash.h: named places to die, in the crash build only. */
 #ifdef KV_CRASH_POINTS

@@ -218,6 +218,11 @@ open_parts(struct engine *e)
 	    (rc = bucket_cache_new(e)) < 0)
 		return rc;
 	wake_drain(e->wake, e->slot);
+	if (e->options.role != ROLE_LIBRARY) {
+		/* We may stand in for one that was killed. */
+		tree_reap_readers(e->tree);
+		engine_wake_all(e);
+	}
 	return recent_new(&e->recent);
 }
 

@@ -10,8 +10,13 @@
 int
 maintain_take(struct engine *e, enum control_role role, bool wait)
 {
-	return file_lock(e->lock_fd, LOCK_ROLE + (off_t)role,
+	int rc = file_lock(e->lock_fd, LOCK_ROLE + (off_t)role,
 	    FILE_LOCK_EXCLUSIVE, wait);
+
+	/* We were waiting because there was a holder, who may have died. */
+	if (rc == KV_OK && wait && e->wake != NULL)
+		engine_wake_all(e);
+	return rc;
 }
 
 void

@@ -45,6 +45,18 @@ engine_trouble_text(uint32_t trouble)
 	return "ok";
 }
 
+/* Wake a role that sleeps.  Only the sleeper clears its flag: who clears it
+ * and dies before the wake-up would leave it asleep for good. */
+static void
+wake_role(struct control *c, _Atomic uint32_t *sleeps,
+    _Atomic uint32_t *futex)
+{
+	if (!atomic_load_explicit(sleeps, memory_order_relaxed))
+		return;
+	atomic_fetch_add_explicit(&c->stats.wakes, 1, memory_order_relaxed);
+	control_futex_wake(futex);
+}
+
 void
 engine_kick(struct engine *e)
 {
@@ -53,19 +65,22 @@ engine_kick(struct engine *e)
 	if (e->own_end == 0)
 		return;
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&c->writer_sleeps, memory_order_relaxed) &&
-	    atomic_load_explicit(&c->durable, memory_order_relaxed) <
-		e->own_end) {
-		atomic_store(&c->writer_sleeps, 0);
-		atomic_fetch_add_explicit(&c->stats.wakes, 1,
-		    memory_order_relaxed);
-		control_futex_wake(&c->writer_futex);
-	}
-	if (atomic_load_explicit(&c->checkpoint_sleeps, memory_order_relaxed)) {
-		atomic_store(&c->checkpoint_sleeps, 0);
-		control_futex_wake(&c->checkpoint_futex);
-	}
+	if (atomic_load_explicit(&c->durable, memory_order_relaxed) <
+	    e->own_end)
+		wake_role(c, &c->writer_sleeps, &c->writer_futex);
+	wake_role(c, &c->checkpoint_sleeps, &c->checkpoint_futex);
 	e->own_end = 0;
+}
+
+void
+engine_wake_all(struct engine *e)
+{
+	uint32_t i, high = atomic_load(&e->control->process_high);
+
+	for (i = 0; i < high; i++)
+		if (i != e->slot &&
+		    atomic_load(&e->control->processes[i].pid) != 0)
+			wake_send(e->wake, i);
 }
 
 int
@@ -83,6 +98,7 @@ engine_wake_drain(struct engine *e)
 bool
 engine_want_durable(struct engine *e, uint64_t position)
 {
+	struct control *c = e->control;
 	_Atomic uint64_t *want = &e->process->want_durable;
 	uint64_t old = atomic_load(want);
 
@@ -91,7 +107,11 @@ engine_want_durable(struct engine *e, uint64_t position)
 	while (old == 0 || position < old)
 		if (atomic_compare_exchange_weak(want, &old, position))
 			break;
-	return position <= atomic_load(&e->control->durable);
+	if (position <= atomic_load(&c->durable))
+		return true;
+	/* Who appended it may have died before engine_kick. */
+	wake_role(c, &c->writer_sleeps, &c->writer_futex);
+	return false;
 }
 
 bool
