@@ -239,12 +239,9 @@ kv_client_receive(struct kv_client *c, const struct kv_value **reply)
 	client_drop(c);
 	if (c->out.len > 0 && (rc = client_flush(c)) < 0)
 		return rc;
-	while ((rc = resp_reply_parse(&c->reply, buf_slice(&c->in), &limits)) ==
+	while ((rc = resp_reply_parse(&c->reply, client_rest(c), &limits)) ==
 	    KV_EMORE) {
-		if (c->reply.used > 0) {
-			c->handed = c->reply.used;
-			client_drop(c);
-		}
+		c->start += c->reply.used;
 		if ((rc = client_fill(c, c->reply.need)) < 0)
 			return rc;
 	}
