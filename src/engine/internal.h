@@ -209,6 +209,11 @@ void append_begin_segment(struct engine *e, uint64_t number, uint64_t prev_end,
 /* The next value of the hybrid clock; under the lock (sync.md B.1). */
 uint64_t append_tick(struct control *c, uint64_t wall_ms);
 
+/* home.c: which folder of shm_dir is ours; the marks by which it is known. */
+KV_CHECKED int home_find(struct engine *e);
+KV_CHECKED int home_sign(struct engine *e);
+uint64_t home_boot(void);
+
 /* recover.c */
 KV_CHECKED int recover_store(struct engine *e);
 

@@ -37,7 +37,7 @@ open_paths(struct engine *e, const struct engine_options *o)
 	int rc;
 
 	if (strlen(o->dir) + 32 > sizeof(e->dir) ||
-	    strlen(o->shm_dir) + 32 > sizeof(e->shm))
+	    strlen(o->shm_dir) + 64 > sizeof(e->shm))
 		return KV_ETOOBIG;
 	snprintf(e->dir, sizeof(e->dir), "%s", o->dir);
 	if ((rc = file_check_dir(e->dir, why, sizeof(why))) < 0)
@@ -54,14 +54,6 @@ open_lock_file(struct engine *e)
 	    e->dir);
 	e->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	return e->lock_fd < 0 ? err_system("open", path) : KV_OK;
-}
-
-static void
-open_shm_path(struct engine *e)
-{
-	snprintf(e->shm, sizeof(e->shm), "%.*s/kv-%016llx",
-	    (int)sizeof(e->shm) - 24, e->options.shm_dir,
-	    (unsigned long long)e->store_id);
 }
 
 /* A store that could not write its first log file is not worth making; one
@@ -101,8 +93,7 @@ open_first(struct engine *e)
 		return rc;
 	e->store_id = store.id;
 	e->segment_size = store.segment_size;
-	open_shm_path(e);
-	if ((rc = recover_store(e)) < 0)
+	if ((rc = home_find(e)) < 0 || (rc = recover_store(e)) < 0)
 		return rc;
 	atomic_store(&e->control->durability, e->options.durability);
 	atomic_store(&e->control->state, 1);
@@ -119,7 +110,8 @@ open_join(struct engine *e)
 	if ((rc = store_read(e->dir, &store)) < 0)
 		return rc == KV_ENOTFOUND ? KV_EAGAIN : rc;
 	e->store_id = store.id;
-	open_shm_path(e);
+	if ((rc = home_find(e)) < 0)
+		return rc;
 	rc = control_map(e->shm, &e->control);
 	if (rc == KV_ENOTFOUND)
 		return KV_EAGAIN;

@@ -89,6 +89,8 @@ recover_is_ours(const struct engine *e, const struct recovery *r,
 
 	return atomic_load(&c->state) == 1 && c->store_id == e->store_id &&
 	    c->inc == inc && c->segment_size == e->segment_size &&
+	    c->boot == home_boot() &&
+	    !(atomic_load(&c->trouble) & TROUBLE_CORRUPT) &&
 	    r->tree.checkpointed <= end && atomic_load(&c->durable) <= end &&
 	    atomic_load(&c->indexed_end) <= end;
 }
@@ -175,8 +177,8 @@ recover_try_adopt(struct engine *e, const struct recovery *r)
 		    e->shm);
 		memory_unmap(e);
 	} else if (atomic_load(&e->control->state) == 1)
-		log_warn("recover shm=%s ignored=\"of another life of this "
-			 "store\"",
+		log_warn("recover shm=%s ignored=\"damaged, or of another life "
+			 "of this store\"",
 		    e->shm);
 	control_unmap(e->control);
 	e->control = NULL;
@@ -242,6 +244,8 @@ recover_fresh_memory(struct engine *e)
 	e->control->hash_secret = rng_u64();
 	e->control->made_ms = clock_wall_ms();
 	recover_forget_processes(e->control);
+	if ((rc = home_sign(e)) < 0)
+		return rc;
 	return memory_make(e, e->segment_size);
 }
 

@@ -97,6 +97,8 @@ struct control {
 	uint64_t made_ms;
 	_Atomic uint32_t state; /* 1: ready */
 	_Atomic uint32_t durability; /* of conf; the walwriter's promise */
+	uint64_t folder; /* which copy of the store's folder made it */
+	uint64_t boot;	 /* in which boot of the machine */
 
 	_Alignas(64) pthread_mutex_t append_mutex; /* robust, shared */
 	uint64_t seq;	      /* (lock) last one given */
