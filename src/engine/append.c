@@ -175,11 +175,10 @@ append_room(struct engine *e)
 {
 	struct control *c = e->control;
 	uint64_t end = atomic_load_explicit(&c->wal_end, memory_order_relaxed);
-	uint64_t entries = c->index_entries;
 
 	if (engine_offset_of(e, end) + e->stage.bytes.len + WAL_RECORD_MIN <=
 		e->segment_size &&
-	    c->index_used + e->stage.count * 3 <= entries - entries / 4)
+	    c->index_used + stage_entries(&e->stage) <= stage_entries_max(e))
 		return KV_OK;
 	return append_roll(e);
 }

@@ -68,6 +68,7 @@ struct stage {
 	size_t count, cap;
 	struct stage_bucket *buckets;
 	size_t bucket_count, bucket_cap;
+	size_t rows; /* items that are bucket rows */
 	struct stage_table item_table, bucket_table;
 };
 
@@ -186,6 +187,18 @@ stage_bytes(const struct stage *s, size_t item)
 {
 	return (struct wal_record *)(void *)(s->bytes.data +
 	    s->items[item].offset);
+}
+/* Most entries that the batch takes in an index. */
+static inline size_t
+stage_entries(const struct stage *s)
+{
+	return s->count + s->rows + s->bucket_count;
+}
+/* Entries that an index may have: it is probed, so it is never full. */
+static inline uint64_t
+stage_entries_max(const struct engine *e)
+{
+	return e->control->index_entries - e->control->index_entries / 4;
 }
 /* How this version counts; b says what a drop hides. */
 void stage_count(const struct bucket *b, const struct record *r,

@@ -34,6 +34,7 @@ stage_clear(struct stage *s)
 	s->bytes.len = 0;
 	buf_shrink(&s->bytes, 4u << 20);
 	s->count = 0;
+	s->rows = 0;
 	s->bucket_count = 0;
 	if (s->item_table.size > 0)
 		table_clear(&s->item_table);
@@ -256,6 +257,9 @@ stage_check(const struct engine *e, const struct record *r, size_t len)
 	if (e->stage.bytes.len + len >
 	    e->segment_size - SEGMENT_HEADER - WAL_RECORD_MIN)
 		return KV_ETOOBIG;
+	/* A key, a bucket's row and its chain. */
+	if (stage_entries(&e->stage) + 3 > stage_entries_max(e))
+		return KV_ETOOBIG;
 	if (engine_trouble(e) != 0)
 		return KV_ENOSPC;
 	return KV_OK;
@@ -287,6 +291,7 @@ stage_record(struct engine *e, const struct bucket *b,
 	if ((rc = stage_add_item(s, &item)) < 0)
 		return rc;
 	s->bytes.len += item.len;
+	s->rows += row != STAGE_NO_ROW;
 	if (row == STAGE_DROP)
 		s->buckets[item.bucket].drop = (int32_t)s->count - 1;
 	return KV_OK;
