@@ -54,18 +54,17 @@ port_name(const struct port *p, char *to, size_t size)
 		snprintf(to, size, "%u", p->number);
 }
 
-static KV_PRINTF(4, 5) int port_refuse(int rc, char *why, size_t size,
-    const char *fmt, ...)
+static KV_PRINTF(3, 4) void port_say(char *why, size_t size, const char *fmt,
+    ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(why, size, fmt, ap);
 	va_end(ap);
-	return rc;
 }
 
-static int
+static void
 port_explain(const struct conf *c, uint16_t number, const char *address, int rc,
     char *why, size_t size)
 {
@@ -74,20 +73,21 @@ port_explain(const struct conf *c, uint16_t number, const char *address, int rc,
 	switch (rc) {
 	case KV_EBUSY:
 		holder_of_port(number, holder, sizeof(holder));
-		return port_refuse(rc, why, size, "port %u is in use%s", number,
-		    holder);
+		port_say(why, size, "port %u is in use%s", number, holder);
+		break;
 	case KV_EACCESS:
-		return port_refuse(rc, why, size,
-		    "port %u (%s): not allowed to listen on it", number,
-		    conf_origin(c, CONF_PORT));
+		port_say(why, size, "port %u (%s): not allowed to listen on it",
+		    number, conf_origin(c, CONF_PORT));
+		break;
 	case KV_ENOTFOUND:
-		return port_refuse(rc, why, size,
+		port_say(why, size,
 		    "bind: \"%s\" (%s): this host has no such address", address,
 		    conf_origin(c, CONF_BIND));
+		break;
 	default:
-		return port_refuse(rc, why, size,
-		    "port %u on %s: cannot listen: %s", number, address,
-		    err_text(rc));
+		port_say(why, size, "port %u on %s: cannot listen: %s", number,
+		    address, err_text(rc));
+		break;
 	}
 }
 
@@ -124,9 +124,10 @@ port_bind(struct port *p, const struct conf *c, char *why, size_t size)
 			p->number = sock_port(fd);
 			rc = port_add_address(p, address, fd);
 		}
-		if (rc < 0)
-			return port_explain(c, p->number, address, rc, why,
-			    size);
+		if (rc < 0) {
+			port_explain(c, p->number, address, rc, why, size);
+			return rc;
+		}
 	}
 	return KV_OK;
 }
@@ -140,9 +141,10 @@ port_open(const struct conf *c, uint16_t asked, struct port **out, char *why,
 
 	/* A random port of one address may be taken on another one. */
 	do {
-		if ((p = calloc(1, sizeof(*p))) == NULL)
-			return port_refuse(KV_ENOMEM, why, size,
-			    "out of memory");
+		if ((p = calloc(1, sizeof(*p))) == NULL) {
+			port_say(why, size, "out of memory");
+			return KV_ENOMEM;
+		}
 		p->asked = asked;
 		if ((rc = port_bind(p, c, why, size)) == KV_OK)
 			*out = p;
@@ -157,23 +159,28 @@ port_open_unix(const struct conf *c, struct port **list, char *why, size_t size)
 {
 	const char *path = conf_text(c, CONF_UNIX_SOCKET);
 	struct port *p;
-	int rc;
+	int fd, rc;
 
 	if (path[0] == '\0')
 		return KV_OK;
 	if (strlen(path) >= PORT_TEXT_MAX)
 		rc = KV_ETOOBIG;
-	else if ((p = calloc(1, sizeof(*p))) == NULL)
-		rc = KV_ENOMEM;
-	else if ((rc = sock_listen_unix(path, (int)conf_u64(c, CONF_BACKLOG),
-		      &p->fds[0])) < 0)
-		free(p);
-	if (rc < 0)
-		return port_refuse(rc, why, size,
-		    "unix_socket: \"%s\" (%s): %s", path,
+	else
+		rc =
+		    sock_listen_unix(path, (int)conf_u64(c, CONF_BACKLOG), &fd);
+	if (rc < 0) {
+		port_say(why, size, "unix_socket: \"%s\" (%s): %s", path,
 		    conf_origin(c, CONF_UNIX_SOCKET),
 		    rc == KV_EBUSY ? "another process serves it"
 				   : err_text(rc));
+		return rc;
+	}
+	if ((p = calloc(1, sizeof(*p))) == NULL) {
+		close(fd);
+		port_say(why, size, "out of memory");
+		return KV_ENOMEM;
+	}
+	p->fds[0] = fd;
 	p->is_unix = true;
 	p->fd_count = 1;
 	snprintf(p->where, sizeof(p->where), "%s", path);
@@ -258,7 +265,7 @@ port_open_all(const struct conf *c, const struct sdnotify *n,
 
 	*list = NULL;
 	if ((rc = port_adopt_all(c, n, list)) < 0)
-		port_refuse(rc, why, size, "LISTEN_FDS: %s", err_text(rc));
+		port_say(why, size, "LISTEN_FDS: %s", err_text(rc));
 	if (*list != NULL && conf_rank(c, CONF_PORT) == CONF_BY_DEFAULT)
 		count = 0;
 	for (i = 0; i < count && rc == KV_OK; i++) {
