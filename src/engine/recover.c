@@ -243,6 +243,8 @@ recover_fresh_memory(struct engine *e)
 	e->control->store_id = e->store_id;
 	e->control->hash_secret = rng_u64();
 	e->control->made_ms = clock_wall_ms();
+	/* Who wrote the files may not have synced them. */
+	atomic_store(&e->control->unsynced, 1);
 	recover_forget_processes(e->control);
 	if ((rc = home_sign(e)) < 0)
 		return rc;

@@ -49,6 +49,8 @@ writer_open(struct engine *e)
 	wal_files_retire(w->files, atomic_load(&e->control->segment_lo));
 	w->written = atomic_load(&e->control->durable);
 	atomic_store(&e->control->durability, e->options.durability);
+	if (e->options.durability == DURABILITY_OS)
+		atomic_store(&e->control->unsynced, 1);
 	e->writer = w;
 	return KV_OK;
 }
@@ -97,6 +99,25 @@ writer_segment(struct engine *e, uint64_t number, uint64_t lo, uint64_t hi,
 	return rc;
 }
 
+/* What was called durable and never synced is in our way now. */
+static int
+writer_sync_old(struct engine *e)
+{
+	struct control *c = e->control;
+	uint64_t number = atomic_load(&c->segment_lo);
+	uint64_t last = engine_segment_of(e, e->writer->written);
+	int rc = KV_OK;
+
+	for (; rc == KV_OK && number <= last; number++) {
+		rc = wal_files_sync(e->writer->files, number);
+		if (rc == KV_ENOTFOUND) /* nothing of it is written yet */
+			rc = KV_OK;
+	}
+	if (rc == KV_OK)
+		atomic_store(&c->unsynced, 0);
+	return rc;
+}
+
 /* Write what is not written yet up to `to`, which may cross segments. */
 static int
 writer_write(struct engine *e, uint64_t to, bool sync)
@@ -107,6 +128,9 @@ writer_write(struct engine *e, uint64_t to, bool sync)
 	bool clean = w->written == atomic_load(&e->control->durable);
 	int rc = KV_OK;
 
+	if (sync && e->options.durability != DURABILITY_OS &&
+	    atomic_load(&e->control->unsynced))
+		rc = writer_sync_old(e);
 	for (; rc == KV_OK && number <= last; number++) {
 		uint64_t start = number * e->segment_size;
 		uint64_t lo = w->written > start ? w->written : start;
@@ -117,8 +141,9 @@ writer_write(struct engine *e, uint64_t to, bool sync)
 		rc = writer_segment(e, number, lo, hi, sync || whole, clean);
 		clean = true; /* nothing is in the next file yet */
 	}
-	if (rc == KV_OK)
-		w->written = to;
+	/* After a failed sync the kernel may have dropped what it had and
+	 * will call the next one good: write it all again. */
+	w->written = rc == KV_OK ? to : atomic_load(&e->control->durable);
 	return rc;
 }
 

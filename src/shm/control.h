@@ -99,6 +99,8 @@ struct control {
 	_Atomic uint32_t durability; /* of conf; the walwriter's promise */
 	uint64_t folder; /* which copy of the store's folder made it */
 	uint64_t boot;	 /* in which boot of the machine */
+	_Atomic uint32_t unsynced; /* some of what is durable was only written:
+				      in mode os, or before this memory */
 
 	_Alignas(64) pthread_mutex_t append_mutex; /* robust, shared */
 	uint64_t seq;	      /* (lock) last one given */
