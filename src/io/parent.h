@@ -43,7 +43,8 @@ void parent_ready(void);
 void parent_failed(const char *fmt, ...) KV_PRINTF(1, 2);
 void parent_status(const char *fmt, ...) KV_PRINTF(1, 2);
 
-/* How many listening sockets there are, from PARENT_LISTEN_FD up. */
+/* How many listening sockets there are, from PARENT_LISTEN_FD up.  Ask before
+ * anything else is opened behind them. */
 size_t parent_listeners(void);
 
 #endif
