@@ -61,7 +61,7 @@ run_pause(struct run *r)
 static void
 run_rewind(struct run *r, int rc)
 {
-	size_t end = r->at;
+	size_t end = r->done;
 
 	engine_rollback(r->worker->engine);
 	run_unlock(r);
@@ -135,6 +135,7 @@ run_failed(struct run *r, struct call *c, int rc, size_t staged)
 			r->batch_at = r->start;
 			r->batch_place = output_here(run_output(r));
 		}
+		r->done = r->at;
 		run_rewind(r, rc);
 		if (half_done && rc != KV_EAGAIN && rc != KV_ESTALE) {
 			/* Only this one is to blame. */
@@ -193,6 +194,7 @@ run_call(struct run *r, struct call *c, unsigned needs, call_handler *handler)
 		if (r->at <= r->start || conn_is_dead(&r->session->conn))
 			return; /* rewound */
 	}
+	r->done = r->at;
 	if (r->session->flags)
 		run_mute(r, place);
 	if (r->has_lock && --r->locked == 0 && run_commit(r))

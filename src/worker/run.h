@@ -19,6 +19,7 @@ struct run {
 	struct kv_slice in;
 	size_t at;     /* of the next request */
 	size_t start;  /* of the one being carried out */
+	size_t done;   /* end of the last one that was */
 	uint64_t need; /* log position that the replies wait for */
 	bool stop;
 
