@@ -37,8 +37,8 @@ log_prefix(char *line, size_t size, const char *level)
 	return n < 0 ? 0 : (size_t)n;
 }
 
-static void KV_PRINTF(3, 0)
-log_line(enum log_level level, const char *name, const char *fmt, va_list ap)
+static void KV_PRINTF(3, 0) log_line(enum log_level level, const char *name,
+    const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX];
 	size_t len;

@@ -8,7 +8,12 @@
 
 #include "kv_types.h"
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG
+};
 
 /* Name shown in each line (borrowed for the life of the process) and the
  * least urgent level that is shown.  Default: "kv", info. */

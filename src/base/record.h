@@ -42,11 +42,11 @@ struct totals {
 };
 
 enum record_type {
-	RECORD_PUT = 1,	      /* key has value */
-	RECORD_TOMB = 2,      /* key was deleted, or expired */
-	RECORD_BUCKET = 3,    /* key is a bucket's name, value a bucket row */
-	RECORD_POSITION = 4,  /* sync: key and value are sync's own */
-	RECORD_END = 0xee,    /* log only: last of its segment */
+	RECORD_PUT = 1,	     /* key has value */
+	RECORD_TOMB = 2,     /* key was deleted, or expired */
+	RECORD_BUCKET = 3,   /* key is a bucket's name, value a bucket row */
+	RECORD_POSITION = 4, /* sync: key and value are sync's own */
+	RECORD_END = 0xee,   /* log only: last of its segment */
 };
 
 enum record_flag {
@@ -60,14 +60,14 @@ enum record_flag {
 
 struct record {
 	enum record_type type;
-	uint8_t flags;	   /* of enum record_flag */
-	uint64_t seq;	   /* local order */
+	uint8_t flags; /* of enum record_flag */
+	uint64_t seq;  /* local order */
 	struct stamp stamp;
 	uint64_t bid;	   /* bucket id */
 	uint64_t deadline; /* ms since 1970, 0: none */
 	struct kv_slice key;
 	struct kv_slice value; /* empty for a tombstone */
-	uint64_t end;	   /* log position after it; 0: read from the tree */
+	uint64_t end; /* log position after it; 0: read from the tree */
 };
 
 static inline bool
@@ -87,8 +87,8 @@ struct bucket {
 };
 
 enum bucket_option {
-	BUCKET_STAYS = 1, /* made by CREATE: lives on when empty */
-	BUCKET_LOCAL = 2, /* this host only */
+	BUCKET_STAYS = 1,    /* made by CREATE: lives on when empty */
+	BUCKET_LOCAL = 2,    /* this host only */
 	BUCKET_DATABASE = 4, /* db0..db15: one record per key of a database */
 };
 

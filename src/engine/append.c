@@ -130,8 +130,7 @@ append_begin_segment(struct engine *e, uint64_t number, uint64_t prev_end,
 static void
 append_end_record(struct engine *e, uint64_t lsn)
 {
-	const struct segment *s =
-	    engine_segment(e, engine_segment_of(e, lsn));
+	const struct segment *s = engine_segment(e, engine_segment_of(e, lsn));
 	struct record end = { .type = RECORD_END };
 	struct wal_record w;
 
@@ -248,10 +247,10 @@ append_load_buckets(struct engine *e, uint64_t end)
 		struct stage_bucket *b = &e->stage.buckets[i];
 		uint64_t lsn = view_find_chain(e, b->hash, b->bid, end);
 
-		b->totals = lsn == 0 ? b->tree
-				     : engine_record_at(e, lsn)->totals;
-		b->last = lsn == 0 ? 0
-				   : index_find_chain(current, b->hash, b->bid);
+		b->totals =
+		    lsn == 0 ? b->tree : engine_record_at(e, lsn)->totals;
+		b->last =
+		    lsn == 0 ? 0 : index_find_chain(current, b->hash, b->bid);
 	}
 }
 
@@ -270,15 +269,15 @@ append_stamp_row(struct engine *e, size_t i, struct stamp stamp)
 	/* A drop staged before this row in the same batch has its stamp in
 	 * the row it wrote, as STAGE_TICK and its place. */
 	if (b.dropped.tick >= STAGE_TICK)
-		b.dropped = (struct stamp){
-			stage_bytes(&e->stage, b.dropped.tick - STAGE_TICK)->seq,
-			stamp.inc
-		};
+		b.dropped = (struct stamp){ stage_bytes(&e->stage,
+						b.dropped.tick - STAGE_TICK)
+						->seq,
+			stamp.inc };
 	if (b.created.tick >= STAGE_TICK)
-		b.created = (struct stamp){
-			stage_bytes(&e->stage, b.created.tick - STAGE_TICK)->seq,
-			stamp.inc
-		};
+		b.created = (struct stamp){ stage_bytes(&e->stage,
+						b.created.tick - STAGE_TICK)
+						->seq,
+			stamp.inc };
 	b.seq = w->seq;
 	schema_put_bucket(value, &b);
 	memcpy((char *)w + (r.value.data - (const char *)w), value,
@@ -355,7 +354,8 @@ append_finish(struct engine *e, uint64_t end, uint64_t wall_ms)
 		w->prev = item->earlier >= 0
 		    ? (base + s->items[item->earlier].offset) >> 3
 		    : index_find(seg, item->hash, wal_class(w->type), w->bid,
-			  wal_record_key(w)) >> 3;
+			  wal_record_key(w)) >>
+			3;
 		w->bucket_prev = b->last >> 3;
 		b->last = offset;
 		if (i + 1 < s->count)

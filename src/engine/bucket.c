@@ -71,8 +71,7 @@ bucket_cache_forget(struct engine *e)
 {
 	struct bucket_entry *entry, *next;
 
-	HASH_ITER(hh, e->cache->entries, entry, next)
-	{
+	HASH_ITER(hh, e->cache->entries, entry, next) {
 		HASH_DEL(e->cache->entries, entry);
 		free(entry);
 	}
@@ -106,8 +105,8 @@ bucket_read(struct engine *e, struct kv_slice name, struct bucket *out,
 	*end = 0;
 	if (!e->log_empty)
 		lsn = view_find(e,
-		    index_hash_key(e->control->hash_secret, WAL_BUCKET_ROW,
-			bid, name),
+		    index_hash_key(e->control->hash_secret, WAL_BUCKET_ROW, bid,
+			name),
 		    WAL_BUCKET_ROW, bid, name, e->view_end);
 	if (lsn == 0)
 		return tree_get_bucket(e->tree, name, out);
@@ -117,8 +116,7 @@ bucket_read(struct engine *e, struct kv_slice name, struct bucket *out,
 }
 
 static int
-bucket_enter(struct engine *e, struct kv_slice name,
-    struct bucket_entry **out)
+bucket_enter(struct engine *e, struct kv_slice name, struct bucket_entry **out)
 {
 	struct bucket_entry *entry;
 
@@ -133,8 +131,7 @@ bucket_enter(struct engine *e, struct kv_slice name,
 
 /* The cached row, read anew when a bucket changed since. */
 static int
-bucket_lookup(struct engine *e, struct kv_slice name,
-    struct bucket_entry **out)
+bucket_lookup(struct engine *e, struct kv_slice name, struct bucket_entry **out)
 {
 	struct bucket_entry *entry;
 	int rc;
@@ -191,8 +188,7 @@ engine_bucket_row(struct engine *e, struct kv_slice name, struct bucket *out)
 }
 
 int
-engine_bucket(struct engine *e, struct kv_slice name,
-    const struct bucket **out)
+engine_bucket(struct engine *e, struct kv_slice name, const struct bucket **out)
 {
 	struct bucket_entry *entry;
 	struct bucket staged;

@@ -19,7 +19,7 @@
 
 #define CHECKPOINT_IDLE_MS 1000
 #define CHECKPOINT_RETRY_MS 500
-#define CHECKPOINT_PIN_MS 2	/* a view lasts a turn */
+#define CHECKPOINT_PIN_MS 2 /* a view lasts a turn */
 #define CHECKPOINT_PIN_WARN_MS 5000
 
 struct bucket_sum {
@@ -50,8 +50,7 @@ checkpoint_forget(struct checkpointer *c)
 {
 	struct bucket_sum *sum, *next;
 
-	HASH_ITER(hh, c->sums, sum, next)
-	{
+	HASH_ITER(hh, c->sums, sum, next) {
 		HASH_DEL(c->sums, sum);
 		free(sum);
 	}
@@ -94,8 +93,7 @@ checkpoint_sum(struct checkpointer *c, const struct wal_record *w)
 		if ((sum = calloc(1, sizeof(*sum))) == NULL)
 			return KV_ENOMEM;
 		sum->totals.bid = w->bid;
-		HASH_ADD(hh, c->sums, totals.bid, sizeof(sum->totals.bid),
-		    sum);
+		HASH_ADD(hh, c->sums, totals.bid, sizeof(sum->totals.bid), sum);
 	}
 	sum->totals.totals = w->totals;
 	return KV_OK;
@@ -108,8 +106,8 @@ checkpoint_is_newest(const struct engine *e, const struct segment *s,
 {
 	uint64_t hash = index_hash_key(e->control->hash_secret,
 	    wal_class(w->type), w->bid, wal_record_key(w));
-	uint64_t at = index_find(s, hash, wal_class(w->type), w->bid,
-	    wal_record_key(w));
+	uint64_t at =
+	    index_find(s, hash, wal_class(w->type), w->bid, wal_record_key(w));
 
 	while (at >= limit)
 		at = (uint64_t)segment_record(s, at)->prev << 3;
@@ -140,11 +138,9 @@ checkpoint_keep(struct engine *e, const struct wal_record *w, uint64_t lsn)
 
 /* All records in [from, to) of one segment; *seq: the highest. */
 static int
-checkpoint_collect(struct engine *e, uint64_t from, uint64_t to,
-    uint64_t *seq)
+checkpoint_collect(struct engine *e, uint64_t from, uint64_t to, uint64_t *seq)
 {
-	const struct segment *s =
-	    engine_segment(e, engine_segment_of(e, from));
+	const struct segment *s = engine_segment(e, engine_segment_of(e, from));
 	uint64_t limit = engine_offset_of(e, from) + (to - from);
 	int rc = KV_OK;
 
@@ -271,7 +267,7 @@ checkpoint_apply(struct engine *e, struct tree_position to)
 	size_t n = HASH_COUNT(c->sums);
 	int rc;
 
-	if (n > 0 && (totals = calloc(n, sizeof(*totals))) == NULL)
+	if ((totals = calloc(n + 1, sizeof(*totals))) == NULL)
 		return KV_ENOMEM;
 	for (sum = c->sums; sum != NULL; sum = sum->hh.next)
 		totals[a.totals_count++] = sum->totals;
@@ -295,8 +291,7 @@ checkpoint_moved(struct engine *e, uint64_t to)
 
 /* Move [checkpointed, to) of one segment. */
 static int
-checkpoint_move(struct engine *e, uint64_t from, uint64_t to,
-    uint64_t moved_to)
+checkpoint_move(struct engine *e, uint64_t from, uint64_t to, uint64_t moved_to)
 {
 	struct control_stats *stats = &e->control->stats;
 	struct tree_position position = { .checkpointed = moved_to };
@@ -416,8 +411,8 @@ checkpoint_step(struct engine *e, bool all, int *sleep_ms)
 		return rc;
 	rc = checkpoint_prepare(e);
 	if (rc < 0)
-		*sleep_ms = rc == KV_EBUSY ? CHECKPOINT_PIN_MS
-					   : CHECKPOINT_RETRY_MS;
+		*sleep_ms =
+		    rc == KV_EBUSY ? CHECKPOINT_PIN_MS : CHECKPOINT_RETRY_MS;
 	if (checkpoint_range(e, all || checkpoint_is_idle(e), &from, &to,
 		&moved_to)) {
 		rc = checkpoint_move(e, from, to, moved_to);
@@ -445,8 +440,7 @@ checkpoint_sleep(struct engine *e, int timeout_ms)
 	if (atomic_load(&c->checkpointed) == atomic_load(&c->wal_end)) {
 		/* Pairs with engine_kick: store, then look. */
 		atomic_store(&c->checkpoint_sleeps, 1);
-		if (atomic_load(&c->checkpointed) !=
-		    atomic_load(&c->wal_end)) {
+		if (atomic_load(&c->checkpointed) != atomic_load(&c->wal_end)) {
 			atomic_store(&c->checkpoint_sleeps, 0);
 			return;
 		}

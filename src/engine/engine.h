@@ -24,11 +24,15 @@
 
 struct engine;
 
-enum engine_durability { DURABILITY_ALWAYS, DURABILITY_EVERYSEC, DURABILITY_OS };
+enum engine_durability {
+	DURABILITY_ALWAYS,
+	DURABILITY_EVERYSEC,
+	DURABILITY_OS
+};
 
 struct engine_options {
-	const char *dir;     /* the store's folder; must exist */
-	const char *shm_dir; /* parent of the shared-memory folder */
+	const char *dir;       /* the store's folder; must exist */
+	const char *shm_dir;   /* parent of the shared-memory folder */
 	uint64_t segment_size; /* of a new store or after a restart */
 	uint64_t map_size;
 	uint64_t retention_ms; /* of tombstones */

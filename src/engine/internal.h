@@ -37,9 +37,9 @@ enum stage_row { STAGE_NO_ROW, STAGE_CREATE, STAGE_DROP };
 struct stage_item {
 	uint32_t offset; /* in stage.bytes */
 	uint32_t len;
-	uint64_t hash;	 /* of its key in the index */
-	int32_t earlier; /* item of the same key staged before, -1 */
-	uint32_t bucket; /* in stage.buckets */
+	uint64_t hash;	     /* of its key in the index */
+	int32_t earlier;     /* item of the same key staged before, -1 */
+	uint32_t bucket;     /* in stage.buckets */
 	enum stage_row row;  /* a bucket row: which stamp it will set */
 	struct count before; /* what the view had for the key */
 	struct count after;  /* what it has with this; set by append */
@@ -97,11 +97,11 @@ struct engine {
 
 	/* The view. */
 	bool viewing;
-	bool locked;	    /* between engine_lock and engine_unlock */
-	bool log_empty;	    /* nothing past the tree: skip the indexes */
-	uint64_t view_lo;   /* oldest segment pinned */
-	uint64_t view_end;  /* S: records before it are seen */
-	uint64_t view_hi;   /* segment of view_end */
+	bool locked;	      /* between engine_lock and engine_unlock */
+	bool log_empty;	      /* nothing past the tree: skip the indexes */
+	uint64_t view_lo;     /* oldest segment pinned */
+	uint64_t view_end;    /* S: records before it are seen */
+	uint64_t view_hi;     /* segment of view_end */
 	uint64_t view_change; /* bucket_change before S was loaded, at most S */
 	uint64_t now_ms;
 	uint64_t revealed;
@@ -109,8 +109,8 @@ struct engine {
 	struct stage stage;
 	struct bucket_cache *cache;
 	struct recent *recent; /* recent.c: ordered recent keys, feed marks */
-	uint64_t swept_ms; /* deadlines before it were seen to */
-	uint64_t own_end; /* of the last batch this process appended */
+	uint64_t swept_ms;     /* deadlines before it were seen to */
+	uint64_t own_end;      /* of the last batch this process appended */
 
 	struct wal_files *files; /* while we are the walwriter */
 	struct writer *writer;
@@ -185,8 +185,8 @@ void stage_clear(struct stage *s);
 static inline struct wal_record *
 stage_bytes(const struct stage *s, size_t item)
 {
-	return (struct wal_record *)(void *)(s->bytes.data +
-	    s->items[item].offset);
+	return (
+	    struct wal_record *)(void *)(s->bytes.data + s->items[item].offset);
 }
 /* Most entries that the batch takes in an index. */
 static inline size_t

@@ -38,8 +38,8 @@ KV_CHECKED int maintain_settle(struct engine *e);
 
 /* Check that everything agrees: the log's records, the tree, sums and digests.
  * Each finding is one line to report; returns how many or a negative code. */
-int engine_verify(struct engine *e, void (*report)(void *user,
-    const char *line), void (*progress)(void *user, uint64_t done,
-    uint64_t of), void *user);
+int engine_verify(struct engine *e,
+    void (*report)(void *user, const char *line),
+    void (*progress)(void *user, uint64_t done, uint64_t of), void *user);
 
 #endif

@@ -33,8 +33,8 @@ static void
 memory_measure(struct engine *e)
 {
 	e->segment_size = e->control->segment_size;
-	e->segment_bytes = e->segment_size +
-	    e->control->index_entries * sizeof(uint64_t);
+	e->segment_bytes =
+	    e->segment_size + e->control->index_entries * sizeof(uint64_t);
 }
 
 static int
@@ -73,8 +73,8 @@ memory_make(struct engine *e, uint64_t segment_size)
 		return rc;
 	for (i = 0; i < CONTROL_SLOTS; i++) {
 		memory_name(name, i);
-		rc = region_make_sparse(e->shm, name, e->segment_bytes,
-		    &memory);
+		rc =
+		    region_make_sparse(e->shm, name, e->segment_bytes, &memory);
 		if (rc < 0)
 			return rc;
 		memory_place(e, i, memory);

@@ -202,8 +202,7 @@ open_parts(struct engine *e)
 
 	snprintf(folder, sizeof(folder), "%.*s/tree", (int)sizeof(folder) - 8,
 	    e->dir);
-	if ((rc = open_slot(e)) < 0 ||
-	    (rc = tree_open(&tree, &e->tree)) < 0 ||
+	if ((rc = open_slot(e)) < 0 || (rc = tree_open(&tree, &e->tree)) < 0 ||
 	    (rc = tree_hot_new(&e->hot)) < 0 ||
 	    (rc = wake_new(e->shm, CONTROL_PROCESSES, &e->wake)) < 0 ||
 	    (rc = wake_descriptor(e->wake, e->slot, &e->wake_fd)) < 0 ||
@@ -231,9 +230,8 @@ engine_open(const struct engine_options *options, struct engine **out)
 	e->options = *options;
 	e->lock_fd = -1;
 	e->wake_fd = -1;
-	if ((rc = open_paths(e, options)) < 0 ||
-	    (rc = open_lock_file(e)) < 0 || (rc = open_store(e)) < 0 ||
-	    (rc = open_parts(e)) < 0) {
+	if ((rc = open_paths(e, options)) < 0 || (rc = open_lock_file(e)) < 0 ||
+	    (rc = open_store(e)) < 0 || (rc = open_parts(e)) < 0) {
 		engine_close(e);
 		return rc;
 	}

@@ -21,22 +21,12 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/rng.h"
-#include "engine/internal.h"
+#include "engine/recover.h"
 #include "shm/region.h"
 #include "tree/apply.h"
 #include "wal/replay.h"
 
 #define LINEAGE_MAX 64
-
-struct recovery {
-	struct tree_position tree;
-	uint64_t number;    /* next segment to look for */
-	uint64_t end;	    /* LSN where the log ends so far */
-	uint64_t prev_nonce;
-	uint64_t records;
-	bool linked;	    /* end and prev_nonce are those of a segment */
-	bool any;	    /* a segment was loaded */
-};
 
 static int
 recover_tree(struct engine *e, struct recovery *r)
@@ -60,7 +50,7 @@ recover_tree(struct engine *e, struct recovery *r)
 	return rc;
 }
 
-static int
+int
 recover_meta_u64(struct engine *e, const char *name, uint64_t *out)
 {
 	struct kv_slice value;
@@ -74,115 +64,6 @@ recover_meta_u64(struct engine *e, const char *name, uint64_t *out)
 		*out = bytes_get_be64(value.data);
 	tree_release(e->tree);
 	return rc == KV_ENOTFOUND ? KV_OK : rc;
-}
-
-/* ---- adopt ---- */
-
-/* Is this the memory of this very folder?  The folder may have been restored
- * from a backup; the incarnation tells. */
-static bool
-recover_is_ours(const struct engine *e, const struct recovery *r,
-    uint64_t inc)
-{
-	const struct control *c = e->control;
-	uint64_t end = atomic_load(&c->wal_end);
-
-	return atomic_load(&c->state) == 1 && c->store_id == e->store_id &&
-	    c->inc == inc && c->segment_size == e->segment_size &&
-	    c->boot == home_boot() &&
-	    !(atomic_load(&c->trouble) & TROUBLE_CORRUPT) &&
-	    r->tree.checkpointed <= end && atomic_load(&c->durable) <= end &&
-	    atomic_load(&c->indexed_end) <= end;
-}
-
-static bool
-recover_headers_hold(const struct engine *e)
-{
-	const struct control *c = e->control;
-	uint64_t n = engine_segment_of(e, atomic_load(&c->checkpointed));
-	uint64_t hi = engine_segment_of(e, atomic_load(&c->wal_end));
-
-	if (hi - n >= CONTROL_SLOTS)
-		return false;
-	for (; n <= hi; n++) {
-		const struct segment_header *h =
-		    segment_header(engine_segment(e, n));
-
-		if (segment_header_verify(h) < 0 || h->number != n ||
-		    h->store_id != e->store_id)
-			return false;
-	}
-	return true;
-}
-
-static void
-recover_forget_processes(struct control *c)
-{
-	unsigned i;
-
-	for (i = 0; i < CONTROL_PROCESSES; i++) {
-		struct control_process *p = &c->processes[i];
-
-		atomic_store(&p->pid, 0);
-		atomic_store(&p->pin, CONTROL_NO_PIN);
-		atomic_store(&p->want_durable, 0);
-		atomic_store(&p->want_indexed, 0);
-		atomic_store(&p->want_room, 0);
-	}
-	atomic_store(&c->followers, 0);
-	atomic_store(&c->process_high, 0);
-	atomic_store(&c->writer_sleeps, 0);
-	atomic_store(&c->checkpoint_sleeps, 0);
-	atomic_store(&c->trouble, 0);
-}
-
-static int
-recover_adopt(struct engine *e, const struct recovery *r)
-{
-	struct control *c = e->control;
-	uint64_t lo;
-
-	control_reset_mutex(c);
-	recover_forget_processes(c);
-	if (r->tree.checkpointed > atomic_load(&c->checkpointed))
-		atomic_store(&c->checkpointed, r->tree.checkpointed);
-	lo = engine_segment_of(e, atomic_load(&c->checkpointed));
-	if (lo > atomic_load(&c->segment_lo))
-		atomic_store(&c->segment_lo, lo);
-	append_repair(e);
-	log_info("recover from=memory segments=%llu bytes=%llu",
-	    (unsigned long long)(atomic_load(&c->segment_hi) - lo + 1),
-	    (unsigned long long)(atomic_load(&c->wal_end) -
-		atomic_load(&c->checkpointed)));
-	return KV_OK;
-}
-
-/* KV_ENOTFOUND: there is no memory that can be adopted. */
-static int
-recover_try_adopt(struct engine *e, const struct recovery *r)
-{
-	uint64_t inc;
-	int rc;
-
-	if ((rc = control_map(e->shm, &e->control)) < 0)
-		return rc;
-	if ((rc = recover_meta_u64(e, "inc", &inc)) < 0)
-		return rc;
-	if (recover_is_ours(e, r, inc)) {
-		rc = memory_map(e);
-		if (rc == KV_OK && recover_headers_hold(e))
-			return recover_adopt(e, r);
-		log_error("recover shm=%s error=\"memory is damaged, the log "
-			  "on disk is used instead\"",
-		    e->shm);
-		memory_unmap(e);
-	} else if (atomic_load(&e->control->state) == 1)
-		log_warn("recover shm=%s ignored=\"damaged, or of another life "
-			 "of this store\"",
-		    e->shm);
-	control_unmap(e->control);
-	e->control = NULL;
-	return KV_ENOTFOUND;
 }
 
 /* ---- replay ---- */
@@ -245,15 +126,14 @@ recover_fresh_memory(struct engine *e)
 	e->control->made_ms = clock_wall_ms();
 	/* Who wrote the files may not have synced them. */
 	atomic_store(&e->control->unsynced, 1);
-	recover_forget_processes(e->control);
+	adopt_forget_processes(e->control);
 	if ((rc = home_sign(e)) < 0)
 		return rc;
 	return memory_make(e, e->segment_size);
 }
 
 static void
-recover_positions(struct engine *e, uint64_t lo, uint64_t end,
-    uint64_t durable)
+recover_positions(struct engine *e, uint64_t lo, uint64_t end, uint64_t durable)
 {
 	struct control *c = e->control;
 
@@ -313,8 +193,7 @@ recover_index(void *user, const struct wal_record *w, uint64_t offset)
 
 /* Read one segment into its slot and enter it. */
 static int
-recover_segment(struct engine *e, struct wal_files *files,
-    struct recovery *r)
+recover_segment(struct engine *e, struct wal_files *files, struct recovery *r)
 {
 	const struct segment *s = engine_segment(e, r->number);
 	struct index_target target = { e, r->number, 0 };
@@ -370,8 +249,7 @@ recover_is_settled(struct engine *e, struct wal_files *files,
 	if (wal_files_peek(files, r->number, r->tree.checkpointed - start,
 		block, sizeof(block)) < 0)
 		return false;
-	return wal_record_check(w, h->nonce, r->tree.checkpointed) !=
-	    w->check;
+	return wal_record_check(w, h->nonce, r->tree.checkpointed) != w->check;
 }
 
 /* The log's slots are few; crash after crash adds a segment each, so the
@@ -404,8 +282,7 @@ recover_log(struct engine *e, struct wal_files *files, struct recovery *r)
 	    wal_files_header(files, r->number + 1, &h) == KV_OK &&
 	    h.prev_end <= r->end)
 		r->number++;
-	if (recover_next(files, r, &h) &&
-	    recover_is_settled(e, files, r, &h)) {
+	if (recover_next(files, r, &h) && recover_is_settled(e, files, r, &h)) {
 		r->linked = true;
 		r->prev_nonce = h.nonce;
 		r->number++;
@@ -454,8 +331,8 @@ recover_count_buckets(struct engine *e)
 	if ((rc = tree_renew(e->tree)) < 0)
 		return rc;
 	rc = tree_scan_open(e->tree, TREE_BY_BUCKET, 0, &scan);
-	while (rc == KV_OK && n == 0 &&
-	    (rc = tree_scan_next(scan, &r)) == KV_OK)
+	while (
+	    rc == KV_OK && n == 0 && (rc = tree_scan_next(scan, &r)) == KV_OK)
 		if (schema_get_bucket(r.value, &b) == KV_OK &&
 		    !(b.options & BUCKET_DATABASE))
 			n = 1;
@@ -497,8 +374,7 @@ recover_replay(struct engine *e, struct recovery *r)
 		rc = recover_count_buckets(e);
 	if (rc == KV_OK && r->any)
 		log_info("recover from=disk records=%llu end=%llu",
-		    (unsigned long long)r->records,
-		    (unsigned long long)r->end);
+		    (unsigned long long)r->records, (unsigned long long)r->end);
 	return rc;
 }
 
@@ -510,7 +386,7 @@ recover_store(struct engine *e)
 
 	if ((rc = recover_tree(e, &r)) < 0)
 		return rc;
-	rc = recover_try_adopt(e, &r);
+	rc = adopt_memory(e, &r);
 	if (rc == KV_ENOTFOUND)
 		rc = recover_replay(e, &r);
 	checkpointer_free(e);

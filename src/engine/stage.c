@@ -204,8 +204,8 @@ stage_bucket_of(struct engine *e, const struct bucket *of, uint32_t *out)
 
 /* What the view, or an earlier record of the batch, has for the key. */
 static int
-stage_before(struct engine *e, const struct bucket *b,
-    const struct record *r, struct stage_item *item)
+stage_before(struct engine *e, const struct bucket *b, const struct record *r,
+    struct stage_item *item)
 {
 	uint64_t revealed = e->revealed;
 	struct record old;
@@ -266,8 +266,8 @@ stage_check(const struct engine *e, const struct record *r, size_t len)
 }
 
 static int
-stage_record(struct engine *e, const struct bucket *b,
-    const struct record *r, enum stage_row row)
+stage_record(struct engine *e, const struct bucket *b, const struct record *r,
+    enum stage_row row)
 {
 	struct stage *s = &e->stage;
 	struct stage_item item = { .row = row };
@@ -275,8 +275,8 @@ stage_record(struct engine *e, const struct bucket *b,
 
 	if (r->key.len > KV_KEY_MAX || r->value.len > e->segment_size)
 		return KV_ETOOBIG;
-	item.len = (uint32_t)wal_record_size(r->flags, r->key.len,
-	    r->value.len);
+	item.len =
+	    (uint32_t)wal_record_size(r->flags, r->key.len, r->value.len);
 	if ((rc = stage_check(e, r, item.len)) < 0)
 		return rc;
 	item.hash = index_hash_key(e->control->hash_secret,
@@ -340,8 +340,8 @@ engine_expire(struct engine *e, const struct bucket *b,
 		.deadline = expired->deadline,
 		.key = expired->key };
 
-	r.flags = stage_scope(b) | RECORD_FOREIGN | RECORD_DEADLINE |
-	    RECORD_EXPIRED;
+	r.flags =
+	    stage_scope(b) | RECORD_FOREIGN | RECORD_DEADLINE | RECORD_EXPIRED;
 	return stage_record(e, b, &r, STAGE_NO_ROW);
 }
 

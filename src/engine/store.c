@@ -41,8 +41,8 @@ store_parse(const char *text, const char *path, struct store *out)
 	if (sscanf(text,
 		"kv store\nformat %u\nid %" SCNx64 "\nsegment_size %" SCNu64,
 		&format, &out->id, &out->segment_size) != 3 ||
-	    out->segment_size < (1u << 20) ||
-	    out->segment_size > SEGMENT_MAX || out->segment_size % 4096 != 0) {
+	    out->segment_size < (1u << 20) || out->segment_size > SEGMENT_MAX ||
+	    out->segment_size % 4096 != 0) {
 		log_error("store file=%s error=\"damaged\"", path);
 		return KV_ECORRUPT;
 	}

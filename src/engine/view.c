@@ -90,8 +90,7 @@ engine_now_ms(const struct engine *e)
 void
 view_record(const struct engine *e, uint64_t lsn, struct record *out)
 {
-	const struct segment *s =
-	    engine_segment(e, engine_segment_of(e, lsn));
+	const struct segment *s = engine_segment(e, engine_segment_of(e, lsn));
 
 	wal_record_view(segment_record(s, engine_offset_of(e, lsn)),
 	    segment_header(s)->inc, lsn, out);
@@ -138,8 +137,8 @@ view_find_chain(const struct engine *e, uint64_t hash, uint64_t bid,
 }
 
 int
-view_get_raw(struct engine *e, uint64_t hash, uint64_t bid,
-    struct kv_slice key, struct record *out)
+view_get_raw(struct engine *e, uint64_t hash, uint64_t bid, struct kv_slice key,
+    struct record *out)
 {
 	uint64_t lsn = 0;
 
@@ -156,8 +155,8 @@ static int
 view_get(struct engine *e, uint64_t bid, struct kv_slice key,
     struct record *out)
 {
-	uint64_t hash = index_hash_key(e->control->hash_secret, WAL_KEY, bid,
-	    key);
+	uint64_t hash =
+	    index_hash_key(e->control->hash_secret, WAL_KEY, bid, key);
 	int32_t item;
 
 	if (key.len > KV_KEY_MAX)

@@ -17,15 +17,13 @@ engine_durable(const struct engine *e)
 {
 	if (e->options.durability != DURABILITY_ALWAYS)
 		return UINT64_MAX;
-	return atomic_load_explicit(&e->control->durable,
-	    memory_order_acquire);
+	return atomic_load_explicit(&e->control->durable, memory_order_acquire);
 }
 
 uint32_t
 engine_trouble(const struct engine *e)
 {
-	return atomic_load_explicit(&e->control->trouble,
-	    memory_order_relaxed);
+	return atomic_load_explicit(&e->control->trouble, memory_order_relaxed);
 }
 
 const char *
@@ -48,8 +46,7 @@ engine_trouble_text(uint32_t trouble)
 /* Wake a role that sleeps.  Only the sleeper clears its flag: who clears it
  * and dies before the wake-up would leave it asleep for good. */
 static void
-wake_role(struct control *c, _Atomic uint32_t *sleeps,
-    _Atomic uint32_t *futex)
+wake_role(struct control *c, _Atomic uint32_t *sleeps, _Atomic uint32_t *futex)
 {
 	if (!atomic_load_explicit(sleeps, memory_order_relaxed))
 		return;

@@ -18,9 +18,9 @@
 #include "engine/maintain.h"
 
 #define WRITER_PERIOD_NS 1000000000u
-#define WRITER_LOOK_MS 50	    /* how often everysec looks for blocks */
-#define WRITER_EAGER (1u << 20)	    /* so many bytes are written early */
-#define WRITER_RETRY_MS 200	    /* after trouble */
+#define WRITER_LOOK_MS 50	/* how often everysec looks for blocks */
+#define WRITER_EAGER (1u << 20) /* so many bytes are written early */
+#define WRITER_RETRY_MS 200	/* after trouble */
 
 struct writer {
 	struct wal_files *files;
@@ -113,7 +113,7 @@ writer_sync_old(struct engine *e)
 		if (rc == KV_ENOTFOUND) /* nothing of it is written yet */
 			rc = KV_OK;
 	}
-	if (rc == KV_OK)
+	if (rc == KV_OK && e->options.durability != DURABILITY_OS)
 		atomic_store(&c->unsynced, 0);
 	return rc;
 }
@@ -128,15 +128,14 @@ writer_write(struct engine *e, uint64_t to, bool sync)
 	bool clean = w->written == atomic_load(&e->control->durable);
 	int rc = KV_OK;
 
-	if (sync && e->options.durability != DURABILITY_OS &&
-	    atomic_load(&e->control->unsynced))
+	if (sync && atomic_load(&e->control->unsynced))
 		rc = writer_sync_old(e);
 	for (; rc == KV_OK && number <= last; number++) {
 		uint64_t start = number * e->segment_size;
 		uint64_t lo = w->written > start ? w->written : start;
 		uint64_t hi = writer_segment_end(e, number, to);
-		bool whole = number < last &&
-		    e->options.durability != DURABILITY_OS;
+		bool whole =
+		    number < last && e->options.durability != DURABILITY_OS;
 
 		rc = writer_segment(e, number, lo, hi, sync || whole, clean);
 		clean = true; /* nothing is in the next file yet */
@@ -188,13 +187,17 @@ static void
 writer_publish(struct engine *e, uint64_t to, uint64_t began_ns)
 {
 	struct control *c = e->control;
+	uint64_t from = atomic_load(&c->durable);
 
 	CRASH_POINT("writer.synced");
 	atomic_store(&c->durable, to);
+	/* A segment is complete on disk: now it can be moved. */
+	if (engine_segment_of(e, from) != engine_segment_of(e, to))
+		control_futex_wake(&c->checkpoint_futex);
 	e->writer->dirty_ns = 0;
 	atomic_fetch_add_explicit(&c->stats.syncs, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&c->stats.sync_ns,
-	    clock_mono_ns() - began_ns, memory_order_relaxed);
+	atomic_fetch_add_explicit(&c->stats.sync_ns, clock_mono_ns() - began_ns,
+	    memory_order_relaxed);
 	engine_wake_durable(e);
 }
 
@@ -249,8 +252,7 @@ writer_step(struct engine *e, int *sleep_ms)
 			*sleep_ms = WRITER_RETRY_MS;
 		/* Half full: time to see to the next file. */
 		if (engine_offset_of(e, end) < e->segment_size / 2 &&
-		    atomic_load(&c->file_ready) >=
-			atomic_load(&c->segment_hi))
+		    atomic_load(&c->file_ready) >= atomic_load(&c->segment_hi))
 			return KV_OK;
 	} else
 		*sleep_ms = -1;

@@ -95,7 +95,7 @@ struct control {
 	uint64_t inc;		/* incarnation: this memory's life */
 	uint64_t start_tick;
 	uint64_t made_ms;
-	_Atomic uint32_t state; /* 1: ready */
+	_Atomic uint32_t state;	     /* 1: ready */
 	_Atomic uint32_t durability; /* of conf; the walwriter's promise */
 	uint64_t folder; /* which copy of the store's folder made it */
 	uint64_t boot;	 /* in which boot of the machine */
@@ -103,8 +103,8 @@ struct control {
 				      in mode os, or before this memory */
 
 	_Alignas(64) pthread_mutex_t append_mutex; /* robust, shared */
-	uint64_t seq;	      /* (lock) last one given */
-	uint64_t index_used;  /* (lock) entries taken in the current index */
+	uint64_t seq;				   /* (lock) last one given */
+	uint64_t index_used; /* (lock) entries taken in the current index */
 
 	_Alignas(64) _Atomic uint64_t wal_end; /* (lock) bytes are whole */
 	_Atomic uint64_t indexed_end;	       /* (lock) readers may look */
@@ -112,12 +112,13 @@ struct control {
 	_Atomic uint64_t bucket_change;	       /* (lock) LSN after the newest
 						  bucket record */
 	_Alignas(64) _Atomic uint64_t durable; /* walwriter */
-	_Atomic uint64_t file_ready;  /* walwriter: files exist up to here */
+	_Atomic uint64_t file_ready; /* walwriter: files exist up to here */
 
 	_Alignas(64) _Atomic uint64_t checkpointed; /* checkpointer */
-	_Atomic uint64_t segment_lo;   /* checkpointer: oldest live segment */
-	_Atomic uint64_t memory_ready; /* checkpointer: slots clean up to here */
-	_Atomic uint64_t buckets;      /* (lock) named buckets, about: 0 = none */
+	_Atomic uint64_t segment_lo; /* checkpointer: oldest live segment */
+	_Atomic uint64_t
+	    memory_ready;	  /* checkpointer: slots clean up to here */
+	_Atomic uint64_t buckets; /* (lock) named buckets, about: 0 = none */
 
 	/* futex words: a sleeper waits for the word to change. */
 	_Alignas(64) _Atomic uint32_t writer_futex;
@@ -127,7 +128,7 @@ struct control {
 	_Atomic uint32_t checkpoint_asked; /* empty the log, all of it */
 
 	_Alignas(64) _Atomic uint32_t trouble; /* of control_trouble */
-	_Atomic uint32_t followers; /* processes with want_indexed set */
+	_Atomic uint32_t followers;    /* processes with want_indexed set */
 	_Atomic uint32_t process_high; /* slots in use lie below */
 	_Atomic uint64_t cursor_next;
 

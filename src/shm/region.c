@@ -38,8 +38,8 @@ region_mmap(int fd, size_t size, const char *path, void **out)
 }
 
 static int
-region_create(const char *folder, const char *name, size_t size,
-    bool allocate, void **out)
+region_create(const char *folder, const char *name, size_t size, bool allocate,
+    void **out)
 {
 	char path[PATH_MAX];
 	int fd, rc;

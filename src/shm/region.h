@@ -29,8 +29,8 @@ KV_CHECKED int region_allocate(const char *folder, const char *name,
 
 /* Give the memory behind [offset, offset + size) back to the system and read
  * as zero from now on; allocate again before use. */
-KV_CHECKED int region_punch(const char *folder, const char *name,
-    size_t offset, size_t size);
+KV_CHECKED int region_punch(const char *folder, const char *name, size_t offset,
+    size_t size);
 
 void region_unmap(void *memory, size_t size);
 

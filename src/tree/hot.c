@@ -34,8 +34,8 @@ tree_hot_new(struct tree_hot **out)
 	if ((h = calloc(1, sizeof(*h))) == NULL)
 		return KV_ENOMEM;
 	memory = mmap(NULL, HOT_ENTRIES * sizeof(*h->entries),
-	    PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+	    -1, 0);
 	if (memory == MAP_FAILED) {
 		free(h);
 		return KV_ENOMEM;
@@ -73,8 +73,8 @@ hot_row_size(const char *row, uint64_t bid, struct kv_slice key)
 }
 
 static void
-hot_enter(struct hot_entry *e, uint64_t mark, uint64_t bid,
-    struct kv_slice key, const struct record *r)
+hot_enter(struct hot_entry *e, uint64_t mark, uint64_t bid, struct kv_slice key,
+    const struct record *r)
 {
 	size_t head = schema_row_head(r);
 	const char *row = r->value.data - head;
@@ -92,8 +92,7 @@ tree_hot_get(struct tree_hot *h, struct tree *t, uint64_t hash, uint64_t bid,
 {
 	uint64_t mark = hash ^ hash_u64(tree_snapshot(t));
 	/* The top bits: the log's index probes by the low ones. */
-	struct hot_entry *e =
-	    &h->entries[(hash >> 40) & (HOT_ENTRIES - 2)];
+	struct hot_entry *e = &h->entries[(hash >> 40) & (HOT_ENTRIES - 2)];
 	int i, rc;
 
 	for (i = 0; i < 2; i++) {

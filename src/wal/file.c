@@ -213,8 +213,8 @@ wal_files_read(struct wal_files *w, uint64_t number, char *to)
 }
 
 int
-wal_files_peek(struct wal_files *w, uint64_t number, uint64_t offset,
-    void *to, size_t n)
+wal_files_peek(struct wal_files *w, uint64_t number, uint64_t offset, void *to,
+    size_t n)
 {
 	struct wal_file *f = wal_files_find(w, number);
 
@@ -277,8 +277,7 @@ wal_files_make(struct wal_files *w, uint64_t number)
 	if (rc == KV_OK)
 		rc = wal_file_fill(w, &f);
 	snprintf(name, sizeof(name), "%llu.wal", (unsigned long long)number);
-	if (rc == KV_OK &&
-	    renameat(w->dirfd, temporary, w->dirfd, name) < 0)
+	if (rc == KV_OK && renameat(w->dirfd, temporary, w->dirfd, name) < 0)
 		rc = err_system("rename", name);
 	if (rc == KV_OK && fsync(w->dirfd) < 0)
 		rc = err_system("fsync", w->folder);

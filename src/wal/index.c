@@ -12,7 +12,7 @@ index_hash_key(uint64_t secret, enum wal_class class, uint64_t bid,
     struct kv_slice key)
 {
 	return hash_bytes(key.data, key.len,
-	    secret ^ (bid + (uint64_t)class * 0x9e3779b97f4a7c15u));
+	    secret ^ (bid + (uint64_t) class * 0x9e3779b97f4a7c15u));
 }
 
 uint64_t
@@ -116,8 +116,8 @@ index_find_row(const struct segment *s, uint64_t hash, uint64_t bid)
 
 /* Take the entry at `at` for offset, unless it leads further already. */
 static bool
-index_store(const struct segment *s, uint64_t at, uint64_t tag,
-    uint64_t old, uint32_t offset)
+index_store(const struct segment *s, uint64_t at, uint64_t tag, uint64_t old,
+    uint32_t offset)
 {
 	if (old == 0 || index_offset(old) < offset)
 		atomic_store_explicit(&s->index[at], tag | (offset >> 3),

@@ -32,16 +32,15 @@ uint64_t index_hash_row(uint64_t secret, uint64_t bid);
 static inline void
 index_prefetch(const struct segment *s, uint64_t hash)
 {
-	__builtin_prefetch((const void *)((uintptr_t)s->index +
-	    ((hash & s->index_mask) << 3)));
+	__builtin_prefetch((
+	    const void *)((uintptr_t)s->index + ((hash & s->index_mask) << 3)));
 }
 
 /* Offset of the newest record of the key (of the bucket) in the segment, 0
  * when there is none. */
 uint32_t index_find(const struct segment *s, uint64_t hash,
     enum wal_class class, uint64_t bid, struct kv_slice key);
-uint32_t index_find_chain(const struct segment *s, uint64_t hash,
-    uint64_t bid);
+uint32_t index_find_chain(const struct segment *s, uint64_t hash, uint64_t bid);
 /* The newest row of the bucket, by id. */
 uint32_t index_find_row(const struct segment *s, uint64_t hash, uint64_t bid);
 

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_ENGINE_RECOVER_H
+#define KV_ENGINE_RECOVER_H
+
+/* The first opener's work, shared by its two ways: adopt.c and recover.c. */
+
+#include "engine/internal.h"
+
+struct recovery {
+	struct tree_position tree;
+	uint64_t number; /* next segment to look for */
+	uint64_t end;	 /* LSN where the log ends so far */
+	uint64_t prev_nonce;
+	uint64_t records;
+	bool linked; /* end and prev_nonce are those of a segment */
+	bool any;    /* a segment was loaded */
+};
+
+/* KV_ENOTFOUND: there is no memory that can be adopted. */
+KV_CHECKED int adopt_memory(struct engine *e, const struct recovery *r);
+
+/* Nobody is there: empty slots, pins and wants. */
+void adopt_forget_processes(struct control *c);
+
+/* A number of the tree's meta, 0 when it is not there. */
+KV_CHECKED int recover_meta_u64(struct engine *e, const char *name,
+    uint64_t *out);
+
+#endif
