@@ -20,14 +20,25 @@ adopt_is_ours(const struct engine *e, const struct recovery *r, uint64_t inc)
 	    atomic_load(&c->indexed_end) <= end;
 }
 
+/* The oldest segment in memory that is not all in the tree. */
+static uint64_t
+adopt_oldest(const struct engine *e)
+{
+	uint64_t lo = atomic_load(&e->control->segment_lo);
+	uint64_t n =
+	    engine_segment_of(e, atomic_load(&e->control->checkpointed));
+
+	return n > lo ? n : lo;
+}
+
 static bool
 adopt_headers_hold(const struct engine *e, const struct recovery *r)
 {
 	const struct control *c = e->control;
-	uint64_t n = engine_segment_of(e, atomic_load(&c->checkpointed));
+	uint64_t n = adopt_oldest(e);
 	uint64_t hi = engine_segment_of(e, atomic_load(&c->wal_end));
 
-	if (hi - n >= CONTROL_SLOTS ||
+	if (n > hi || hi - n >= CONTROL_SLOTS ||
 	    /* A tree put back from a backup lacks what was moved since. */
 	    segment_header(engine_segment(e, n))->prev_end >
 		r->tree.checkpointed)
@@ -73,11 +84,10 @@ adopt_repair(struct engine *e, const struct recovery *r)
 	control_reset_mutex(c);
 	adopt_forget_processes(c);
 	/* An older tree in the same segment: it is all in memory still. */
-	lo = engine_segment_of(e, atomic_load(&c->checkpointed));
-	start = lo * e->segment_size + SEGMENT_HEADER;
+	start = adopt_oldest(e) * e->segment_size + SEGMENT_HEADER;
 	atomic_store(&c->checkpointed,
 	    r->tree.checkpointed > start ? r->tree.checkpointed : start);
-	lo = engine_segment_of(e, atomic_load(&c->checkpointed));
+	lo = adopt_oldest(e);
 	if (lo > atomic_load(&c->segment_lo))
 		atomic_store(&c->segment_lo, lo);
 	append_repair(e);
