@@ -296,6 +296,41 @@ recover_log(struct engine *e, struct wal_files *files, struct recovery *r)
 	return rc;
 }
 
+static void
+recover_digest(const struct record *r, uint64_t sum[2])
+{
+	uint64_t digest[2];
+
+	bucket_digest(r->bid, r->key, r->stamp, digest);
+	sum[0] += digest[0];
+	sum[1] += digest[1];
+}
+
+/* A checkpoint was broken off and its log is not all there (mode os after a
+ * power cut, lost files, a copy of the tree alone): the tree has some of what
+ * the log no longer has. */
+static int
+recover_unfinished(struct engine *e)
+{
+	struct control *c = e->control;
+	uint64_t seq;
+	int rc;
+
+	if ((rc = tree_renew(e->tree)) < 0)
+		return rc;
+	rc = tree_unfinished(e->tree, &seq);
+	tree_release(e->tree);
+	if (rc < 0 || seq <= c->seq)
+		return rc;
+	log_warn("recover log=\"ends before a checkpoint that was made of "
+		 "it\" action=\"mending the tree\"");
+	c->seq = seq; /* nothing may be given a number that was used */
+	while (rc == KV_OK &&
+	    atomic_load(&c->checkpointed) < atomic_load(&c->wal_end))
+		rc = checkpoint_oldest(e);
+	return rc < 0 ? rc : apply_repair(e->tree, recover_digest);
+}
+
 static int
 recover_begin(struct engine *e, struct recovery *r)
 {
@@ -362,6 +397,8 @@ recover_replay(struct engine *e, struct recovery *r)
 	rc = wal_files_open(folder, e->store_id, e->segment_size, &files);
 	if (rc == KV_OK)
 		rc = recover_log(e, files, r);
+	if (rc == KV_OK)
+		rc = recover_unfinished(e);
 	if (rc == KV_OK)
 		rc = recover_incarnation(e, e->control->seq);
 	if (rc == KV_OK)
