@@ -17,6 +17,7 @@ enum conn_flag {
 	CONN_BUSY = 64,	      /* somebody up the stack works on it */
 	CONN_LINGER = 128,    /* closing, with a time limit */
 	CONN_WANT_OUT = 256,  /* the socket is full */
+	CONN_PATIENT = 512,   /* may be silent for ever */
 	CONN_NOREAD = CONN_HOLD_OUTPUT | CONN_HOLD_OWNER | CONN_EOF |
 	    CONN_CLOSING | CONN_DEAD,
 };
@@ -44,7 +45,8 @@ struct conn *conn_take(struct serve *s, int fd);
 /* Close at once.  The memory stays until nobody up the stack needs it. */
 void conn_close(struct conn *c);
 
-/* Read no more, close when all output is sent; linger: within 30 seconds. */
+/* Read no more, close when all output is sent; linger: unless
+ * nothing of it leaves for 30 seconds. */
 void conn_finish(struct conn *c, bool linger);
 
 /* Close if that was asked for and nothing is left to do. */

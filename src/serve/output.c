@@ -140,6 +140,7 @@ output_flush(struct conn *c)
 		if (n < 0)
 			break;
 		c->sent += (size_t)n;
+		c->active_ns = loop_now(c->serve->loop);
 	}
 	output_want(c, c->sent < c->ready);
 	if (c->flags & CONN_DEAD)

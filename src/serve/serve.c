@@ -4,6 +4,7 @@
 #include "serve/serve.h"
 
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <utlist.h>
 
 #include "serve/conn.h"
@@ -107,7 +108,7 @@ serve_drain(struct serve *s)
 		outer = conn_enter(c);
 		/* What the client sent before it could know: look once. */
 		if (!(c->flags & CONN_NOREAD))
-			c->source.ready(&c->source, 1 /* EPOLLIN */);
+			c->source.ready(&c->source, EPOLLIN);
 		c->flags |= CONN_EOF;
 		conn_update(c);
 		conn_close_if_done(c);
@@ -123,7 +124,9 @@ serve_sweep(struct timer *timer)
 	struct conn *c, *next;
 
 	DL_FOREACH_SAFE(s->conns, c, next) {
-		limit = c->flags & CONN_LINGER ? SERVE_LINGER_NS : idle;
+		limit = c->flags & CONN_PATIENT ? 0 : idle;
+		if (c->flags & CONN_LINGER)
+			limit = SERVE_LINGER_NS;
 		if (limit > 0 && now - c->active_ns >= limit)
 			conn_close(c);
 	}

@@ -139,6 +139,7 @@ subscribe_begin(struct session *s, uint64_t bid, struct subscribe_from from)
 			DL_APPEND2(f->replaying, sub, prev_all, next_all);
 	}
 	s->subscriber = sub;
+	s->conn.flags |= CONN_PATIENT;
 	session_mode(s, MODE_DEAF);
 	loop_again(w->loop);
 	return KV_OK;

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <utlist.h>
 
@@ -165,7 +166,7 @@ worker_init(struct worker *w, struct engine *e, struct loop *loop,
 		.loop = loop,
 		.wake = { .ready = worker_woken,
 		    .fd = engine_wake_fd(e),
-		    .events = 1 /* EPOLLIN */ },
+		    .events = EPOLLIN },
 		.started_ms = clock_wall_ms(),
 	};
 	request_init(&w->request);

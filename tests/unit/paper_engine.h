@@ -233,6 +233,8 @@ engine_wake_fd(const struct engine *e)
 }
 
 /* What these tests never reach. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
 #define NEVER(result, name, ...)                                               \
 	result name(__VA_ARGS__)                                               \
 	{                                                                      \
@@ -262,6 +264,7 @@ NEVER(int, feed_seek, struct engine *e, struct feed *f, uint64_t s)
 NEVER(int, feed_next, struct engine *e, struct feed *f, struct record *r)
 NEVER(bool, feed_want, struct engine *e, const struct feed *f)
 /* clang-format on */
+#pragma GCC diagnostic pop
 
 void
 engine_release(struct engine *e)
