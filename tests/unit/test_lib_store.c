@@ -208,6 +208,7 @@ a_value_can_be_put_back_as_it_was_borrowed(void **state)
 	(void)state;
 	put(kv, "milk", "a long value of milk");
 	assert_int_equal(kv_get(kv, B, kv_text("milk"), &got), KV_OK);
+	assert_string_equal(got.data, "a long value of milk");
 	assert_int_equal(kv_put(kv, B, kv_text("eggs"), got, 0), KV_OK);
 	assert_value(kv, "eggs", "a long value of milk");
 	kv_close(kv);
