@@ -126,7 +126,7 @@ KV_API KV_CHECKED int kv_default_dir(char *to, size_t size);
  * it is full.  Turns do not nest (KV_EBUSY).
  *
  * Outside a turn each call is one by itself; its slices are copies that live
- * until the next call with the same handle.
+ * until the next call with the same handle, and a NUL stands behind a value.
  *
  * Reads show the newest there is, which may not be on disk yet; kv_sync() waits
  * for what was read, too. */

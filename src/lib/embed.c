@@ -221,6 +221,7 @@ embed_keep(struct buf *b, struct kv_entry *entry)
 	if ((rc = buf_append(b, entry->key.data, entry->key.len)) < 0 ||
 	    (rc = buf_append(b, entry->value.data, entry->value.len)) < 0)
 		return rc;
+	b->data[b->len] = '\0'; /* for strtoull and the like */
 	entry->key.data = b->data;
 	entry->value.data = b->data + entry->key.len;
 	return KV_OK;

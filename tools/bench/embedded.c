@@ -82,7 +82,8 @@ embedded_run(const struct options *o, struct outcome *out)
 		rc = read_turn(kv, &c, o, out);
 		now = now_ns();
 		reads = out->requests - reads;
-		hist_add(&out->latency, (now - before) / reads, reads);
+		if (reads > 0)
+			hist_add(&out->latency, (now - before) / reads, reads);
 	}
 	out->seconds = (double)(now - began) / 1e9;
 	out->cpu_ns = own_cpu_ns() - cpu;

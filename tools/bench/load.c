@@ -4,6 +4,7 @@
 
 #include "load.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,7 @@ allowance(const struct run *r, const struct group *g, uint64_t now)
 {
 	uint64_t left;
 
+	assert(g != NULL);
 	if (r->end_ns != 0 && now >= r->end_ns)
 		return 0;
 	if (r->load->requests == 0)
