@@ -201,7 +201,7 @@ output_gather(const struct output *o, size_t skip,
 				o->refs[i].data.len
 			};
 	}
-	for (i = 0; skip > 0; i++) {
+	for (i = 0; skip > 0 && i < (size_t)n; i++) {
 		size_t part = iov[i].iov_len < skip ? iov[i].iov_len : skip;
 
 		iov[i].iov_base = (char *)iov[i].iov_base + part;

@@ -5,6 +5,7 @@
 #include "engine/feed.h"
 #include "engine/scan.h"
 #include "worker/cmd.h"
+#include "worker/deadline.h"
 #include "worker/keyspace.h"
 
 #define CHANGES_COUNT 1000
@@ -60,7 +61,7 @@ cmd_kv_buckets(struct call *c)
 	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
 		return rc;
 	while ((rc = scan_next(s, &r)) == KV_OK) {
-		if (r.key.len > 0 && r.key.data[0] == KEYSPACE_HIDDEN)
+		if (r.key.len > 0 && r.key.data[0] == DEADLINE_HIDDEN)
 			continue;
 		reply_bulk(c->reply, r.key);
 		n++;

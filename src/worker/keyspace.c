@@ -5,14 +5,8 @@
 
 #include <stdatomic.h>
 
-#include "base/bytes.h"
 #include "base/num.h"
-
-/* Deadlines of hashes: bucket name -> deadline, and the stamp of the bucket's
- * making, so that a bucket made anew under that name is not meant. */
-static const char deadlines_name[] = { KEYSPACE_HIDDEN, 'd', 'e', 'a', 'd', 'l',
-	'i', 'n', 'e', 's' };
-#define DEADLINE_SIZE 24
+#include "worker/deadline.h"
 
 /* What a name is as a hash's bucket. */
 struct keyspace_bucket {
@@ -20,12 +14,6 @@ struct keyspace_bucket {
 	uint64_t deadline;
 	bool expired;
 };
-
-static struct kv_slice
-keyspace_deadlines(void)
-{
-	return (struct kv_slice){ deadlines_name, sizeof(deadlines_name) };
-}
 
 static bool
 keyspace_is_named(const struct call *c)
@@ -145,26 +133,6 @@ keyspace_database_of(const struct worker *w, struct kv_slice name,
 	return (uint32_t)n;
 }
 
-/* The deadline of this life of the bucket. */
-static int
-keyspace_deadline(struct call *c, struct kv_slice name, const struct bucket *b,
-    uint64_t *out)
-{
-	const struct bucket *all;
-	struct record r;
-	int rc;
-
-	*out = 0;
-	rc = engine_bucket(c->engine, keyspace_deadlines(), &all);
-	if (rc == KV_OK)
-		rc = engine_get(c->engine, all, name, &r);
-	if (rc == KV_OK && r.value.len == DEADLINE_SIZE &&
-	    bytes_get_be64(r.value.data + 8) == b->created.tick &&
-	    bytes_get_be64(r.value.data + 16) == b->created.inc)
-		*out = bytes_get_be64(r.value.data);
-	return rc == KV_ENOTFOUND ? KV_OK : rc;
-}
-
 /* KV_ENOTFOUND: there is no bucket that could be a hash. */
 static int
 keyspace_find(struct call *c, struct kv_slice key, struct keyspace_bucket *out)
@@ -184,9 +152,9 @@ keyspace_find(struct call *c, struct kv_slice key, struct keyspace_bucket *out)
 	if ((rc = engine_bucket(c->engine, name, &out->bucket)) < 0)
 		return rc;
 	if (out->bucket->options & BUCKET_DATABASE ||
-	    name.data[0] == KEYSPACE_HIDDEN)
+	    name.data[0] == DEADLINE_HIDDEN)
 		return KV_ENOTFOUND;
-	rc = keyspace_deadline(c, name, out->bucket, &out->deadline);
+	rc = deadline_get(c->engine, name, out->bucket, &out->deadline);
 	out->expired =
 	    out->deadline != 0 && out->deadline <= engine_now_ms(c->engine);
 	return rc;
@@ -286,7 +254,7 @@ keyspace_hash_make(struct call *c, struct kv_slice key,
 	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0)
 		return rc;
 	if (keyspace_is_database(c->worker, name) ||
-	    name.data[0] == KEYSPACE_HIDDEN)
+	    name.data[0] == DEADLINE_HIDDEN)
 		return KV_ETYPE;
 	rc = keyspace_find(c, key, &hash);
 	if (rc == KV_OK)
@@ -345,23 +313,15 @@ static int
 keyspace_expire_hash(struct call *c, struct kv_slice key,
     const struct bucket *hash, uint64_t deadline)
 {
-	char room[KEYSPACE_NAME_MAX], value[DEADLINE_SIZE];
-	const struct bucket *all;
+	char room[KEYSPACE_NAME_MAX];
 	struct kv_slice name;
 	int rc;
 
 	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0)
 		return rc;
-	bytes_put_be64(value, deadline);
-	bytes_put_be64(value + 8, hash->created.tick);
-	bytes_put_be64(value + 16, hash->created.inc);
-	rc = keyspace_make(c, keyspace_deadlines(), BUCKET_STAYS, &all);
-	if (rc < 0)
-		return rc;
-	if (deadline == 0)
-		return engine_delete(c->engine, all, name);
-	return engine_put(c->engine, all, name,
-	    (struct kv_slice){ value, sizeof(value) }, 0);
+	c->worker->made_bucket = true;
+	sweep_soon(c->worker);
+	return deadline_put(c->engine, name, hash, deadline);
 }
 
 int
@@ -388,10 +348,10 @@ keyspace_is_hash(struct call *c, const struct bucket *b, struct kv_slice name,
 	uint64_t deadline;
 
 	if (keyspace_is_named(c) || b->options & BUCKET_DATABASE ||
-	    name.data[0] == KEYSPACE_HIDDEN ||
+	    name.data[0] == DEADLINE_HIDDEN ||
 	    keyspace_database_of(c->worker, name, key) != c->session->database)
 		return false;
-	return keyspace_deadline(c, name, b, &deadline) == KV_OK &&
+	return deadline_get(c->engine, name, b, &deadline) == KV_OK &&
 	    (deadline == 0 || deadline > engine_now_ms(c->engine));
 }
 

@@ -7,14 +7,9 @@
  * name, one of database n > 0 the bucket "n/NAME".  One name is a string or a
  * hash.  After SELECT of a named bucket the strings are that bucket's records
  * and there are no hashes.
- *
- * The deadline of a hash is a record of its own in a hidden bucket, bound to
- * this life of the bucket by its `created` stamp. */
+ * Deadlines of hashes: deadline.h. */
 
 #include "worker/call.h"
-
-/* Names that begin so are ours and shown to nobody. */
-#define KEYSPACE_HIDDEN '\x01'
 
 enum keyspace_kind { KIND_NONE, KIND_STRING, KIND_HASH };
 

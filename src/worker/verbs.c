@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "engine/scan.h"
+#include "worker/deadline.h"
 #include "worker/keyspace.h"
 #include "worker/run.h"
 #include "worker/subscribe.h"
@@ -170,7 +171,7 @@ verb_list(struct call *c, struct scan *s, struct kv_slice prefix, bool names)
 		if (prefix.len > r.key.len ||
 		    memcmp(r.key.data, prefix.data, prefix.len) != 0)
 			break;
-		if (!names || r.key.data[0] != KEYSPACE_HIDDEN)
+		if (!names || r.key.data[0] != DEADLINE_HIDDEN)
 			line_item(c->reply, r.key);
 		if (call_overflows(c))
 			rc = KV_ETOOBIG;

@@ -180,6 +180,7 @@ worker_init(struct worker *w, struct engine *e, struct loop *loop,
 	w->reply = (struct reply){ &w->serve.output.bytes, 2, KV_OK };
 	worker_configure(w, conf);
 	loop_set_hooks(loop, &hooks);
+	sweep_start(w);
 	return KV_OK;
 }
 
@@ -187,6 +188,7 @@ void
 worker_fini(struct worker *w)
 {
 	loop_remove(w->loop, &w->wake);
+	sweep_stop(w);
 	serve_fini(&w->serve);
 	subscribe_fini(w);
 	request_fini(&w->request);

@@ -9,6 +9,7 @@
 #include "proto/request.h"
 #include "proto/resp.h"
 #include "serve/serve.h"
+#include "worker/sweep.h"
 
 #define WORKER_DATABASE_NAME 8 /* "db1023" */
 
@@ -22,6 +23,7 @@ struct worker {
 	struct serve serve;
 	struct loop_source wake; /* from the engine */
 	struct feeds *feeds;
+	struct sweep sweep;
 	struct run *run;    /* what is being carried out, or NULL */
 	struct reply reply; /* into the arena of serve */
 	struct request request;

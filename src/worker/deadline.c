@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: ISC */
+/* Records of when hashes end. */
+
+#include "worker/deadline.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "engine/scan.h"
+
+/* by name: name -> deadline 8, created 16
+ * by time: deadline 8, name -> created 16 */
+static const char deadline_by_name[] = "\x01"
+				       "deadlines";
+static const char deadline_by_time[] = "\x01"
+				       "expiring";
+
+#define DEADLINE_STAMP 16
+#define DEADLINE_VALUE (8 + DEADLINE_STAMP)
+
+static void
+deadline_put_stamp(char to[DEADLINE_STAMP], const struct bucket *b)
+{
+	bytes_put_be64(to, b->created.tick);
+	bytes_put_be64(to + 8, b->created.inc);
+}
+
+static bool
+deadline_is_of(const char from[DEADLINE_STAMP], const struct bucket *b)
+{
+	char stamp[DEADLINE_STAMP];
+
+	deadline_put_stamp(stamp, b);
+	return memcmp(stamp, from, sizeof(stamp)) == 0;
+}
+
+int
+deadline_get(struct engine *e, struct kv_slice name, const struct bucket *b,
+    uint64_t *out)
+{
+	const struct bucket *all;
+	struct record r;
+	int rc;
+
+	*out = 0;
+	rc = engine_bucket(e, slice_of(deadline_by_name), &all);
+	if (rc == KV_OK)
+		rc = engine_get(e, all, name, &r);
+	if (rc == KV_OK && r.value.len == DEADLINE_VALUE &&
+	    deadline_is_of(r.value.data + 8, b))
+		*out = bytes_get_be64(r.value.data);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+static int
+deadline_bucket(struct engine *e, const char *name, const struct bucket **out)
+{
+	int rc = engine_bucket(e, slice_of(name), out);
+
+	if (rc != KV_ENOTFOUND)
+		return rc;
+	if ((rc = engine_create(e, slice_of(name), BUCKET_STAYS)) < 0)
+		return rc;
+	return engine_bucket(e, slice_of(name), out);
+}
+
+static struct kv_slice
+deadline_key(uint64_t deadline, struct kv_slice name, char to[KV_KEY_MAX])
+{
+	bytes_put_be64(to, deadline);
+	memcpy(to + 8, name.data, name.len);
+	return (struct kv_slice){ to, 8 + name.len };
+}
+
+int
+deadline_put(struct engine *e, struct kv_slice name, const struct bucket *b,
+    uint64_t deadline)
+{
+	char value[DEADLINE_VALUE], key[KV_KEY_MAX];
+	const struct bucket *by_name, *by_time;
+	int rc;
+
+	bytes_put_be64(value, deadline);
+	deadline_put_stamp(value + 8, b);
+	if ((rc = deadline_bucket(e, deadline_by_name, &by_name)) < 0 ||
+	    (rc = deadline_bucket(e, deadline_by_time, &by_time)) < 0)
+		return rc;
+	if (deadline == 0)
+		return engine_delete(e, by_name, name);
+	rc = engine_put(e, by_name, name,
+	    (struct kv_slice){ value, sizeof(value) }, 0);
+	if (rc < 0)
+		return rc;
+	/* An older entry for this name stays until its time comes: it is not
+	 * believed then. */
+	return engine_put(e, by_time, deadline_key(deadline, name, key),
+	    (struct kv_slice){ value + 8, DEADLINE_STAMP }, 0);
+}
+
+/* One entry whose time has come: is it still true? */
+static int
+deadline_pass(struct engine *e, const struct bucket *by_time,
+    const struct record *entry)
+{
+	struct kv_slice name = { entry->key.data + 8, entry->key.len - 8 };
+	const struct bucket *b, *by_name;
+	uint64_t deadline;
+	int rc = engine_bucket(e, name, &b);
+
+	if (rc == KV_OK)
+		rc = deadline_get(e, name, b, &deadline);
+	if (rc == KV_OK && deadline == bytes_get_be64(entry->key.data) &&
+	    entry->value.len == DEADLINE_STAMP &&
+	    deadline_is_of(entry->value.data, b)) {
+		rc = engine_drop(e, name);
+		if (rc == KV_OK)
+			rc = engine_bucket(e, slice_of(deadline_by_name),
+			    &by_name);
+		if (rc == KV_OK)
+			rc = engine_delete(e, by_name, name);
+	}
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	return engine_delete(e, by_time, entry->key);
+}
+
+int
+deadline_sweep(struct engine *e, unsigned most, uint64_t *next)
+{
+	uint64_t now = engine_now_ms(e);
+	const struct bucket *by_time;
+	struct scan *s;
+	struct record r;
+	int rc;
+
+	*next = 0;
+	rc = engine_bucket(e, slice_of(deadline_by_time), &by_time);
+	if (rc < 0)
+		return rc == KV_ENOTFOUND ? KV_OK : rc;
+	if ((rc = scan_open(e, by_time, &s)) < 0)
+		return rc;
+	while (rc == KV_OK && (rc = scan_next(s, &r)) == KV_OK) {
+		if (r.key.len <= 8)
+			continue;
+		*next = bytes_get_be64(r.key.data);
+		if (*next > now || most-- == 0)
+			break;
+		*next = 0;
+		rc = deadline_pass(e, by_time, &r);
+	}
+	scan_close(s);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}

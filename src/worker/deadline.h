@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_WORKER_DEADLINE_H
+#define KV_WORKER_DEADLINE_H
+
+/* Deadlines of hashes, in two hidden buckets: by the name of the hash's bucket,
+ * and in the order of time.  Both carry the stamp of the bucket's making, so
+ * that they say nothing about one that was dropped and made anew. */
+
+#include "engine/engine.h"
+
+/* Names that begin so are ours and shown to nobody. */
+#define DEADLINE_HIDDEN '\x01'
+
+/* The deadline of the bucket of this name; *out is 0 for none. */
+KV_CHECKED int deadline_get(struct engine *e, struct kv_slice name,
+    const struct bucket *b, uint64_t *out);
+
+/* Stage another one; 0 takes it away. */
+KV_CHECKED int deadline_put(struct engine *e, struct kv_slice name,
+    const struct bucket *b, uint64_t deadline);
+
+/* Stage the drop of at most so many hashes whose deadline has passed.  *next:
+ * when the next one passes, the past if there are more, 0 if there is none. */
+KV_CHECKED int deadline_sweep(struct engine *e, unsigned most, uint64_t *next);
+
+#endif
