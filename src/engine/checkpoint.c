@@ -379,6 +379,20 @@ checkpoint_is_idle(struct engine *e)
 	return now - c->seen_ns >= CHECKPOINT_IDLE_MS * 1000000ull;
 }
 
+/* The next to append would index what a dead appender did not, but nobody may
+ * append for long: readers and we want it now. */
+static void
+checkpoint_mend(struct engine *e)
+{
+	struct control *c = e->control;
+
+	if (atomic_load(&c->indexed_end) == atomic_load(&c->wal_end))
+		return;
+	append_lock(e);
+	append_unlock(e);
+	engine_wake_followers(e);
+}
+
 static int
 checkpoint_sleep_for(struct engine *e, bool sweeping, uint64_t next_ms)
 {
@@ -403,18 +417,19 @@ int
 checkpoint_step(struct engine *e, bool all, int *sleep_ms)
 {
 	uint64_t from, to, moved_to, next_ms = 0;
-	bool sweeping = false;
+	bool partial, sweeping = false;
 	int rc;
 
 	*sleep_ms = 0;
 	if ((rc = checkpointer_new(e)) < 0)
 		return rc;
+	if ((partial = all || checkpoint_is_idle(e)))
+		checkpoint_mend(e);
 	rc = checkpoint_prepare(e);
 	if (rc < 0)
 		*sleep_ms =
 		    rc == KV_EBUSY ? CHECKPOINT_PIN_MS : CHECKPOINT_RETRY_MS;
-	if (checkpoint_range(e, all || checkpoint_is_idle(e), &from, &to,
-		&moved_to)) {
+	if (checkpoint_range(e, partial, &from, &to, &moved_to)) {
 		rc = checkpoint_move(e, from, to, moved_to);
 		if (rc == KV_OK)
 			return KV_OK; /* look for more at once */
