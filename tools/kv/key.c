@@ -13,9 +13,9 @@
 
 /* ---- put ---- */
 
-/* All of stdin, which is a value: freed by the end of the process. */
+/* All of stdin, which is a value. */
 static bool
-read_stdin(struct kv_slice *out)
+read_stdin(struct tool *t, struct kv_slice *out)
 {
 	size_t cap = 65536, len = 0, n;
 	char *data = malloc(cap), *more;
@@ -35,15 +35,16 @@ read_stdin(struct kv_slice *out)
 		free(data);
 		return false;
 	}
+	t->input = data;
 	*out = kv_bytes(data, len);
 	return true;
 }
 
 static bool
-value_of(const struct tool *t, struct kv_slice *out)
+value_of(struct tool *t, struct kv_slice *out)
 {
 	if (strcmp(t->argv[2], "-") == 0)
-		return read_stdin(out);
+		return read_stdin(t, out);
 	*out = tool_arg(t, 2);
 	return true;
 }

@@ -318,6 +318,7 @@ run(struct tool *t, const struct verb *v)
 	if ((code = reach_open(t, v)) == EXIT_FINE)
 		code = t->store != NULL ? v->over_store(t) : v->over_port(t);
 	reach_close(t);
+	free(t->input);
 	return code;
 }
 

@@ -26,6 +26,7 @@ struct tool {
 	const char *from, *ttl, *count;
 	int argc; /* of the verb */
 	char **argv;
+	char *input; /* what was read from stdin; main frees it */
 
 	/* One of the two is there when a verb runs. */
 	struct kv *store;
