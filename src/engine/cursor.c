@@ -132,7 +132,7 @@ engine_cursor_load(struct engine *e, uint64_t cursor, uint64_t bid,
 {
 	const struct control_cursor *c =
 	    &e->control->cursors[cursor % CONTROL_CURSORS];
-	struct cursor_place place;
+	struct cursor_place place = { 0 };
 
 	if (cursor == 0 || cursor & CURSOR_CLAIMED ||
 	    atomic_load_explicit(&c->token, memory_order_acquire) != cursor)

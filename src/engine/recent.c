@@ -329,7 +329,7 @@ recent_trim(struct recent *r, uint64_t lo)
 	if (r->lo != lo)
 		recent_free_sets(r, lo);
 	r->lo = lo;
-	while (r->bytes > RECENT_MEMORY_MAX)
+	while (r->sets != NULL && r->bytes > RECENT_MEMORY_MAX)
 		recent_set_free(r, r->sets);
 }
 

@@ -253,7 +253,10 @@ verify_tree(struct verify *v, void (*progress)(void *, uint64_t, uint64_t))
 	int rc = KV_EBUSY, tries;
 
 	for (tries = 0; rc == KV_EBUSY && tries < VERIFY_TRIES; tries++) {
-		if (tries > 0)
+		/* With no checkpointer to finish it, it is for us to do. */
+		if (tries > 0 &&
+		    (v->e->options.role != ROLE_LIBRARY ||
+			maintain_settle(v->e) < 0))
 			nanosleep(&pause, NULL);
 		if ((rc = tree_renew(v->e->tree)) < 0)
 			return rc;

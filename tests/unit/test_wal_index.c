@@ -119,7 +119,7 @@ keys_of_equal_hash_are_kept_apart(void **state)
 	unsigned i;
 
 	(void)state;
-	s.index = calloc(1024, sizeof(uint64_t));
+	s.index = calloc(1024, sizeof(_Atomic uint64_t));
 	s.index_mask = 1023; /* so that the probe wraps around */
 	assert_non_null(s.index);
 	for (i = 0; i < SAME; i++) {
@@ -148,7 +148,7 @@ chains_of_equal_hash_are_kept_apart(void **state)
 	uint32_t two = wal_image_put(&image, 2, "a", "", false);
 
 	(void)state;
-	s.index = calloc(1024, sizeof(uint64_t));
+	s.index = calloc(1024, sizeof(_Atomic uint64_t));
 	s.index_mask = 1023;
 	assert_non_null(s.index);
 	assert_true(index_put_chain(&s, 5, one));
@@ -167,7 +167,7 @@ a_key_and_a_chain_of_equal_hash_are_kept_apart(void **state)
 	uint32_t two = wal_image_put(&image, 1, "b", "", false);
 
 	(void)state;
-	s.index = calloc(1024, sizeof(uint64_t));
+	s.index = calloc(1024, sizeof(_Atomic uint64_t));
 	s.index_mask = 1023;
 	assert_non_null(s.index);
 	index_put(&s, 5, one);

@@ -54,6 +54,7 @@ replay(uint64_t limit, struct replay *out)
 static void
 fill(uint64_t *seed, uint64_t bytes)
 {
+	static const char value[] = "a value that is not long";
 	uint64_t records = 0;
 	char key[16];
 
@@ -66,9 +67,7 @@ fill(uint64_t *seed, uint64_t bytes)
 			    (unsigned)(rng_next(seed) % 50));
 			assert_true(
 			    wal_image_put(&image, rng_next(seed) % 3, key,
-				"a value that is not long" +
-				    rng_next(seed) % 20,
-				n > 0) != 0);
+				&value[rng_next(seed) % 20], n > 0) != 0);
 			records++;
 		}
 		batch_end[batches] = image.end;

@@ -36,7 +36,7 @@ wal_image_init(struct wal_image *i, uint64_t size, uint64_t number,
 		entries *= 2;
 	i->size = size;
 	i->segment.base = aligned_alloc(4096, size);
-	i->segment.index = calloc(entries, sizeof(uint64_t));
+	i->segment.index = calloc(entries, sizeof(_Atomic uint64_t));
 	i->segment.index_mask = entries - 1;
 	if (i->segment.base == NULL || i->segment.index == NULL)
 		abort();
