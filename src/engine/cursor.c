@@ -56,11 +56,13 @@ cursor_get(const struct control_cursor *c, struct cursor_place *to, size_t from,
     size_t words)
 {
 	const cursor_word *word = (const void *)&c->bid;
-	cursor_word *out = (void *)to;
 	size_t i;
 
-	for (i = from; i < words; i++)
-		out[i] = __atomic_load_n(&word[i], __ATOMIC_RELAXED);
+	for (i = from; i < words; i++) {
+		uint64_t one = __atomic_load_n(&word[i], __ATOMIC_RELAXED);
+
+		memcpy((char *)to + i * sizeof(one), &one, sizeof(one));
+	}
 }
 
 /* Claim the slot.  One that another process has claimed is being written, or
@@ -132,7 +134,7 @@ engine_cursor_load(struct engine *e, uint64_t cursor, uint64_t bid,
 {
 	const struct control_cursor *c =
 	    &e->control->cursors[cursor % CONTROL_CURSORS];
-	struct cursor_place place = { 0 };
+	struct cursor_place place;
 
 	if (cursor == 0 || cursor & CURSOR_CLAIMED ||
 	    atomic_load_explicit(&c->token, memory_order_acquire) != cursor)
