@@ -254,8 +254,14 @@ scan_answer(struct scan_walk *w, struct call_place place, uint64_t old,
 static bool
 scan_cursor(struct call *c, struct kv_slice text, uint64_t *out)
 {
+	int64_t negative;
+
 	if (num_parse_u64(text, out) == KV_OK)
 		return true;
+	if (num_parse_i64(text, &negative) == KV_OK) {
+		*out = (uint64_t)negative; /* as strtoul(3) has it */
+		return true;
+	}
 	call_error(c, "ERR invalid cursor");
 	return false;
 }

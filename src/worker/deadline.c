@@ -9,31 +9,10 @@
 #include "base/bytes.h"
 #include "engine/scan.h"
 
-/* by name: name -> deadline 8, created 16
- * by time: deadline 8, name -> created 16 */
-static const char deadline_by_name[] = "\x01"
-				       "deadlines";
-static const char deadline_by_time[] = "\x01"
-				       "expiring";
-
-#define DEADLINE_STAMP 16
-#define DEADLINE_VALUE (8 + DEADLINE_STAMP)
-
-static void
-deadline_put_stamp(char to[DEADLINE_STAMP], const struct bucket *b)
-{
-	bytes_put_be64(to, b->created.tick);
-	bytes_put_be64(to + 8, b->created.inc);
-}
-
-static bool
-deadline_is_of(const char from[DEADLINE_STAMP], const struct bucket *b)
-{
-	char stamp[DEADLINE_STAMP];
-
-	deadline_put_stamp(stamp, b);
-	return memcmp(stamp, from, sizeof(stamp)) == 0;
-}
+/* by name: name -> deadline 8
+ * by time: deadline 8, name -> nothing */
+static const char deadline_by_name[] = "\001deadlines";
+static const char deadline_by_time[] = "\001expiring";
 
 int
 deadline_get(struct engine *e, struct kv_slice name, const struct bucket *b,
@@ -47,8 +26,8 @@ deadline_get(struct engine *e, struct kv_slice name, const struct bucket *b,
 	rc = engine_bucket(e, slice_of(deadline_by_name), &all);
 	if (rc == KV_OK)
 		rc = engine_get(e, all, name, &r);
-	if (rc == KV_OK && r.value.len == DEADLINE_VALUE &&
-	    deadline_is_of(r.value.data + 8, b))
+	if (rc == KV_OK && r.value.len == 8 &&
+	    stamp_compare(r.stamp, b->created) > 0)
 		*out = bytes_get_be64(r.value.data);
 	return rc == KV_ENOTFOUND ? KV_OK : rc;
 }
@@ -74,15 +53,13 @@ deadline_key(uint64_t deadline, struct kv_slice name, char to[KV_KEY_MAX])
 }
 
 int
-deadline_put(struct engine *e, struct kv_slice name, const struct bucket *b,
-    uint64_t deadline)
+deadline_put(struct engine *e, struct kv_slice name, uint64_t deadline)
 {
-	char value[DEADLINE_VALUE], key[KV_KEY_MAX];
+	char value[8], key[KV_KEY_MAX];
 	const struct bucket *by_name, *by_time;
 	int rc;
 
 	bytes_put_be64(value, deadline);
-	deadline_put_stamp(value + 8, b);
 	if ((rc = deadline_bucket(e, deadline_by_name, &by_name)) < 0 ||
 	    (rc = deadline_bucket(e, deadline_by_time, &by_time)) < 0)
 		return rc;
@@ -95,7 +72,7 @@ deadline_put(struct engine *e, struct kv_slice name, const struct bucket *b,
 	/* An older entry for this name stays until its time comes: it is not
 	 * believed then. */
 	return engine_put(e, by_time, deadline_key(deadline, name, key),
-	    (struct kv_slice){ value + 8, DEADLINE_STAMP }, 0);
+	    (struct kv_slice){ "", 0 }, 0);
 }
 
 /* One entry whose time has come: is it still true? */
@@ -110,9 +87,7 @@ deadline_pass(struct engine *e, const struct bucket *by_time,
 
 	if (rc == KV_OK)
 		rc = deadline_get(e, name, b, &deadline);
-	if (rc == KV_OK && deadline == bytes_get_be64(entry->key.data) &&
-	    entry->value.len == DEADLINE_STAMP &&
-	    deadline_is_of(entry->value.data, b)) {
+	if (rc == KV_OK && deadline == bytes_get_be64(entry->key.data)) {
 		rc = engine_drop(e, name);
 		if (rc == KV_OK)
 			rc = engine_bucket(e, slice_of(deadline_by_name),

@@ -3,8 +3,8 @@
 #define KV_WORKER_DEADLINE_H
 
 /* Deadlines of hashes, in two hidden buckets: by the name of the hash's bucket,
- * and in the order of time.  Both carry the stamp of the bucket's making, so
- * that they say nothing about one that was dropped and made anew. */
+ * and in the order of time.  One that is older than the bucket's making is
+ * about a bucket of that name that was dropped, and means nothing. */
 
 #include "engine/engine.h"
 
@@ -17,7 +17,7 @@ KV_CHECKED int deadline_get(struct engine *e, struct kv_slice name,
 
 /* Stage another one; 0 takes it away. */
 KV_CHECKED int deadline_put(struct engine *e, struct kv_slice name,
-    const struct bucket *b, uint64_t deadline);
+    uint64_t deadline);
 
 /* Stage the drop of at most so many hashes whose deadline has passed.  *next:
  * when the next one passes, the past if there are more, 0 if there is none. */

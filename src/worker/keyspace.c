@@ -310,8 +310,7 @@ keyspace_remove(struct call *c, struct kv_slice key, bool *was)
 }
 
 static int
-keyspace_expire_hash(struct call *c, struct kv_slice key,
-    const struct bucket *hash, uint64_t deadline)
+keyspace_expire_hash(struct call *c, struct kv_slice key, uint64_t deadline)
 {
 	char room[KEYSPACE_NAME_MAX];
 	struct kv_slice name;
@@ -321,7 +320,7 @@ keyspace_expire_hash(struct call *c, struct kv_slice key,
 		return rc;
 	c->worker->made_bucket = true;
 	sweep_soon(c->worker);
-	return deadline_put(c->engine, name, hash, deadline);
+	return deadline_put(c->engine, name, deadline);
 }
 
 int
@@ -335,7 +334,7 @@ keyspace_expire(struct call *c, struct kv_slice key,
 	if (deadline != 0 && deadline <= engine_now_ms(c->engine))
 		return keyspace_remove(c, key, &was);
 	if (item->kind == KIND_HASH)
-		return keyspace_expire_hash(c, key, item->bucket, deadline);
+		return keyspace_expire_hash(c, key, deadline);
 	if ((rc = keyspace_strings(c, &b)) < 0)
 		return rc;
 	return engine_put(c->engine, b, key, item->record.value, deadline);
