@@ -74,6 +74,11 @@ append_repair(struct engine *e)
 	while (at < end) {
 		const struct wal_record *w = engine_record_at(e, at);
 
+		if (w->len < WAL_RECORD_MIN || w->len > end - at) {
+			/* Scribbled on; it must not hold us in the lock. */
+			atomic_fetch_or(&c->trouble, TROUBLE_CORRUPT);
+			break;
+		}
 		append_reindex(e, at);
 		at += w->len;
 		n++;
@@ -307,15 +312,16 @@ append_sum(struct engine *e, size_t i, struct stamp stamp)
 	struct bucket shows = { .bid = w->bid, .dropped = b->dropped };
 	struct record r;
 
-	if (item->row == STAGE_DROP)
+	if (item->row == STAGE_DROP) {
 		b->totals = (struct totals){ 0 };
+		b->drop = (int32_t)i;
+	}
 	item->after = nothing;
 	if (wal_class(w->type) == WAL_KEY) {
 		if (item->earlier >= 0)
 			before = &s->items[item->earlier].after;
 		/* What was there before a drop in this batch is gone. */
-		if (b->drop >= 0 && b->drop < (int32_t)i &&
-		    item->earlier < b->drop)
+		if (b->drop >= 0 && item->earlier < b->drop)
 			before = &nothing;
 		wal_record_view(w, stamp.inc, 0, &r);
 		r.stamp = stamp;

@@ -5,7 +5,11 @@
  * of DIR/lock tells copies apart: who finds that the memory of the plain name
  * belongs to another folder has one with the inode in its name.  Memory from
  * before a boot (shm_dir need not be a tmpfs) is never adopted: of pages that
- * the kernel wrote back, some are older than others. */
+ * the kernel wrote back, some are older than others.
+ *
+ * DIR/memory names the shm_dir of the present or last life, so that a program
+ * that was not told of it finds the memory, and memory is adopted although
+ * shm_dir was changed. */
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -55,15 +59,16 @@ home_is_taken(const struct engine *e, uint64_t identity)
 }
 
 static void
-home_name(struct engine *e, const char *suffix)
+home_name(struct engine *e, const char *parent, const char *suffix)
 {
 	snprintf(e->shm, sizeof(e->shm), "%.*s/kv-%016llx%s",
-	    (int)sizeof(e->shm) - 48, e->options.shm_dir,
-	    (unsigned long long)e->store_id, suffix);
+	    (int)sizeof(e->shm) - 48, parent, (unsigned long long)e->store_id,
+	    suffix);
 }
 
-int
-home_find(struct engine *e)
+/* The folder's memory below parent. */
+static int
+home_below(struct engine *e, const char *parent)
 {
 	char suffix[24];
 	uint64_t identity;
@@ -73,13 +78,58 @@ home_find(struct engine *e)
 		return rc;
 	snprintf(suffix, sizeof(suffix), "-%016llx",
 	    (unsigned long long)identity);
-	home_name(e, suffix);
+	home_name(e, parent, suffix);
 	if (access(e->shm, F_OK) == 0)
 		return KV_OK;
-	home_name(e, "");
+	home_name(e, parent, "");
 	if (home_is_taken(e, identity))
-		home_name(e, suffix);
+		home_name(e, parent, suffix);
 	return KV_OK;
+}
+
+static void
+home_note_path(const struct engine *e, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%.*s/memory", PATH_MAX - 8, e->dir);
+}
+
+int
+home_find(struct engine *e)
+{
+	char path[PATH_MAX];
+	struct buf note;
+	int rc;
+
+	buf_init(&note);
+	home_note_path(e, path);
+	rc = file_read(path, PATH_MAX - 1, &note);
+	if (rc == KV_OK)
+		rc = buf_append(&note, "", 1);
+	if (rc == KV_OK)
+		rc = home_below(e, note.data);
+	else if (rc == KV_ENOTFOUND)
+		rc = home_below(e, e->options.shm_dir);
+	buf_fini(&note);
+	return rc;
+}
+
+int
+home_choose(struct engine *e)
+{
+	struct kv_slice wanted = slice_of(e->options.shm_dir);
+	char path[PATH_MAX];
+	struct buf note;
+	int rc;
+
+	if ((rc = home_below(e, e->options.shm_dir)) < 0)
+		return rc;
+	buf_init(&note);
+	home_note_path(e, path);
+	rc = file_read(path, PATH_MAX - 1, &note);
+	if (rc != KV_OK || !slice_equal(buf_slice(&note), wanted))
+		rc = file_write(path, wanted, 0600);
+	buf_fini(&note);
+	return rc;
 }
 
 int

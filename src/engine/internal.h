@@ -52,7 +52,7 @@ struct stage_bucket {
 	struct totals tree;   /* in the tree: when no segment has any */
 	struct totals totals; /* running; set by append */
 	uint32_t last;	      /* offset of its newest record; by append */
-	int32_t drop;	      /* newest staged drop, -1 */
+	int32_t drop;	      /* newest drop before the item at hand, -1 */
 	struct stamp dropped; /* as the view says */
 };
 
@@ -90,6 +90,7 @@ struct engine {
 	struct segment segments[CONTROL_SLOTS];
 	size_t segment_bytes; /* of a slot's file: image and index */
 	uint64_t segment_size;
+	uint32_t roles; /* bits of those we hold, by enum control_role */
 	struct tree *tree;
 	struct tree_hot *hot; /* its rows read lately */
 	struct wake *wake;
@@ -222,8 +223,10 @@ void append_begin_segment(struct engine *e, uint64_t number, uint64_t prev_end,
 /* The next value of the hybrid clock; under the lock (sync.md B.1). */
 uint64_t append_tick(struct control *c, uint64_t wall_ms);
 
-/* home.c: which folder of shm_dir is ours; the marks by which it is known. */
+/* home.c: where the memory of the present or last life is; where that of a new
+ * one is to be; the marks by which it is known. */
 KV_CHECKED int home_find(struct engine *e);
+KV_CHECKED int home_choose(struct engine *e);
 KV_CHECKED int home_sign(struct engine *e);
 uint64_t home_boot(void);
 

@@ -9,7 +9,8 @@
 #include "engine/engine.h"
 
 /* Take the role; wait: sleep until its holder is gone (KV_EBUSY when a signal
- * ends the sleep).  Given up at engine_close or by maintain_leave. */
+ * ends the sleep).  KV_EEXIST: we have it already.  Given up at engine_close or
+ * by maintain_leave. */
 KV_CHECKED int maintain_take(struct engine *e, enum control_role role,
     bool wait);
 void maintain_leave(struct engine *e, enum control_role role);

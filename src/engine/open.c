@@ -100,6 +100,26 @@ open_first(struct engine *e)
 	return file_lock(e->lock_fd, LOCK_OPEN, FILE_LOCK_SHARED, true);
 }
 
+/* What `durable` means is one promise for all: `always` could not keep its own
+ * beside a walwriter that does not sync.  A library takes what it finds. */
+static int
+open_check_durability(struct engine *e)
+{
+	static const char *const names[] = { "always", "everysec", "os" };
+	uint32_t theirs = atomic_load(&e->control->durability);
+
+	if (theirs > DURABILITY_OS)
+		return KV_ECORRUPT;
+	if (e->options.role == ROLE_LIBRARY)
+		e->options.durability = (enum engine_durability)theirs;
+	if (e->options.durability == (enum engine_durability)theirs)
+		return KV_OK;
+	log_error("store dir=%s durability=%s error=\"it is open with %s\" "
+		  "hint=\"use the same, or stop the others first\"",
+	    e->dir, names[e->options.durability], names[theirs]);
+	return KV_EINVAL;
+}
+
 /* Others were here before us. */
 static int
 open_join(struct engine *e)
@@ -122,6 +142,8 @@ open_join(struct engine *e)
 		e->control = NULL;
 		return KV_EAGAIN; /* who recovered it died over it */
 	}
+	if ((rc = open_check_durability(e)) < 0)
+		return rc;
 	return memory_map(e);
 }
 

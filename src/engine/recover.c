@@ -111,6 +111,9 @@ recover_fresh_memory(struct engine *e)
 {
 	int rc;
 
+	region_remove_folder(e->shm); /* of the last life */
+	if ((rc = home_choose(e)) < 0)
+		return rc;
 	region_remove_folder(e->shm);
 	if (mkdir(e->shm, 0700) < 0 && errno != EEXIST) {
 		rc = err_system("mkdir", e->shm);
@@ -339,6 +342,10 @@ recover_begin(struct engine *e, struct recovery *r)
 	int rc;
 
 	number = engine_segment_of(e, r->end) + 1;
+	/* All of it is in the tree, which may have newer than what was found
+	 * (mode os syncs the tree, not the log): then it must not be seen. */
+	if (atomic_load(&c->checkpointed) >= r->end)
+		r->any = false;
 	if (r->any && (rc = recover_make_room(e, number)) < 0)
 		return rc;
 	if ((rc = memory_prepare(e, number)) < 0)
@@ -406,6 +413,9 @@ recover_replay(struct engine *e, struct recovery *r)
 		    append_tick(e->control, clock_wall_ms());
 	if (rc == KV_OK)
 		rc = recover_begin(e, r);
+	if (rc == KV_OK)
+		wal_files_set_aside(files,
+		    atomic_load(&e->control->segment_hi));
 	wal_files_close(files);
 	if (rc == KV_OK)
 		rc = recover_count_buckets(e);

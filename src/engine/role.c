@@ -10,9 +10,14 @@
 int
 maintain_take(struct engine *e, enum control_role role, bool wait)
 {
-	int rc = file_lock(e->lock_fd, LOCK_ROLE + (off_t)role,
-	    FILE_LOCK_EXCLUSIVE, wait);
+	int rc;
 
+	if (e->roles & (1u << role))
+		return KV_EEXIST;
+	rc = file_lock(e->lock_fd, LOCK_ROLE + (off_t)role,
+	    FILE_LOCK_EXCLUSIVE, wait);
+	if (rc == KV_OK)
+		e->roles |= 1u << role;
 	/* We were waiting because there was a holder, who may have died. */
 	if (rc == KV_OK && wait && e->wake != NULL)
 		engine_wake_all(e);
@@ -26,6 +31,7 @@ maintain_leave(struct engine *e, enum control_role role)
 		writer_free(e); /* the next holder may rename the files */
 	else if (role == ROLE_CHECKPOINTER)
 		checkpointer_free(e);
+	e->roles &= ~(1u << role);
 	file_unlock(e->lock_fd, LOCK_ROLE + (off_t)role);
 }
 

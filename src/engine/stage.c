@@ -292,8 +292,6 @@ stage_record(struct engine *e, const struct bucket *b, const struct record *r,
 		return rc;
 	s->bytes.len += item.len;
 	s->rows += row != STAGE_NO_ROW;
-	if (row == STAGE_DROP)
-		s->buckets[item.bucket].drop = (int32_t)s->count - 1;
 	return KV_OK;
 }
 

@@ -185,12 +185,13 @@ engine_wake_room(struct engine *e)
 static int
 wait_inline(struct engine *e)
 {
-	int rc = maintain_take(e, ROLE_WALWRITER, false);
+	int taken = maintain_take(e, ROLE_WALWRITER, false), rc;
 
-	if (rc < 0)
-		return rc;
+	if (taken < 0 && taken != KV_EEXIST)
+		return taken;
 	rc = writer_flush(e);
-	maintain_leave(e, ROLE_WALWRITER);
+	if (taken == KV_OK)
+		maintain_leave(e, ROLE_WALWRITER);
 	return rc;
 }
 

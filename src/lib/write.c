@@ -158,7 +158,7 @@ attempt(struct kv *kv, const struct kv_batch *b, uint64_t *end, bool *again)
 		*again = b->expectations == 0 ||
 		    changes != engine_control(e)->bucket_change;
 	else
-		*again = rc == KV_EAGAIN;
+		*again = rc == KV_EAGAIN || rc == KV_ENOSPC;
 	engine_release(e);
 	return rc;
 }
@@ -167,7 +167,7 @@ int
 kv_write(struct kv *kv, const struct kv_batch *b)
 {
 	uint64_t end = 0, deadline = 0;
-	bool again;
+	bool again, relieved = false;
 	int rc;
 
 	if (kv->in_turn)
@@ -175,6 +175,11 @@ kv_write(struct kv *kv, const struct kv_batch *b)
 	while ((rc = attempt(kv, b, &end, &again)) < 0 && again) {
 		if (rc == KV_ESTALE)
 			continue;
+		/* Trouble may be over and nobody else there to see it: look
+		 * once. */
+		if (rc == KV_ENOSPC && relieved)
+			break;
+		relieved = rc == KV_ENOSPC;
 		if (deadline == 0)
 			deadline = clock_mono_ns() + kv->timeout_ms * NS_PER_MS;
 		if ((rc = upkeep_room(kv, deadline)) < 0)

@@ -15,6 +15,7 @@
 #define BYTEORDER "byteorder"
 #define POSITION "position"
 #define APPLYING "applying"
+#define PURGED "purged_seq"
 
 static int
 get(struct tree *t, MDB_txn *txn, const char *name, struct kv_slice *out)
@@ -103,6 +104,21 @@ meta_get_position(struct tree *t, MDB_txn *txn, struct tree_position *out)
 	out->checkpointed = bytes_get_be64(row.data);
 	out->seq = bytes_get_be64(row.data + 8);
 	return KV_OK;
+}
+
+int
+meta_note_purged(struct chunk *c, uint64_t seq)
+{
+	struct kv_slice row;
+	char bytes[8];
+	int rc = get(c->tree, c->txn, PURGED, &row);
+
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	if (rc == KV_OK && row.len == 8 && bytes_get_be64(row.data) >= seq)
+		return KV_OK;
+	bytes_put_be64(bytes, seq);
+	return put(c, PURGED, (struct kv_slice){ bytes, sizeof(bytes) });
 }
 
 int

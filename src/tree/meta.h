@@ -16,6 +16,10 @@ KV_CHECKED int meta_put_position(struct chunk *c,
 KV_CHECKED int meta_put_applying(struct chunk *c, uint64_t seq);
 KV_CHECKED int meta_del_applying(struct chunk *c);
 
+/* The tombstone of seq goes: who follows changes from before it can no longer
+ * be told of all ("purged_seq", for engine/feed). */
+KV_CHECKED int meta_note_purged(struct chunk *c, uint64_t seq);
+
 /* KV_ENOTFOUND for a tree without; KV_EVERSION, logged, for another's. */
 KV_CHECKED int meta_check_format(struct tree *t, MDB_txn *txn);
 KV_CHECKED int meta_put_format(struct tree *t, MDB_txn *txn);

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "tree/apply.h"
+#include "tree/meta.h"
 #include "tree/rows.h"
 
 /* ---- tombstones -------------------------------------------------------- */
@@ -52,8 +53,11 @@ purge_tomb(struct chunk *c, const struct schema_expiry *e,
 		return rc;
 	if (rc == KV_OK) {
 		now = schema_expiry_of(&row);
-		if (now.kind == 'T' && now.ms == e->ms && now.seq == e->seq)
+		if (now.kind == 'T' && now.ms == e->ms && now.seq == e->seq) {
+			if ((rc = meta_note_purged(c, row.seq)) < 0)
+				return rc;
 			return rows_remove(c, &row);
+		}
 	}
 	log_warn("forget expiry seq=%llu bid=%016llx reason=stale",
 	    (unsigned long long)e->seq, (unsigned long long)entry->bid);

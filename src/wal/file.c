@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "io/file.h"
 
 #define WAL_FILES_MAX 64
 #define WAL_CHUNK ((size_t)1 << 20)
@@ -73,16 +74,15 @@ wal_file_number(const struct wal_files *w, const struct wal_file *f,
 	return h->number;
 }
 
-/* A file that is not wholly written must not be recycled: its blocks would
- * have to be allocated while writes wait. */
+/* A segment's file, whose content may be anything; it has its name from the
+ * moment that it is wholly written. */
 static bool
 wal_file_is_ours(const struct wal_files *w, const struct wal_file *f)
 {
 	struct segment_header h;
 	struct stat st;
 
-	if (fstat(f->fd, &st) < 0 || (uint64_t)st.st_size != w->size ||
-	    (uint64_t)st.st_blocks * 512 < w->size)
+	if (fstat(f->fd, &st) < 0 || (uint64_t)st.st_size != w->size)
 		return false;
 	if (pread(f->fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
 		return false;
@@ -226,6 +226,31 @@ wal_files_peek(struct wal_files *w, uint64_t number, uint64_t offset, void *to,
 }
 
 void
+wal_files_set_aside(struct wal_files *w, uint64_t from)
+{
+	unsigned i = 0;
+
+	while (i < w->count) {
+		struct wal_file *f = &w->files[i];
+		char lost[48];
+
+		if (f->number == WAL_FREE || f->number < from) {
+			i++;
+			continue;
+		}
+		snprintf(lost, sizeof(lost), "%llu.lost",
+		    (unsigned long long)f->number);
+		if (renameat(w->dirfd, f->name, w->dirfd, lost) < 0)
+			err_system("rename", f->name);
+		log_error("log_file name=%s set_aside=%s error=\"does not "
+			  "follow the log; what is in it cannot be used\"",
+		    f->name, lost);
+		wal_file_close(f);
+		*f = w->files[--w->count];
+	}
+}
+
+void
 wal_files_retire(struct wal_files *w, uint64_t lo)
 {
 	unsigned i;
@@ -263,6 +288,47 @@ wal_file_fill(struct wal_files *w, struct wal_file *f)
 	return rc;
 }
 
+/* Before the first file is made: the folder's own name, which no sync of the
+ * folder itself covers.  Whoever made it may have died before he could. */
+static int
+wal_files_sync_parent(const struct wal_files *w)
+{
+	char parent[PATH_MAX];
+
+	if (w->count > 0)
+		return KV_OK;
+	snprintf(parent, sizeof(parent), "%.*s/..", (int)sizeof(parent) - 8,
+	    w->folder);
+	return file_sync_dir(parent);
+}
+
+/* Never onto another file's name: a lost rename may have left one. */
+static bool
+wal_file_rename(struct wal_files *w, struct wal_file *f, const char *name)
+{
+	if (renameat2(w->dirfd, f->name, w->dirfd, name, RENAME_NOREPLACE) < 0)
+		return false;
+	snprintf(f->name, sizeof(f->name), "%s", name);
+	return true;
+}
+
+/* A new file's name, or one beside it when that is taken. */
+static int
+wal_files_name(struct wal_files *w, struct wal_file *f, const char *name)
+{
+	char other[32];
+	unsigned i;
+
+	if (wal_file_rename(w, f, name))
+		return KV_OK;
+	for (i = 0; errno == EEXIST && i < WAL_FILES_MAX; i++) {
+		snprintf(other, sizeof(other), "spare%u.wal", i);
+		if (wal_file_rename(w, f, other))
+			return KV_OK;
+	}
+	return err_system("rename", name);
+}
+
 static int
 wal_files_make(struct wal_files *w, uint64_t number)
 {
@@ -272,13 +338,15 @@ wal_files_make(struct wal_files *w, uint64_t number)
 
 	if (w->count == WAL_FILES_MAX)
 		return KV_EBUSY;
+	if ((rc = wal_files_sync_parent(w)) < 0)
+		return rc;
 	unlinkat(w->dirfd, temporary, 0);
 	rc = wal_file_open(w, temporary, O_CREAT | O_EXCL, &f);
 	if (rc == KV_OK)
 		rc = wal_file_fill(w, &f);
 	snprintf(name, sizeof(name), "%llu.wal", (unsigned long long)number);
-	if (rc == KV_OK && renameat(w->dirfd, temporary, w->dirfd, name) < 0)
-		rc = err_system("rename", name);
+	if (rc == KV_OK)
+		rc = wal_files_name(w, &f, name);
 	if (rc == KV_OK && fsync(w->dirfd) < 0)
 		rc = err_system("fsync", w->folder);
 	if (rc < 0) {
@@ -286,7 +354,6 @@ wal_files_make(struct wal_files *w, uint64_t number)
 		wal_file_close(&f);
 		return rc;
 	}
-	snprintf(f.name, sizeof(f.name), "%s", name);
 	f.number = number;
 	w->files[w->count++] = f;
 	return KV_OK;
@@ -302,11 +369,8 @@ wal_files_prepare(struct wal_files *w, uint64_t number)
 		return KV_OK;
 	if ((f = wal_files_find(w, WAL_FREE)) == NULL)
 		return wal_files_make(w, number);
-	/* Never onto another file's name: a lost rename may have left one. */
 	snprintf(name, sizeof(name), "%llu.wal", (unsigned long long)number);
-	if (renameat2(w->dirfd, f->name, w->dirfd, name,
-		1 /* RENAME_NOREPLACE */) == 0)
-		snprintf(f->name, sizeof(f->name), "%s", name);
+	(void)wal_file_rename(w, f, name); /* a name is only a hint */
 	f->number = number;
 	return KV_OK;
 }

@@ -36,6 +36,10 @@ KV_CHECKED int wal_files_read(struct wal_files *w, uint64_t number, char *to);
 KV_CHECKED int wal_files_peek(struct wal_files *w, uint64_t number,
     uint64_t offset, void *to, size_t n);
 
+/* Files of segments from this number on do not belong to the log: rename them
+ * to <number>.lost, so that nothing is written over them; logged. */
+void wal_files_set_aside(struct wal_files *w, uint64_t from);
+
 /* Segments before lo are no longer needed: their files may be reused. */
 void wal_files_retire(struct wal_files *w, uint64_t lo);
 
