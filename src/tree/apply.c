@@ -221,12 +221,15 @@ write_records(struct run *run)
 	return KV_OK;
 }
 
-/* A drop newer than the one the row knew is remembered for purging. */
+/* A drop newer than the one the row knew is remembered for purging.  b NULL:
+ * the row stays, but a purge since the checkpoint was broken off may have been
+ * through with its drop, and the records it hid are written once more. */
 static int
 write_drop(struct run *run, MDB_val name, const struct bucket *b)
 {
 	MDB_cursor *cursor = chunk_cursor(&run->chunk, DB_BUCKETS);
 	struct bucket old = { 0 };
+	struct stamp dropped, known = { 0, 0 };
 	char bid[8], stamp[SCHEMA_DROP_HEAD];
 	MDB_val value;
 	int rc;
@@ -238,50 +241,51 @@ write_drop(struct run *run, MDB_val name, const struct bucket *b)
 		return tree_error("mdb_cursor_get", "buckets", rc);
 	if (rc == 0 && schema_get_bucket(tree_slice(value), &old) < 0)
 		return tree_corrupt("buckets", tree_slice(name));
-	if (stamp_compare(b->dropped, old.dropped) <= 0)
+	dropped = old.dropped;
+	if (b != NULL) {
+		known = old.dropped;
+		dropped = b->dropped;
+	}
+	if (stamp_compare(dropped, known) <= 0)
 		return KV_OK;
-	bytes_put_be64(bid, b->bid);
-	schema_put_stamp(stamp, b->dropped);
+	bytes_put_be64(bid, b != NULL ? b->bid : old.bid);
+	schema_put_stamp(stamp, dropped);
 	return chunk_put(&run->chunk, DB_DROPS, tree_val(bid, sizeof(bid)),
 	    tree_val(stamp, sizeof(stamp)));
 }
 
 static int
-write_name(struct run *run, MDB_val name, uint64_t bid)
+write_bucket(struct run *run, const struct sort_item *item)
 {
-	char id[8];
+	const struct record *r = record_of(run, item);
+	MDB_val name = tree_val(r->key.data, r->key.len);
+	char row[SCHEMA_BUCKET_ROW];
+	struct bucket b;
+	int rc;
 
-	bytes_put_be64(id, bid);
-	return chunk_put(&run->chunk, DB_NAMES, tree_val(id, sizeof(id)), name);
+	if (item->note == KEEP)
+		return write_drop(run, name, NULL);
+	if ((rc = schema_get_bucket(r->value, &b)) < 0)
+		return rc;
+	b.seq = r->seq; /* not known yet when the row was encoded */
+	if ((rc = write_drop(run, name, &b)) < 0)
+		return rc;
+	schema_put_bucket(row, &b);
+	return chunk_put(&run->chunk, DB_BUCKETS, name,
+	    tree_val(row, sizeof(row)));
 }
 
 static int
 write_buckets(struct run *run)
 {
-	char row[SCHEMA_BUCKET_ROW];
 	size_t i;
 	int rc;
 
 	for (i = run->order.records; i < rows_count(run); i++) {
-		const struct sort_item *item = &run->order.items[i];
-		const struct record *r = record_of(run, item);
-		MDB_val name = tree_val(r->key.data, r->key.len);
-		struct bucket b;
-
-		if (item->note == KEEP)
-			continue;
-		if ((rc = schema_get_bucket(r->value, &b)) < 0)
+		if ((rc = write_bucket(run, &run->order.items[i])) < 0)
 			return rc;
-		b.seq = r->seq; /* not known yet when the row was encoded */
-		if ((rc = write_drop(run, name, &b)) < 0 ||
-		    (rc = write_name(run, name, b.bid)) < 0)
-			return rc;
-		schema_put_bucket(row, &b);
-		rc = chunk_put(&run->chunk, DB_BUCKETS, name,
-		    tree_val(row, sizeof(row)));
+		rc = chunk_step(&run->chunk, SCHEMA_BUCKET_ROW);
 		if (rc < 0)
-			return rc;
-		if ((rc = chunk_step(&run->chunk, sizeof(row))) < 0)
 			return rc;
 	}
 	return KV_OK;

@@ -192,7 +192,8 @@ static bool
 is_own(const char *name)
 {
 	return strcmp(name, FORMAT) == 0 || strcmp(name, BYTEORDER) == 0 ||
-	    strcmp(name, POSITION) == 0 || strcmp(name, APPLYING) == 0;
+	    strcmp(name, POSITION) == 0 || strcmp(name, APPLYING) == 0 ||
+	    strcmp(name, PURGED) == 0;
 }
 
 int

@@ -24,8 +24,9 @@
  *
  * Rows of meta that are the tree's own: "format" 4 (SCHEMA_FORMAT),
  * "byteorder" (text: LMDB's pages are in the order of their machine),
- * "position" checkpointed 8, seq 8, and "applying" seq 8, which stands while a
- * checkpoint is half applied (tree/apply.h).
+ * "position" checkpointed 8, seq 8, "applying" seq 8, which stands while a
+ * checkpoint is half applied (tree/apply.h), and "purged_seq" seq 8, the
+ * highest of all purged tombstones.
  *
  * All get functions return KV_ECORRUPT for bytes that no put function makes;
  * what they hand out borrows from what they were given. */

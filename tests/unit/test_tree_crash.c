@@ -157,6 +157,51 @@ a_checkpoint_broken_off_again_and_again_is_made_in_the_end(void **state)
 }
 
 static void
+purge_dropped(struct tree *t)
+{
+	size_t done;
+
+	do {
+		assert_int_equal(apply_purge_dropped(t, 1000, &done), KV_OK);
+	} while (done > 0);
+}
+
+/* Were a drop remembered before all that it hides is there, it would be
+ * forgotten too early. */
+static void
+a_purge_amid_a_broken_checkpoint_leaves_nothing_behind(void **state)
+{
+	bool died = true;
+	unsigned k, i;
+
+	(void)state;
+	for (k = 1; died; k++) {
+		struct model m;
+		struct batch b;
+		struct tree *t;
+
+		make_history(&m, 600 + k, 0);
+		for (i = 0; i < MODEL_KEYS; i++)
+			model_put(&m, 1, i, 0);
+		model_drop(&m, 1);
+		model_put(&m, 1, 3, 0);
+		model_take(&m, &b);
+		died = apply_until_death(&b, 5, k);
+		t = folder_open(folder, true);
+		purge_dropped(t);
+		assert_int_equal(batch_apply(t, &b, 0, NULL, NULL), KV_OK);
+		purge_dropped(t);
+		model_purge_dropped(&m);
+		assert_tree_is(t, &m);
+		tree_close(t);
+		batch_fini(&b);
+		folder_remove(folder);
+		folder_make(folder);
+	}
+	assert_true(k > 10);
+}
+
+static void
 a_repair_has_nothing_to_do_in_a_whole_tree(void **state)
 {
 	struct model m;
@@ -282,6 +327,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		T(a_checkpoint_broken_off_anywhere_is_made_again),
 		T(a_checkpoint_broken_off_again_and_again_is_made_in_the_end),
+		T(a_purge_amid_a_broken_checkpoint_leaves_nothing_behind),
 		T(a_repair_has_nothing_to_do_in_a_whole_tree),
 		T(a_broken_checkpoint_is_overtaken_by_a_longer_one),
 		T(after_a_shorter_log_rows_are_kept_and_repair_mends_the_rest),

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "tree_model.h"
 
 static char folder[64];
@@ -139,6 +140,26 @@ a_record_with_a_deadline_is_not_purged(void **state)
 	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 10, &done), KV_OK);
 	assert_int_equal(done, 0);
 	assert_tree_is(tree, &model);
+}
+
+static void
+the_highest_seq_of_purged_tombstones_is_noted(void **state)
+{
+	struct kv_slice row;
+	uint64_t high;
+	size_t done;
+
+	(void)state;
+	model_delete(&model, 0, 1);
+	model_delete(&model, 0, 2);
+	high = model.seq;
+	model_apply(tree, &model, 0);
+	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 10, &done), KV_OK);
+	assert_int_equal(tree_renew(tree), KV_OK);
+	assert_int_equal(tree_meta_get(tree, "purged_seq", &row), KV_OK);
+	assert_int_equal(row.len, 8);
+	assert_int_equal(bytes_get_be64(row.data), high);
+	tree_release(tree);
 }
 
 /* ---- dropped buckets --------------------------------------------------- */
@@ -347,6 +368,7 @@ main(void)
 		T(a_tombstone_younger_than_the_limit_stays),
 		T(an_expired_tombstone_lives_until_its_deadline),
 		T(a_record_with_a_deadline_is_not_purged),
+		T(the_highest_seq_of_purged_tombstones_is_noted),
 		T(a_drop_takes_what_it_hides_and_leaves_what_is_newer),
 		T(a_purge_in_small_pieces_ends_and_does_the_same),
 		T(a_second_drop_while_purging_starts_again),
