@@ -108,8 +108,9 @@ conn_again(struct conn *c)
 	if (c->flags & (CONN_AGAIN | CONN_DEAD))
 		return;
 	c->flags |= CONN_AGAIN;
-	c->again = s->again;
-	s->again = c;
+	c->again = NULL;
+	*s->again_end = c;
+	s->again_end = &c->again;
 	loop_again(s->loop);
 }
 

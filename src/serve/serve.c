@@ -26,6 +26,7 @@ serve_init(struct serve *s, struct loop *loop,
 		.owner = owner,
 		.sweep = { .expired = serve_sweep },
 	};
+	s->again_end = &s->again;
 	buf_init(&s->output.bytes);
 	s->input = malloc(SERVE_INPUT_SIZE);
 	return s->input == NULL ? KV_ENOMEM : KV_OK;
@@ -52,6 +53,7 @@ serve_run_again(struct serve *s)
 	struct conn *c = s->again, *next;
 
 	s->again = NULL;
+	s->again_end = &s->again;
 	for (; c != NULL; c = next) {
 		next = c->again;
 		c->flags &= ~(uint32_t)CONN_AGAIN;

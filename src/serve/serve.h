@@ -41,7 +41,8 @@ struct serve {
 	void *owner;
 	struct conn *conns; /* utlist, oldest first */
 	size_t count;
-	struct conn *again; /* to be run in the next turn */
+	struct conn *again; /* to be run in the next turn, in order */
+	struct conn **again_end;
 	char *input;
 	struct output output;
 	struct marks marks;

@@ -53,8 +53,13 @@ run_refresh(struct run *r)
 static void
 run_pause(struct run *r)
 {
+	struct worker *w = r->worker;
+
 	r->stop = true;
-	r->worker->paused++;
+	w->paused++;
+	if (!w->full)
+		w->full_for = r->session->id;
+	w->full = true;
 	conn_hold(&r->session->conn, CONN_HOLD_OWNER);
 }
 
@@ -125,16 +130,24 @@ run_lock(struct run *r, struct call *c, unsigned needs)
 	return true;
 }
 
+/* A batch begins with this request, if none has begun. */
+static void
+run_open(struct run *r)
+{
+	if (r->open)
+		return;
+	r->open = true;
+	r->batch_at = r->start;
+	r->batch_place = output_here(run_output(r));
+}
+
 static void
 run_failed(struct run *r, struct call *c, int rc, size_t staged)
 {
 	bool half_done = engine_staged(r->worker->engine) != staged;
 
 	if (half_done || rc == KV_EAGAIN || rc == KV_ESTALE) {
-		if (!r->open) {
-			r->batch_at = r->start;
-			r->batch_place = output_here(run_output(r));
-		}
+		run_open(r);
 		r->done = r->at;
 		run_rewind(r, rc);
 		if (half_done && rc != KV_EAGAIN && rc != KV_ESTALE) {
@@ -174,17 +187,19 @@ run_call(struct run *r, struct call *c, unsigned needs, call_handler *handler)
 	size_t staged;
 	int rc;
 
+	if (needs & CALL_WRITES && r->worker->full) {
+		run_open(r);
+		run_rewind(r, KV_EAGAIN);
+		return;
+	}
 	if (needs & (CALL_SETTLED | CALL_SESSION) && !run_commit(r))
 		return;
 	if (!r->has_lock && (needs & CALL_ATOMIC || r->start < r->force_to) &&
 	    !run_lock(r, c, needs))
 		return;
 	place = output_here(run_output(r));
-	if (needs & CALL_WRITES && !r->open) {
-		r->open = true;
-		r->batch_at = r->start;
-		r->batch_place = place;
-	}
+	if (needs & CALL_WRITES)
+		run_open(r);
 	staged = engine_staged(r->worker->engine);
 	r->worker->blame.what = NULL;
 	rc = run_is_denied(r, needs) ? r->deny_why : handler(c);

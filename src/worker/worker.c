@@ -79,13 +79,18 @@ worker_database_name(unsigned n, char to[WORKER_DATABASE_NAME])
 	return (struct kv_slice){ to, 2 + num_format_u64(to + 2, n) };
 }
 
-/* There is room in the log again, or a reason to refuse. */
+/* There is room in the log again, or a reason to refuse.  Those who wait go on
+ * in turn, beginning with the one for whom there was none. */
 static void
 worker_unpause(struct worker *w)
 {
 	struct conn *c;
 
 	w->paused = 0;
+	w->full = false;
+	DL_FOREACH(w->serve.conns, c)
+		if (session_of(c)->id >= w->full_for)
+			conn_release(c, CONN_HOLD_OWNER);
 	DL_FOREACH(w->serve.conns, c)
 		conn_release(c, CONN_HOLD_OWNER);
 }

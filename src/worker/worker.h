@@ -53,7 +53,11 @@ struct worker {
 	uint64_t hits, misses;
 	uint64_t errors;
 	uint64_t subscribers_lost;
-	size_t paused; /* sessions that wait for room in the log */
+
+	/* The log is full. */
+	size_t paused;	   /* sessions that wait for room */
+	bool full;	   /* since then nobody else need try */
+	uint64_t full_for; /* id of the session that found it so */
 };
 
 /* Take limits from the configuration; also at a reload. */
