@@ -22,6 +22,7 @@
 #include "engine/internal.h"
 #include "engine/maintain.h"
 #include "engine/recent.h"
+#include "engine/recover.h"
 #include "engine/store.h"
 #include "io/file.h"
 #include "shm/region.h"
@@ -74,6 +75,8 @@ open_make_store(struct engine *e, struct store *store)
 		    (unsigned long long)(need >> 20));
 		return KV_ENOSPC;
 	}
+	if ((rc = recover_make_tree(e)) < 0)
+		return rc;
 	return store_make(e->dir, e->options.segment_size, store);
 }
 

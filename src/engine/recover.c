@@ -29,18 +29,48 @@
 #define LINEAGE_MAX 64
 
 static int
-recover_tree(struct engine *e, struct recovery *r)
+recover_open_tree(struct engine *e)
 {
 	char folder[PATH_MAX];
 	struct tree_options o = { .folder = folder,
 		.map_size = e->options.map_size,
 		.max_readers = CONTROL_PROCESSES,
 		.writable = true };
-	int rc;
 
 	snprintf(folder, sizeof(folder), "%.*s/tree", (int)sizeof(folder) - 8,
 	    e->dir);
-	if ((rc = tree_open(&o, &e->tree)) < 0)
+	return tree_open(&o, &e->tree);
+}
+
+int
+recover_make_tree(struct engine *e)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+	int rc = recover_open_tree(e);
+
+	if (rc == KV_ECORRUPT) {
+		snprintf(from, sizeof(from), "%.*s/tree/data.mdb",
+		    (int)sizeof(from) - 32, e->dir);
+		snprintf(to, sizeof(to), "%.*s/tree/data.mdb.unfinished",
+		    (int)sizeof(to) - 32, e->dir);
+		if (rename(from, to) < 0)
+			return err_system("rename", from);
+		log_warn("store dir=%s error=\"its making was cut short\" "
+			 "put_aside=%s",
+		    e->dir, to);
+		rc = recover_open_tree(e);
+	}
+	tree_close(e->tree);
+	e->tree = NULL;
+	return rc;
+}
+
+static int
+recover_tree(struct engine *e, struct recovery *r)
+{
+	int rc;
+
+	if ((rc = recover_open_tree(e)) < 0)
 		return rc;
 	tree_reap_readers(e->tree);
 	if ((rc = tree_renew(e->tree)) < 0)
@@ -214,9 +244,6 @@ recover_segment(struct engine *e, struct wal_files *files, struct recovery *r)
 	/* Bytes that are not part of the log must not look as if they were. */
 	memset(s->base + found.end, 0, e->segment_size - found.end);
 	r->end = start + found.end;
-	/* The file may be older than what the tree has of it. */
-	if (r->end < r->tree.checkpointed)
-		r->end = r->tree.checkpointed;
 	r->prev_nonce = h.nonce;
 	r->records += found.records;
 	e->control->index_used = target.used;
@@ -226,12 +253,19 @@ recover_segment(struct engine *e, struct wal_files *files, struct recovery *r)
 		log_warn("recover segment=%llu torn_at=%llu",
 		    (unsigned long long)r->number,
 		    (unsigned long long)found.end);
+	r->linked = true;
+	if (r->end <= r->tree.checkpointed) {
+		/* The tree has all that was found of it, or more (mode os syncs
+		 * the tree, not the log): older versions must not be seen. */
+		r->end = r->tree.checkpointed;
+		r->number++;
+		return KV_OK;
+	}
 	if (!r->any)
 		atomic_store(&e->control->segment_lo, r->number);
 	recover_positions(e, atomic_load(&e->control->segment_lo), r->end,
 	    r->end);
 	r->any = true;
-	r->linked = true;
 	r->number++;
 	return KV_OK;
 }
@@ -342,8 +376,7 @@ recover_begin(struct engine *e, struct recovery *r)
 	int rc;
 
 	number = engine_segment_of(e, r->end) + 1;
-	/* All of it is in the tree, which may have newer than what was found
-	 * (mode os syncs the tree, not the log): then it must not be seen. */
+	/* All of it went into the tree, which may have got newer totals. */
 	if (atomic_load(&c->checkpointed) >= r->end)
 		r->any = false;
 	if (r->any && (rc = recover_make_room(e, number)) < 0)

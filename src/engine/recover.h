@@ -16,6 +16,11 @@ struct recovery {
 	bool any;    /* a segment was loaded */
 };
 
+/* For a store that is being made: the tree is whole and synced before the file
+ * "store" says that there is one, because LMDB does not make its file in one
+ * step.  What a power cut left of an earlier attempt is put aside. */
+KV_CHECKED int recover_make_tree(struct engine *e);
+
 /* KV_ENOTFOUND: there is no memory that can be adopted. */
 KV_CHECKED int adopt_memory(struct engine *e, const struct recovery *r);
 
