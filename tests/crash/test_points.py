@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Death at every named place in the sources, the n-th time somebody comes by:
+nothing acknowledged is lost, the store verifies.  Needs KV_CRASH_BIN."""
+
+import glob
+import os
+import random
+import re
+import sys
+import time
+
+if "KV_CRASH_BIN" in os.environ:
+    os.environ["KV_BIN"] = os.environ["KV_CRASH_BIN"]
+
+import crash  # noqa: E402
+from crash import (MODES, ROUNDS, SEED, CrashCase, Trace,  # noqa: E402
+                   kvtest)
+
+COUNTS = (1, 2, 17)
+DEATHS = 4
+LIMIT = 6.0  # seconds for that many
+
+
+def points():
+    found = set()
+    for path in glob.glob(os.path.join(kvtest.ROOT, "src", "*", "*.c")):
+        with open(path) as f:
+            found.update(re.findall(r'\bCRASH_POINT\("([^"]+)"\)', f.read()))
+    return sorted(found)
+
+
+class Points(CrashCase):
+    def die_at(self, point, count, mode, seed):
+        """Under load, with everybody dying there again and again; then a
+        start without it."""
+        rng = random.Random(seed)
+        kv = self.serve(args=["--durability", mode, "--segment-size", "1m"])
+        base = self.read_through(kv, kv.ports[0])
+        kv.stop()
+        trace = Trace(self.scratch.name("trace"))
+        kv.extra["KV_CRASH"] = f"{point}:{count}"
+        kv.start(wait=False)
+        load = self.start_load(trace, kv.ports, rng.randrange(1 << 32), 1)
+        deaths = 0
+        end = time.monotonic() + LIMIT * kvtest.SLOW
+        while deaths < DEATHS and time.monotonic() < end:
+            time.sleep(0.02)
+            deaths = kv.log_text().count("signal=9")
+        crashed_alone = deaths
+        kv.kill9_all()
+        log = kv.log_text()
+        kv.extra["KV_CRASH"] = None
+        kv.start()
+        time.sleep(0.1)
+        told = load.end()
+        self.assertEqual(told["stalls"], 0, told)
+        self.assertEqual(told["errors"], 0, told)
+        state = self.read_through(kv, rng.choice(kv.ports))
+        self.assert_nothing_lost(trace, state, base)
+        self.assert_verifies(kv.store)
+        kv.stop()
+        self.assert_verifies(kv.store)
+        kv.close()
+        trace.remove()
+        self.assertGreater(crashed_alone, 0,
+                           f"nobody came by {point} {count} times:\n{log}")
+        return crashed_alone, told["acked"]
+
+    def check(self, point, cases):
+        for count, mode, seed in cases:
+            try:
+                deaths, acked = self.die_at(point, count, mode, seed)
+            except AssertionError as e:
+                raise AssertionError(f"KV_CRASH={point}:{count} durability="
+                                     f"{mode} seed {seed}: {e}") from None
+            self.note(f"{mode} {count}: {deaths} deaths, {acked} writes")
+
+
+def add_tests():
+    """With few rounds each point once, counts and modes taking turns."""
+    for n, point in enumerate(points()):
+        cases = [(c, MODES[(i + n) % 3], SEED + n)
+                 for i, c in enumerate(COUNTS)]
+        if ROUNDS < 45:
+            cases = [cases[(SEED + n) % 3]]
+
+        def test(self, args=(point, cases)):
+            self.check(*args)
+        test.kv_limit = 60 * len(cases)
+        setattr(Points, f"test_death_at_{point.replace('.', '_')}", test)
+
+
+add_tests()
+
+if __name__ == "__main__":
+    print(f"KV_SEED={SEED}")
+    if not points():
+        sys.exit("no crash points in the sources")
+    kvtest.main()
