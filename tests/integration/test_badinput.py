@@ -122,6 +122,16 @@ class WithWitnesses(kvtest.Case):
 
 
 class Limits(WithWitnesses):
+    def test_an_empty_key_or_field_is_an_error_that_says_so(self):
+        with RespClient(self.port) as c:
+            for words, what in ((("SET", "", "v"), b"key is empty"),
+                                (("HSET", "h", "", "v"), b"field is empty")):
+                reply = c.call(*words)
+                self.assertIsInstance(reply, kvtest.Error)
+                self.assertEqual(reply.text, b"ERR " + what)
+            self.assertIsNone(c.call("GET", ""))
+            self.assertEqual(c.call("PING"), b"PONG")
+
     def test_a_key_of_500_bytes_is_kept_and_one_of_501_is_an_error(self):
         longest = "k" * KEY
         self.line.put("b", longest, "v")
@@ -272,8 +282,8 @@ class Fragments(WithWitnesses):
 
     def test_a_resp_client_may_send_byte_by_byte(self):
         with RespClient(self.port) as c:
-            self.send_bytewise(c, resp_encode("SET", "bw", "a\r\nb") +
-                               resp_encode("GET", "bw") + b"PING\r\n")
+            self.send_bytewise(c, resp_encode("SET", "bytes", "a\r\nb") +
+                               resp_encode("GET", "bytes") + b"PING\r\n")
             self.assertEqual([c.read_reply() for _ in range(3)],
                              [b"OK", b"a\r\nb", b"PONG"])
 
