@@ -335,8 +335,9 @@ class SlowSubscribers(kvtest.Case):
         last = lines.pop()
         self.assertTrue(last.startswith(b"ERROR "), last[:200])
         for n, line in enumerate(lines):
-            self.assertEqual(line[:20], b"k%d SET TO %s" % (
-                n, b"v" * 20)[:20], "a change is missing before the end")
+            self.assertEqual(line[:20],
+                             (b"k%d SET TO %s" % (n, b"v" * 20))[:20],
+                             "a change is missing before the end")
         self.assertLess(len(lines), self.COUNT)
         self.note(f"closed after {len(lines)} of {self.COUNT} changes: "
                   f"{last.decode()}")
