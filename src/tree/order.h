@@ -3,10 +3,8 @@
 #define KV_TREE_ORDER_H
 
 /* The order in which a checkpoint's records are applied: records by (bid,
- * key), then buckets by name, then positions by key.  Buckets come after the
- * records, so that a bucket is remembered for purging only once all that is to
- * be purged is there; positions after both, so that a claim never stands
- * without its data. */
+ * key), then buckets by name, then positions by key.  Positions come last, so
+ * that a claim never stands without its data. */
 
 #include "base/record.h"
 #include "tree/sort.h"

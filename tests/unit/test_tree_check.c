@@ -423,12 +423,44 @@ totals_of_a_bucket_to_be_purged_are_not_compared(void **state)
 	tree_close(tree);
 }
 
+static void
+a_scan_skips_entries_that_are_not_current(void **state)
+{
+	struct bytes seq = number(TICK(2)), row = record_key(BID, "k1");
+	struct bytes stale = entry(RECORD_PUT, 0, 7, BID, "k1");
+	struct bytes none = entry(RECORD_PUT, 0, 7, BID, "nothing");
+	struct bytes seq_none = number(TICK(4) - (1 << 16));
+	struct bytes end = expiry_key('D', MS + 1, TICK(3));
+	struct tree_scan *s;
+	struct record r;
+	unsigned n;
+
+	(void)state;
+	damage("byseq", &seq, &stale);
+	damage("byseq", &seq_none, &none);
+	damage("expiry", &end, &row);
+	tree = folder_open(folder, true);
+	assert_int_equal(tree_renew(tree), KV_OK);
+	assert_int_equal(tree_scan_open(tree, TREE_BY_SEQ, 0, &s), KV_OK);
+	for (n = 0; tree_scan_next(s, &r) == KV_OK; n++)
+		assert_true(r.seq != TICK(2) && r.key.len <= 2);
+	assert_int_equal(n, 4);
+	tree_scan_close(s);
+	assert_int_equal(tree_scan_open(tree, TREE_BY_DEADLINE, 0, &s), KV_OK);
+	assert_int_equal(tree_scan_next(s, &r), KV_OK);
+	assert_true(slice_equal(r.key, slice_of("k2")));
+	assert_int_equal(tree_scan_next(s, &r), KV_ENOTFOUND);
+	tree_scan_close(s);
+	tree_close(tree);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest others[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		T(a_damaged_position_of_the_tree_is_an_error),
+		T(a_scan_skips_entries_that_are_not_current),
 		T(totals_of_a_bucket_to_be_purged_are_not_compared),
 	};
 

@@ -359,6 +359,78 @@ a_half_applied_checkpoint_is_neither_copied_nor_checked(void **state)
 	folder_remove(to);
 }
 
+/* A checkpoint in many small transactions each time it is asked for. */
+static void
+write_when_told(int go, int done)
+{
+	char c;
+
+	tree = folder_open(folder, true);
+	while (read(go, &c, 1) == 1) {
+		struct batch b;
+
+		model_write(&model, 30);
+		model_take(&model, &b);
+		if (batch_apply(tree, &b, 1, NULL, NULL) != KV_OK ||
+		    write(done, "", 1) != 1)
+			_exit(1);
+		batch_fini(&b);
+	}
+	_exit(0);
+}
+
+/* True when it was copied, false when refused. */
+static bool
+copy_is_whole_or_refused(void)
+{
+	char to[64];
+	struct tree *copy;
+	int rc;
+
+	folder_make(to);
+	rc = tree_copy(tree, to);
+	assert_true(rc == KV_OK || rc == KV_EBUSY);
+	if (rc == KV_OK) {
+		copy = folder_open(to, false);
+		assert_int_equal(tree_check_all(copy, NULL), 0);
+		tree_close(copy);
+	}
+	folder_remove(to);
+	return rc == KV_OK;
+}
+
+static void
+a_copy_while_another_writes_is_whole_or_refused(void **state)
+{
+	int go[2], done[2], status;
+	unsigned i, copied = 0;
+	pid_t pid;
+	char c;
+
+	(void)state;
+	tree_close(tree);
+	assert_int_equal(pipe(go), 0);
+	assert_int_equal(pipe(done), 0);
+	if ((pid = fork()) == 0) {
+		close(go[1]);
+		write_when_told(go[0], done[1]);
+	}
+	close(go[0]);
+	close(done[1]);
+	tree = folder_open(folder, false);
+	for (i = 0; i < 300; i++) {
+		assert_int_equal(write(go[1], "", 1), 1);
+		copied += copy_is_whole_or_refused();
+		assert_int_equal(read(done[0], &c, 1), 1);
+	}
+	copied += copy_is_whole_or_refused();
+	close(go[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	print_message("%u of %u copied\n", copied, i + 1);
+	assert_true(copied > 0);
+}
+
 int
 main(void)
 {
@@ -377,6 +449,7 @@ main(void)
 		T(an_empty_tree_can_be_copied),
 		T(a_copy_does_not_replace_a_tree),
 		T(a_half_applied_checkpoint_is_neither_copied_nor_checked),
+		T(a_copy_while_another_writes_is_whole_or_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
