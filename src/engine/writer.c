@@ -220,10 +220,14 @@ writer_lazy(struct engine *e, uint64_t end, int *sleep_ms)
 {
 	struct writer *w = e->writer;
 	uint64_t now = clock_mono_ns(), whole = end & ~(uint64_t)4095;
+	uint64_t durable = atomic_load(&e->control->durable);
 
 	if (w->dirty_ns == 0)
 		w->dirty_ns = now;
-	if (now - w->dirty_ns >= WRITER_PERIOD_NS)
+	/* A complete segment is in the way until it is in the tree, and goes
+	 * there when it is durable: that is worth a sync before its time. */
+	if (now - w->dirty_ns >= WRITER_PERIOD_NS ||
+	    engine_segment_of(e, end) != engine_segment_of(e, durable))
 		return writer_sync(e, end,
 		    e->options.durability == DURABILITY_EVERYSEC);
 	*sleep_ms = WRITER_LOOK_MS;
