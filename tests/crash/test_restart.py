@@ -20,12 +20,12 @@ class Restart(CrashCase):
     def fill(self, kv):
         """64-byte values, as in targets.md."""
         with kv.resp(limit=60) as c:
-            kvtest_value = "v" * 64
+            value = b"v" * 64
             for first in range(0, KEYS, BATCH):
                 last = min(KEYS, first + BATCH)
                 c.send(b"".join(
                     b"*4\r\n$4\r\nHSET\r\n$1\r\nb\r\n$%d\r\n%s\r\n$64\r\n%s"
-                    b"\r\n" % (len(k), k, kvtest_value.encode())
+                    b"\r\n" % (len(k), k, value)
                     for k in (b"key:%d" % n for n in range(first, last))))
                 c.read_exact(4 * (last - first), limit=60)
 
@@ -55,7 +55,7 @@ class Restart(CrashCase):
 
     @kvtest.limit(120 + KEYS // 10000)
     def test_the_first_get_after_kill_9_of_everything_comes_soon(self):
-        kv = self.serve(args=["--durability", "everysec"])
+        kv = self.serve(args=["--durability", "always"])
         with kv.line() as c:
             c.create("b")
         self.fill(kv)
