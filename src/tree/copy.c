@@ -30,17 +30,17 @@ tree_sync_folder(const char *path)
 static int
 sync_parent(const char *path)
 {
-	char parent[PATH_MAX], *slash;
+	const char *slash = strrchr(path, '/');
+	char parent[PATH_MAX];
+	size_t n;
 
-	if (strlen(path) >= sizeof(parent))
-		return KV_EINVAL;
-	strcpy(parent, path);
-	slash = strrchr(parent, '/');
 	if (slash == NULL)
 		return tree_sync_folder(".");
-	if (slash == parent)
-		slash++;
-	*slash = '\0';
+	n = slash == path ? 1 : (size_t)(slash - path);
+	if (n >= sizeof(parent))
+		return KV_EINVAL;
+	memcpy(parent, path, n);
+	parent[n] = '\0';
 	return tree_sync_folder(parent);
 }
 

@@ -5,6 +5,7 @@
 /* What the files of this folder share: the body of a handle, and how LMDB's
  * values and errors become ours. */
 
+#include <assert.h>
 #include <lmdb.h>
 #include <string.h>
 
@@ -56,16 +57,36 @@ tree_val_equal(MDB_val a, MDB_val b)
 	    memcmp(a.mv_data, b.mv_data, a.mv_size) == 0;
 }
 
-/* Our code for what LMDB returned; all but success and "not found" are logged
- * with the call's name. */
-KV_CHECKED int tree_error(const char *call, const char *object, int rc);
+/* The code for a failure of LMDB's, logged with the call's name; below zero. */
+KV_CHECKED int tree_failure(const char *call, const char *object, int rc);
+
+/* Our code for what LMDB returned; all but success and "not found" are
+ * failures. */
+KV_CHECKED static inline int
+tree_error(const char *call, const char *object, int rc)
+{
+	if (rc == 0)
+		return KV_OK;
+	if (rc == MDB_NOTFOUND)
+		return KV_ENOTFOUND;
+	rc = tree_failure(call, object, rc);
+	assert(rc < 0);
+	return rc;
+}
 
 /* A key as it can be shown: hexadecimal, cut short after 64 bytes. */
 #define TREE_HEX_MAX 129
 const char *tree_hex(struct kv_slice key, char to[TREE_HEX_MAX]);
 
-/* Log what was found damaged where; returns KV_ECORRUPT. */
-KV_CHECKED int tree_corrupt(const char *what, struct kv_slice key);
+/* Log what was found damaged where. */
+void tree_log_corrupt(const char *what, struct kv_slice key);
+
+KV_CHECKED static inline int
+tree_corrupt(const char *what, struct kv_slice key)
+{
+	tree_log_corrupt(what, key);
+	return KV_ECORRUPT;
+}
 
 /* Make a folder 0700 unless it is there, and its name durable. */
 KV_CHECKED int tree_make_folder(const char *path);

@@ -30,12 +30,8 @@ const char *const tree_db_names[DB_COUNT] = {
 };
 
 int
-tree_error(const char *call, const char *object, int rc)
+tree_failure(const char *call, const char *object, int rc)
 {
-	if (rc == 0)
-		return KV_OK;
-	if (rc == MDB_NOTFOUND)
-		return KV_ENOTFOUND;
 	log_error("%s failed object=%s error=\"%s\"", call, object,
 	    mdb_strerror(rc));
 	switch (rc) {
@@ -72,8 +68,8 @@ tree_hex(struct kv_slice key, char to[TREE_HEX_MAX])
 	return to;
 }
 
-int
-tree_corrupt(const char *what, struct kv_slice key)
+void
+tree_log_corrupt(const char *what, struct kv_slice key)
 {
 	char hex[TREE_HEX_MAX];
 

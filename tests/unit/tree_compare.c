@@ -237,7 +237,7 @@ test_seed(const char *test)
 void
 folder_make(char path[64])
 {
-	strcpy(path, "/tmp/kv-test-tree.XXXXXX");
+	snprintf(path, 64, "/tmp/kv-test-tree.XXXXXX");
 	assert_non_null(mkdtemp(path));
 }
 
