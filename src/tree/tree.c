@@ -74,7 +74,6 @@ tree_log_corrupt(const char *what, struct kv_slice key)
 	char hex[TREE_HEX_MAX];
 
 	log_error("corrupt row database=%s key=0x%s", what, tree_hex(key, hex));
-	return KV_ECORRUPT;
 }
 
 /* ---- opening ----------------------------------------------------------- */
