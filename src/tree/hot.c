@@ -11,7 +11,7 @@
 #include "base/hash.h"
 #include "tree/schema.h"
 
-#define HOT_ENTRIES ((size_t)1 << 20) /* of 16 bytes, in pairs: 16 MiB */
+#define HOT_ENTRIES ((size_t)1 << 21) /* of 16 bytes, in pairs: 32 MiB */
 #define HOT_NODE_HEAD 8		      /* size 4, flags 2, key size 2 */
 /* Larger rows lie in pages of their own, without their key before them. */
 #define HOT_ROW_MAX 1500
@@ -86,13 +86,47 @@ hot_enter(struct hot_entry *e, uint64_t mark, uint64_t bid, struct kv_slice key,
 	e[0] = (struct hot_entry){ mark, row };
 }
 
+/* The pair of entries of a hash: by its top bits, the log's index probes by the
+ * low ones. */
+static struct hot_entry *
+hot_pair(const struct tree_hot *h, uint64_t hash)
+{
+	return &h->entries[(hash >> 40) & (HOT_ENTRIES - 2)];
+}
+
+static uint64_t
+hot_mark(const struct tree *t, uint64_t hash)
+{
+	return hash ^ hash_u64(tree_snapshot(t));
+}
+
+void
+tree_hot_prefetch(const struct tree_hot *h, uint64_t hash)
+{
+	__builtin_prefetch(hot_pair(h, hash), 0, 1);
+}
+
+void
+tree_hot_prefetch_row(const struct tree_hot *h, const struct tree *t,
+    uint64_t hash, size_t key_len)
+{
+	const struct hot_entry *e = hot_pair(h, hash);
+	uint64_t mark = hot_mark(t, hash);
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (e[i].mark == mark && e[i].row != NULL) {
+			__builtin_prefetch(e[i].row - key_len, 0, 1);
+			__builtin_prefetch(e[i].row + 64, 0, 1);
+		}
+}
+
 int
 tree_hot_get(struct tree_hot *h, struct tree *t, uint64_t hash, uint64_t bid,
     struct kv_slice key, struct record *out)
 {
-	uint64_t mark = hash ^ hash_u64(tree_snapshot(t));
-	/* The top bits: the log's index probes by the low ones. */
-	struct hot_entry *e = &h->entries[(hash >> 40) & (HOT_ENTRIES - 2)];
+	uint64_t mark = hot_mark(t, hash);
+	struct hot_entry *e = hot_pair(h, hash);
 	int i, rc;
 
 	for (i = 0; i < 2; i++) {

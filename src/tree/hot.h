@@ -19,6 +19,12 @@ struct tree_hot;
 KV_CHECKED int tree_hot_new(struct tree_hot **out);
 void tree_hot_free(struct tree_hot *h);
 
+/* Hints for a lookup to come: the table's entry, then (when that is in the
+ * cache) the row it leads to. */
+void tree_hot_prefetch(const struct tree_hot *h, uint64_t hash);
+void tree_hot_prefetch_row(const struct tree_hot *h, const struct tree *t,
+    uint64_t hash, size_t key_len);
+
 /* tree_get, by way of the table.  hash: any good 64-bit hash of bid and key,
  * the same for the same key. */
 KV_CHECKED int tree_hot_get(struct tree_hot *h, struct tree *t, uint64_t hash,

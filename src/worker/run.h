@@ -20,6 +20,7 @@ struct run {
 	size_t at;     /* of the next request */
 	size_t start;  /* of the one being carried out */
 	size_t done;   /* end of the last one that was */
+	size_t ahead;  /* requests before it were looked at ahead */
 	uint64_t need; /* log position that the replies wait for */
 	bool stop;
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "worker/commands.h"
+#include "worker/prefetch.h"
 #include "worker/run.h"
 #include "worker/subscribe.h"
 #include "worker/verbs.h"
@@ -169,6 +170,10 @@ session_resp(struct run *r)
 	struct request *req = &r->worker->request;
 	int rc;
 
+	if (r->ahead <= r->at && s->parser.resp.scanned == 0) {
+		r->ahead = r->at;
+		prefetch_requests(r);
+	}
 	rc = resp_parse(&s->parser.resp, session_rest(r), &r->worker->limits,
 	    req);
 	r->start = r->at;
