@@ -14,12 +14,16 @@
 #include "base/log.h"
 #include "engine/internal.h"
 #include "engine/maintain.h"
+#include "engine/recover.h"
 #include "io/file.h"
+#include "shm/region.h"
 #include "tree/apply.h"
 
 #define CHECKPOINT_IDLE_MS 1000
 #define CHECKPOINT_RETRY_MS 500
-#define CHECKPOINT_PIN_MS 2 /* a view lasts a turn */
+#define CHECKPOINT_RETRY_MAX_MS 8000
+#define CHECKPOINT_ROOM (4u << 20) /* less on the disk is not worth a try */
+#define CHECKPOINT_PIN_MS 2	   /* a view lasts a turn */
 #define CHECKPOINT_PIN_WARN_MS 5000
 
 struct bucket_sum {
@@ -35,6 +39,7 @@ struct checkpointer {
 	uint64_t seen_ns;	 /* since when it has not moved */
 	uint64_t pinned_ns;	 /* since when a view holds a dead segment */
 	bool pin_told;
+	int retry_ms; /* after trouble with the tree; doubles */
 };
 
 static int
@@ -313,7 +318,9 @@ checkpoint_move(struct engine *e, uint64_t from, uint64_t to, uint64_t moved_to)
 	}
 	if (rc < 0)
 		return rc;
-	atomic_fetch_and(&e->control->trouble, ~(uint32_t)TROUBLE_TREE_SPACE);
+	if (atomic_load(&e->control->inc_stored))
+		atomic_fetch_and(&e->control->trouble,
+		    ~(uint32_t)TROUBLE_TREE_SPACE);
 	checkpoint_moved(e, moved_to);
 	e->swept_ms = 0; /* new deadlines may lie anywhere */
 	atomic_fetch_add(&stats->checkpoints, 1);
@@ -413,6 +420,44 @@ checkpoint_sleep_for(struct engine *e, bool sweeping, uint64_t next_ms)
 	return limit;
 }
 
+/* Trouble with the tree: is there anything to be hoped from another try? */
+static bool
+checkpoint_may_try(struct engine *e)
+{
+	uint64_t room;
+
+	return !(engine_trouble(e) & TROUBLE_TREE_SPACE) ||
+	    region_free_space(e->dir, &room) < 0 || room >= CHECKPOINT_ROOM;
+}
+
+static int
+checkpoint_retry(struct checkpointer *c)
+{
+	int now = c->retry_ms == 0 ? CHECKPOINT_RETRY_MS : c->retry_ms;
+
+	c->retry_ms = now * 2 > CHECKPOINT_RETRY_MAX_MS
+	    ? CHECKPOINT_RETRY_MAX_MS
+	    : now * 2;
+	return now;
+}
+
+/* A store that was opened on a full disk: its incarnation comes first. */
+static int
+checkpoint_incarnation(struct engine *e)
+{
+	struct control *c = e->control;
+	int rc;
+
+	if (atomic_load(&c->inc_stored))
+		return KV_OK;
+	if ((rc = incarnation_store(e)) < 0)
+		return rc;
+	atomic_fetch_and(&c->trouble, ~(uint32_t)TROUBLE_TREE_SPACE);
+	log_info("recover trouble=over");
+	engine_wake_room(e);
+	return KV_OK;
+}
+
 int
 checkpoint_step(struct engine *e, bool all, int *sleep_ms)
 {
@@ -423,6 +468,14 @@ checkpoint_step(struct engine *e, bool all, int *sleep_ms)
 	*sleep_ms = 0;
 	if ((rc = checkpointer_new(e)) < 0)
 		return rc;
+	if (!checkpoint_may_try(e)) {
+		*sleep_ms = CHECKPOINT_RETRY_MS;
+		return KV_OK;
+	}
+	if (checkpoint_incarnation(e) < 0) {
+		*sleep_ms = checkpoint_retry(e->checkpointer);
+		return KV_OK;
+	}
 	if ((partial = all || checkpoint_is_idle(e)))
 		checkpoint_mend(e);
 	rc = checkpoint_prepare(e);
@@ -431,9 +484,11 @@ checkpoint_step(struct engine *e, bool all, int *sleep_ms)
 		    rc == KV_EBUSY ? CHECKPOINT_PIN_MS : CHECKPOINT_RETRY_MS;
 	if (checkpoint_range(e, partial, &from, &to, &moved_to)) {
 		rc = checkpoint_move(e, from, to, moved_to);
-		if (rc == KV_OK)
+		if (rc == KV_OK) {
+			e->checkpointer->retry_ms = 0;
 			return KV_OK; /* look for more at once */
-		*sleep_ms = CHECKPOINT_RETRY_MS;
+		}
+		*sleep_ms = checkpoint_retry(e->checkpointer);
 		return rc == KV_ENOMEM ? rc : KV_OK;
 	}
 	if (*sleep_ms != 0)

@@ -26,8 +26,6 @@
 #include "tree/apply.h"
 #include "wal/replay.h"
 
-#define LINEAGE_MAX 64
-
 static int
 recover_open_tree(struct engine *e)
 {
@@ -97,44 +95,6 @@ recover_meta_u64(struct engine *e, const char *name, uint64_t *out)
 }
 
 /* ---- replay ---- */
-
-/* A new incarnation, and the old one's name and end in the lineage: newest
- * first, 16 bytes each (sync.md B.3). */
-static int
-recover_incarnation(struct engine *e, uint64_t hlc)
-{
-	char lineage[LINEAGE_MAX * 16], inc[8];
-	struct kv_slice old;
-	uint64_t last;
-	size_t n = 0;
-	int rc;
-
-	if ((rc = recover_meta_u64(e, "inc", &last)) < 0)
-		return rc;
-	if (last != 0) {
-		bytes_put_be64(lineage, last);
-		bytes_put_be64(lineage + 8, hlc);
-		n = 16;
-		if ((rc = tree_renew(e->tree)) < 0)
-			return rc;
-		if (tree_meta_get(e->tree, "lineage", &old) == KV_OK) {
-			if (old.len > sizeof(lineage) - n)
-				old.len = sizeof(lineage) - n;
-			memcpy(lineage + n, old.data, old.len);
-			n += old.len;
-		}
-		tree_release(e->tree);
-		rc = apply_meta(e->tree, "lineage",
-		    (struct kv_slice){ lineage, n });
-		if (rc < 0)
-			return rc;
-	}
-	do
-		e->control->inc = rng_u64();
-	while (e->control->inc == 0);
-	bytes_put_be64(inc, e->control->inc);
-	return apply_meta(e->tree, "inc", (struct kv_slice){ inc, 8 });
-}
 
 static int
 recover_fresh_memory(struct engine *e)
@@ -440,7 +400,7 @@ recover_replay(struct engine *e, struct recovery *r)
 	if (rc == KV_OK)
 		rc = recover_unfinished(e);
 	if (rc == KV_OK)
-		rc = recover_incarnation(e, e->control->seq);
+		rc = incarnation_begin(e);
 	if (rc == KV_OK)
 		e->control->start_tick =
 		    append_tick(e->control, clock_wall_ms());

@@ -27,6 +27,12 @@ KV_CHECKED int adopt_memory(struct engine *e, const struct recovery *r);
 /* Nobody is there: empty slots, pins and wants. */
 void adopt_forget_processes(struct control *c);
 
+/* incarnation.c: draw a new one; store it, and the lineage, in the tree unless
+ * that is done.  begin without room on disk leaves trouble, and store is tried
+ * again by the checkpointer. */
+KV_CHECKED int incarnation_begin(struct engine *e);
+KV_CHECKED int incarnation_store(struct engine *e);
+
 /* A number of the tree's meta, 0 when it is not there. */
 KV_CHECKED int recover_meta_u64(struct engine *e, const char *name,
     uint64_t *out);

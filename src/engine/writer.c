@@ -208,7 +208,11 @@ writer_sync(struct engine *e, uint64_t end, bool sync)
 	int rc;
 
 	rc = writer_write(e, end, sync);
-	writer_trouble(e, TROUBLE_LOG_IO, rc < 0);
+	if (rc < 0)
+		writer_trouble(e,
+		    rc == KV_ENOSPC ? TROUBLE_LOG_SPACE : TROUBLE_LOG_IO, true);
+	else
+		writer_trouble(e, TROUBLE_LOG_SPACE | TROUBLE_LOG_IO, false);
 	if (rc == KV_OK)
 		writer_publish(e, end, began);
 	return rc;

@@ -131,6 +131,8 @@ struct control {
 	_Atomic uint32_t followers;    /* processes with want_indexed set */
 	_Atomic uint32_t process_high; /* slots in use lie below */
 	_Atomic uint64_t cursor_next;
+	uint64_t born_tick;	     /* the clock when the last life ended */
+	_Atomic uint32_t inc_stored; /* the tree knows inc */
 
 	_Alignas(64) struct control_stats stats;
 	struct control_process processes[CONTROL_PROCESSES];

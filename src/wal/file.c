@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -329,6 +330,15 @@ wal_files_name(struct wal_files *w, struct wal_file *f, const char *name)
 	return err_system("rename", name);
 }
 
+static bool
+wal_files_have_room(const struct wal_files *w)
+{
+	struct statvfs st;
+
+	return fstatvfs(w->dirfd, &st) < 0 ||
+	    (uint64_t)st.f_bavail * st.f_frsize >= w->size;
+}
+
 static int
 wal_files_make(struct wal_files *w, uint64_t number)
 {
@@ -338,6 +348,8 @@ wal_files_make(struct wal_files *w, uint64_t number)
 
 	if (w->count == WAL_FILES_MAX)
 		return KV_EBUSY;
+	if (!wal_files_have_room(w))
+		return KV_ENOSPC; /* who asks again and again says so once */
 	if ((rc = wal_files_sync_parent(w)) < 0)
 		return rc;
 	unlinkat(w->dirfd, temporary, 0);

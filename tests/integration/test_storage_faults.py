@@ -7,6 +7,7 @@ skipped where a mount is refused.
 """
 
 import os
+import shutil
 import re
 import subprocess
 
@@ -134,6 +135,28 @@ class NoRoom(WithMounts):
             for n in range(self.written + 1):
                 self.assertEqual(len(c.get("b", f"k{n}")), 32 << 10)
             c.put("b", "later", "v")
+
+    @limit(240)
+    def test_a_store_opened_on_a_full_disk_can_be_read(self):
+        """After a power cut: the memory is gone, the log has to be replayed,
+        and nothing can be written, not even that a new life has begun."""
+        self.store.dir = self.mount("disk", 96)
+        kv = self.serve(self.small())
+        with kv.line(limit=60) as c:
+            ballast = self.ballast(self.store.dir)
+            self.assertIsNotNone(self.write_until_refused(c, 160))
+        kv.kill9_all()
+        for folder in self.store.shm_folders():
+            shutil.rmtree(folder)
+        kv.start()
+        with kv.line(limit=60) as c:
+            for n in range(self.written + 1):
+                self.assertEqual(len(c.get("b", f"k{n}")), 32 << 10)
+            self.assertRegex(c.line("PUT b later v"), rb"^ERROR .*space")
+            os.unlink(ballast)
+            wait_for(lambda: c.line("PUT b later v") == b"OK", 30,
+                     "a write that succeeds again")
+        kv.stop()
 
     @limit(240)
     def test_a_map_that_is_full_fails_writes_and_reads_go_on(self):

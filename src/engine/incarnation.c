@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: ISC */
+/* Incarnations: the name of one life of the store's memory, part of every stamp
+ * given in it, and the lineage of those before (sync.md B.3). */
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "engine/recover.h"
+#include "tree/apply.h"
+
+#define LINEAGE_MAX 64
+#define LINEAGE_ROW 16 /* incarnation, the clock at its end */
+
+/* The last incarnation goes to the front of the lineage, unless an attempt
+ * before this one has put it there. */
+static int
+incarnation_put_lineage(struct engine *e, uint64_t last)
+{
+	char rows[LINEAGE_MAX * LINEAGE_ROW];
+	size_t n = LINEAGE_ROW;
+	struct kv_slice old;
+	int rc;
+
+	bytes_put_be64(rows, last);
+	bytes_put_be64(rows + 8, e->control->born_tick);
+	if ((rc = tree_renew(e->tree)) < 0)
+		return rc;
+	rc = tree_meta_get(e->tree, "lineage", &old);
+	if (rc == KV_OK && old.len >= LINEAGE_ROW &&
+	    bytes_get_be64(old.data) == last) {
+		tree_release(e->tree);
+		return KV_OK;
+	}
+	if (rc == KV_OK) {
+		if (old.len > sizeof(rows) - n)
+			old.len = sizeof(rows) - n;
+		memcpy(rows + n, old.data, old.len);
+		n += old.len;
+	}
+	tree_release(e->tree);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	return apply_meta(e->tree, "lineage", (struct kv_slice){ rows, n });
+}
+
+int
+incarnation_store(struct engine *e)
+{
+	struct control *c = e->control;
+	uint64_t last;
+	char inc[8];
+	int rc;
+
+	if (atomic_load(&c->inc_stored))
+		return KV_OK;
+	if ((rc = recover_meta_u64(e, "inc", &last)) < 0)
+		return rc;
+	if (last != 0 && last != c->inc &&
+	    (rc = incarnation_put_lineage(e, last)) < 0)
+		return rc;
+	bytes_put_be64(inc, c->inc);
+	rc = apply_meta(e->tree, "inc", (struct kv_slice){ inc, 8 });
+	if (rc == KV_OK)
+		atomic_store(&c->inc_stored, 1);
+	return rc;
+}
+
+int
+incarnation_begin(struct engine *e)
+{
+	struct control *c = e->control;
+	int rc;
+
+	c->born_tick = c->seq;
+	do
+		c->inc = rng_u64();
+	while (c->inc == 0);
+	rc = incarnation_store(e);
+	if (rc != KV_ENOSPC)
+		return rc;
+	/* Nothing may be stamped with it before it is stored, but what is
+	 * there can be read. */
+	atomic_fetch_or(&c->trouble, TROUBLE_TREE_SPACE);
+	log_error("recover trouble=\"%s\" action=\"writes are refused until "
+		  "it is over\"",
+	    engine_trouble_text(TROUBLE_TREE_SPACE));
+	return KV_OK;
+}
