@@ -283,28 +283,31 @@ thousands_of_random_checkpoints_equal_the_model(void **state)
 	for (i = 0; i < 3000; i++) {
 		size_t done;
 
-		model_write(&m, 1 + (unsigned)model_random(&m, 60));
-		model_apply(t, &m, 1 + model_random(&m, 100));
-		if (model_random(&m, 10) == 0) {
-			uint64_t ms = (m.seq >> 16) - model_random(&m, 1000);
+		model_write(&m, 1 + (unsigned)tree_model_random(&m, 60));
+		model_apply(t, &m, 1 + tree_model_random(&m, 100));
+		if (tree_model_random(&m, 10) == 0) {
+			uint64_t ms =
+			    (m.seq >> 16) - tree_model_random(&m, 1000);
 
 			assert_int_equal(apply_purge_tombs(t, ms, SIZE_MAX,
 					     &done),
 			    KV_OK);
 			model_purge_tombs(&m, ms);
 		}
-		if (model_random(&m, 10) == 0) {
+		if (tree_model_random(&m, 10) == 0) {
 			do {
 				assert_int_equal(apply_purge_dropped(t,
-						     1 + model_random(&m, 50),
+						     1 +
+							 tree_model_random(&m,
+							     50),
 						     &done),
 				    KV_OK);
 			} while (done > 0);
 			model_purge_dropped(&m);
 		}
-		if (model_random(&m, 20) == 0)
+		if (tree_model_random(&m, 20) == 0)
 			assert_tree_is(t, &m);
-		if (model_random(&m, 50) == 0) {
+		if (tree_model_random(&m, 50) == 0) {
 			tree_close(t);
 			t = folder_open(folder, true);
 		}

@@ -145,7 +145,7 @@ a_checkpoint_broken_off_again_and_again_is_made_in_the_end(void **state)
 		model_take(&m, &b);
 		for (i = 0; i < 4; i++)
 			apply_until_death(&b, 7,
-			    1 + (unsigned)model_random(&m, 50));
+			    1 + (unsigned)tree_model_random(&m, 50));
 		t = folder_open(folder, true);
 		assert_int_equal(batch_apply(t, &b, 0, NULL, NULL), KV_OK);
 		assert_tree_is(t, &m);

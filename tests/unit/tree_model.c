@@ -20,7 +20,7 @@
 /* ---- names and values -------------------------------------------------- */
 
 uint64_t
-model_random(struct model *m, uint64_t below)
+tree_model_random(struct model *m, uint64_t below)
 {
 	return rng_next(&m->random) % below;
 }
@@ -113,7 +113,7 @@ model_init(struct model *m, uint64_t seed)
 static struct stamp
 next_seq(struct model *m)
 {
-	m->seq += 1 + model_random(m, 1u << 18);
+	m->seq += 1 + tree_model_random(m, 1u << 18);
 	return (struct stamp){ m->seq, MODEL_INC };
 }
 
@@ -127,7 +127,7 @@ write_row(struct model *m, unsigned bucket, unsigned key, enum record_type type,
 
 	if (bucket == MODEL_BUCKETS - 1) {
 		flags |= RECORD_LOCAL;
-	} else if (model_random(m, 4) == 0) {
+	} else if (tree_model_random(m, 4) == 0) {
 		flags |= RECORD_FOREIGN | RECORD_RELAY;
 		stamp.inc = 77;
 	}
@@ -188,10 +188,10 @@ model_drop(struct model *m, unsigned bucket)
 static void
 write_one(struct model *m)
 {
-	unsigned bucket = (unsigned)model_random(m, MODEL_BUCKETS);
-	unsigned key = (unsigned)model_random(m, MODEL_KEYS);
-	uint64_t what = model_random(m, 100);
-	uint64_t deadline = (m->seq >> 16) + model_random(m, 1000);
+	unsigned bucket = (unsigned)tree_model_random(m, MODEL_BUCKETS);
+	unsigned key = (unsigned)tree_model_random(m, MODEL_KEYS);
+	uint64_t what = tree_model_random(m, 100);
+	uint64_t deadline = (m->seq >> 16) + tree_model_random(m, 1000);
 
 	if (what < 50)
 		model_put(m, bucket, key, 0);
@@ -277,7 +277,7 @@ model_take(struct model *m, struct batch *b)
 	}
 	for (i = b->count; i > 1; i--)
 		swap_records(&b->records[i - 1],
-		    &b->records[model_random(m, i)]);
+		    &b->records[tree_model_random(m, i)]);
 	b->to.checkpointed = ++m->checkpointed;
 	b->to.seq = m->seq;
 }

@@ -42,7 +42,7 @@ struct batch {
 
 /* seed must not be 0. */
 void model_init(struct model *m, uint64_t seed);
-uint64_t model_random(struct model *m, uint64_t below);
+uint64_t tree_model_random(struct model *m, uint64_t below);
 uint64_t model_bid(unsigned bucket);
 
 /* n random writes: put, delete, create, drop. */
