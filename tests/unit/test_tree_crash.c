@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -154,6 +155,51 @@ a_checkpoint_broken_off_again_and_again_is_made_in_the_end(void **state)
 		folder_remove(folder);
 		folder_make(folder);
 	}
+}
+
+/* Apply b in a process that a timer kills wherever it is by then. */
+static bool
+apply_until_alarm(struct batch *b, uint64_t us)
+{
+	struct itimerval in = { { 0, 0 }, { 0, (suseconds_t)us } };
+	int status;
+	pid_t pid;
+
+	if ((pid = fork()) == 0) {
+		struct tree *t = folder_open(folder, true);
+
+		setitimer(ITIMER_REAL, &in, NULL);
+		_exit(batch_apply(t, b, 7, NULL, NULL) == KV_OK ? 0 : 1);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+	return WIFSIGNALED(status);
+}
+
+static void
+a_writer_killed_at_any_instruction_loses_nothing(void **state)
+{
+	unsigned round, deaths = 0;
+	struct model m;
+
+	(void)state;
+	make_history(&m, test_seed(__func__), 0);
+	for (round = 0; round < 100; round++) {
+		struct batch b;
+		struct tree *t;
+
+		model_write(&m, 60);
+		model_take(&m, &b);
+		while (apply_until_alarm(&b, 1 + tree_model_random(&m, 3000)))
+			deaths++;
+		t = folder_open(folder, true);
+		assert_tree_is(t, &m);
+		tree_close(t);
+		batch_fini(&b);
+	}
+	print_message("%u deaths\n", deaths);
+	assert_true(deaths > 0);
 }
 
 static void
@@ -327,6 +373,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		T(a_checkpoint_broken_off_anywhere_is_made_again),
 		T(a_checkpoint_broken_off_again_and_again_is_made_in_the_end),
+		T(a_writer_killed_at_any_instruction_loses_nothing),
 		T(a_purge_amid_a_broken_checkpoint_leaves_nothing_behind),
 		T(a_repair_has_nothing_to_do_in_a_whole_tree),
 		T(a_broken_checkpoint_is_overtaken_by_a_longer_one),
