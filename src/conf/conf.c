@@ -70,6 +70,12 @@ conf_free(struct conf *c)
 	free(c);
 }
 
+static bool
+conf_is_secret(enum conf_id id)
+{
+	return options_get(id)->type == OPTION_SECRET;
+}
+
 static int
 conf_refuse(enum conf_id id, const char *value, const char *origin, int rc,
     struct conf_error *e)
@@ -77,6 +83,11 @@ conf_refuse(enum conf_id id, const char *value, const char *origin, int rc,
 	switch (rc) {
 	case KV_ENOMEM:
 		return error_set(e, rc, "out of memory");
+	case KV_EACCESS:
+		return error_set(e, KV_EINVAL,
+		    "%s: (%s): expected in the configuration file only, as "
+		    "others can see it here (or use password_file)",
+		    options_get(id)->name, origin);
 	case KV_ETOOBIG:
 		return error_set(e, KV_EINVAL,
 		    "%s: \"%.32s\" (%s): expected at most %d of them",
@@ -95,7 +106,10 @@ conf_set(struct conf *c, enum conf_id id, const char *value,
 	int rc;
 
 	buf_init(&normal);
-	rc = value_parse(options_get(id), value, &normal, &v.number);
+	rc = KV_EACCESS;
+	if (!conf_is_secret(id) ||
+	    (rank != CONF_BY_ENVIRONMENT && rank != CONF_BY_FLAG))
+		rc = value_parse(options_get(id), value, &normal, &v.number);
 	if (rc < 0) {
 		buf_fini(&normal);
 		return conf_refuse(id, value, origin, rc, e);
@@ -170,6 +184,21 @@ conf_text(const struct conf *c, enum conf_id id)
 {
 	assert(id < CONF_COUNT);
 	return c->values[id].text == NULL ? "" : c->values[id].text;
+}
+
+const char *
+conf_shown(const struct conf *c, enum conf_id id)
+{
+	const char *text = conf_text(c, id);
+
+	return conf_is_secret(id) && text[0] != '\0' ? "set" : text;
+}
+
+bool
+conf_has_password(const struct conf *c)
+{
+	return conf_text(c, CONF_PASSWORD)[0] != '\0' ||
+	    conf_text(c, CONF_PASSWORD_FILE)[0] != '\0';
 }
 
 const char *

@@ -55,6 +55,12 @@ const char *conf_text(const struct conf *c, enum conf_id id);
 const char *conf_origin(const struct conf *c, enum conf_id id);
 enum conf_rank conf_rank(const struct conf *c, enum conf_id id);
 
+/* conf_text for people: of a secret only that it is "set". */
+const char *conf_shown(const struct conf *c, enum conf_id id);
+
+/* Do clients need a password? */
+bool conf_has_password(const struct conf *c);
+
 /* The node's name: name, or sname@HOST, or the host's short name. */
 const char *conf_node(const struct conf *c);
 

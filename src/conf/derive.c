@@ -153,12 +153,15 @@ derive_defaults(struct conf *c, struct conf_error *e)
 	return derive_value_max(c, e);
 }
 
-/* Whoever can connect can do everything, so nobody else's host may. */
+/* Whoever can connect can do everything, so without a password nobody else's
+ * host may. */
 static int
 derive_check_bind(const struct conf *c, struct conf_error *e)
 {
 	struct kv_slice rest = slice_of(conf_text(c, CONF_BIND)), item;
 
+	if (conf_has_password(c))
+		return KV_OK;
 	while (value_next(&rest, &item)) {
 		if ((item.len > 4 && memcmp(item.data, "127.", 4) == 0) ||
 		    slice_equal(item, slice_of("::1")))
@@ -199,5 +202,13 @@ derive_check(const struct conf *c, struct conf_error *e)
 		    (unsigned long long)ports, conf_origin(c, CONF_PORT),
 		    (unsigned long long)workers, conf_origin(c, CONF_WORKERS),
 		    (unsigned long long)room);
+	if (conf_text(c, CONF_PASSWORD)[0] != '\0' &&
+	    conf_text(c, CONF_PASSWORD_FILE)[0] != '\0')
+		return error_set(e, KV_EINVAL,
+		    "password: (%s) and password_file: \"%s\" (%s): expected "
+		    "one of them",
+		    conf_origin(c, CONF_PASSWORD),
+		    conf_text(c, CONF_PASSWORD_FILE),
+		    conf_origin(c, CONF_PASSWORD_FILE));
 	return derive_check_bind(c, e);
 }

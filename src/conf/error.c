@@ -32,6 +32,10 @@ error_bad_value(struct conf_error *e, enum conf_id id, const char *value,
 	char expected[256];
 
 	options_expected(id, expected, sizeof(expected));
+	if (options_get(id)->type == OPTION_SECRET)
+		return error_set(e, KV_EINVAL,
+		    "%s: (%s): expected %s, never the password itself",
+		    options_get(id)->name, origin, expected);
 	return error_set(e, KV_EINVAL, "%s: \"%.*s%s\" (%s): expected %s",
 	    options_get(id)->name, ERROR_VALUE_MAX, value,
 	    strlen(value) > ERROR_VALUE_MAX ? "..." : "", origin, expected);

@@ -33,6 +33,7 @@ enum option_type {
 	OPTION_NAME,	  /* foo */
 	OPTION_FULL_NAME, /* foo@host */
 	OPTION_NODES,	  /* list of foo@host[:port] */
+	OPTION_SECRET,	  /* an Argon2id hash; only in a file, never shown */
 };
 
 /* Which processes look at an option. */
@@ -119,6 +120,14 @@ X(BACKLOG, "backlog", NUMBER, "4096", 1, 65535, NULL, KVD, false, 0, "N",      \
   "it.")                                                                       \
 X(DATABASES, "databases", NUMBER, "16", 1, 1024, NULL, WORKER, false, 0, "N",  \
   "Databases that SELECT knows by number.")                                    \
+X(PASSWORD, "password", SECRET, "", 0, 0, NULL, WORKER, true, 0, "HASH",       \
+  "What clients have to know to be let in, as the hash that kv passwd "        \
+  "prints. Only in the configuration file: others can see the command line "   \
+  "and the environment.")                                                      \
+X(PASSWORD_FILE, "password_file", PATH, "", 0, 0, NULL, WORKER, true, 0,       \
+  "FILE",                                                                      \
+  "File with such a hash in its one line, for its owner's eyes only; not "     \
+  "together with password.")                                                   \
 X(LOG_LEVEL, "log_level", CHOICE, "info", 0, 0, "error\0warn\0info\0debug\0",  \
   ALL, true, 0, "LEVEL", "Least urgent kind of line that is logged.")
 /* clang-format on */

@@ -18,7 +18,7 @@ print_config(const struct conf *c, struct buf *out)
 
 	for (id = 0; id < CONF_COUNT && rc == KV_OK; id++) {
 		rc = buf_printf(out, "%s = %s ; %s\n", options_get(id)->name,
-		    conf_text(c, id), conf_origin(c, id));
+		    conf_shown(c, id), conf_origin(c, id));
 	}
 	return rc;
 }
@@ -30,7 +30,7 @@ print_json_value(const struct conf *c, enum conf_id id, struct buf *out)
 
 	if ((rc = json_string(out, options_get(id)->name)) < 0 ||
 	    (rc = buf_printf(out, ":{\"value\":")) < 0 ||
-	    (rc = json_string(out, conf_text(c, id))) < 0 ||
+	    (rc = json_string(out, conf_shown(c, id))) < 0 ||
 	    (rc = buf_printf(out, ",\"origin\":")) < 0 ||
 	    (rc = json_string(out, conf_origin(c, id))) < 0)
 		return rc;

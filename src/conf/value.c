@@ -303,6 +303,60 @@ value_parse_nodes(const struct conf_option *option, struct kv_slice text,
 	return value_parse_list(text, value_is_node, normal);
 }
 
+/* ---- secrets ---- */
+
+static bool
+value_take_text(struct kv_slice *rest, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (rest->len < len || memcmp(rest->data, text, len) != 0)
+		return false;
+	rest->data += len;
+	rest->len -= len;
+	return true;
+}
+
+/* A run of these characters, at least so many. */
+static bool
+value_take_run(struct kv_slice *rest, const char *of, size_t least)
+{
+	size_t n = 0;
+
+	while (n < rest->len && rest->data[n] != '\0' &&
+	    strchr(of, rest->data[n]) != NULL)
+		n++;
+	rest->data += n;
+	rest->len -= n;
+	return n >= least;
+}
+
+/* The form of crypto_pwhash_str(3) of libsodium: never a plain password. */
+static int
+value_parse_secret(const struct conf_option *option, struct kv_slice text,
+    struct buf *normal, uint64_t *number)
+{
+	static const char digits[] = "0123456789";
+	static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	struct kv_slice rest = text;
+
+	(void)option;
+	(void)number;
+	if (text.len > VALUE_SECRET_MAX ||
+	    !value_take_text(&rest, "$argon2id$v=19$m=") ||
+	    !value_take_run(&rest, digits, 1) ||
+	    !value_take_text(&rest, ",t=") ||
+	    !value_take_run(&rest, digits, 1) ||
+	    !value_take_text(&rest, ",p=") ||
+	    !value_take_run(&rest, digits, 1) || !value_take_text(&rest, "$") ||
+	    !value_take_run(&rest, base64, 16) ||
+	    !value_take_text(&rest, "$") ||
+	    !value_take_run(&rest, base64, 32) || rest.len > 0)
+		return KV_EINVAL;
+	return buf_append(normal, text.data, text.len);
+}
+
 /* ---- all ---- */
 
 typedef int value_parser(const struct conf_option *option, struct kv_slice text,
@@ -319,6 +373,7 @@ static value_parser *const value_parsers[] = {
 	[OPTION_NAME] = value_parse_name,
 	[OPTION_FULL_NAME] = value_parse_name,
 	[OPTION_NODES] = value_parse_nodes,
+	[OPTION_SECRET] = value_parse_secret,
 };
 
 int

@@ -12,6 +12,7 @@
 #define VALUE_TEXT_MAX 24     /* a formatted number with its unit */
 #define VALUE_LENGTH_MAX 8192 /* of any value */
 #define VALUE_PATH_MAX 3900   /* leaves room for what we put below it */
+#define VALUE_SECRET_MAX 127  /* a hash of crypto_pwhash_str */
 #define VALUE_PORTS_MAX KV_BUILD_MAX_PROCESSES
 
 /* Check text for the option.  text is what --print-config shows and children

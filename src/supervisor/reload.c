@@ -34,6 +34,9 @@ reload_merge(const struct conf *old, struct conf *new, unsigned *users,
 		if (conf_copy(new, id, old) < 0)
 			return error_set(e, KV_ENOMEM, "out of memory");
 	}
+	/* The path is the same, what is in the file perhaps not. */
+	if (conf_text(new, CONF_PASSWORD_FILE)[0] != '\0')
+		*users |= USED_WORKER;
 	return conf_complete(new, e);
 }
 

@@ -8,6 +8,11 @@
 
 /* cmd_connection.c */
 call_handler cmd_ping, cmd_echo, cmd_hello, cmd_select, cmd_quit, cmd_reset;
+/* cmd_auth.c */
+call_handler cmd_auth;
+/* May this user come in?  If not it is answered, or is asked again later. */
+bool cmd_auth_user(struct call *c, struct kv_slice user,
+    struct kv_slice password);
 /* cmd_client.c */
 call_handler cmd_client;
 /* cmd_command.c */

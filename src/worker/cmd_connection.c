@@ -44,7 +44,10 @@ hello_name_fits(struct kv_slice name)
 struct hello {
 	int64_t proto;
 	struct kv_slice name;
+	struct kv_slice user;
+	struct kv_slice password;
 	bool has_name;
+	bool has_user;
 };
 
 static bool
@@ -54,13 +57,9 @@ hello_options(struct call *c, struct hello *h)
 
 	for (i = 2; i < c->argc; i++) {
 		if (slice_is_word(c->args[i], "auth") && i + 2 < c->argc) {
-			if (!slice_equal(c->args[i + 1], slice_of("default"))) {
-				call_error(c,
-				    "WRONGPASS invalid username-password pair"
-				    " or user is disabled.");
-				return false;
-			}
-			i += 2;
+			h->user = c->args[++i];
+			h->password = c->args[++i];
+			h->has_user = true;
 		} else if (slice_is_word(c->args[i], "setname") &&
 		    i + 1 < c->argc) {
 			h->name = c->args[++i];
@@ -72,6 +71,16 @@ hello_options(struct call *c, struct hello *h)
 			    c->args[i].data);
 			return false;
 		}
+	}
+	if (h->has_user && !cmd_auth_user(c, h->user, h->password))
+		return false;
+	if (c->session->flags & SESSION_GUEST) {
+		call_error(c,
+		    "NOAUTH HELLO must be called with the client already"
+		    " authenticated, otherwise the HELLO <proto> AUTH <user>"
+		    " <pass> option can be used to authenticate the client and"
+		    " select the RESP protocol version at the same time");
+		return false;
 	}
 	if (h->has_name && !hello_name_fits(h->name)) {
 		call_error(c,

@@ -30,7 +30,8 @@
  * summary */ \
 X("ping", cmd_ping, -1, 0,0,0, COMMAND_FAST, 0, CONNECTION, "1.0.0", "[message]", "Returns the server's liveliness response.") \
 X("echo", cmd_echo, 2, 0,0,0, CNF, 0, CONNECTION, "1.0.0", "message", "Returns the given string.") \
-X("hello", cmd_hello, -1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY, SES, CONNECTION, "6.0.0", "[protover [AUTH username password] [SETNAME clientname]]", "Handshakes with the server.") \
+X("auth", cmd_auth, -2, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY | COMMAND_SKIP_SLOWLOG, SES, CONNECTION, "1.0.0", "[username] password", "Authenticates the connection.") \
+X("hello", cmd_hello, -1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY | COMMAND_SKIP_SLOWLOG, SES, CONNECTION, "6.0.0", "[protover [AUTH username password] [SETNAME clientname]]", "Handshakes with the server.") \
 X("select", cmd_select, 2, 0,0,0, CNF, SES, CONNECTION, "1.0.0", "index | bucket", "Changes the selected database, or makes a bucket's records the strings.") \
 X("quit", cmd_quit, -1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY, SES, CONNECTION, "1.0.0", "", "Closes the connection.") \
 X("reset", cmd_reset, 1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY, SES, CONNECTION, "6.2.0", "", "Resets the connection.") \
@@ -184,6 +185,12 @@ commands_wrong_arity(struct call *c)
 	    c->command->info.name);
 }
 
+static int
+commands_guest(struct call *c)
+{
+	return call_error(c, "NOAUTH Authentication required.");
+}
+
 static bool
 commands_sub_fits(const struct cmd_sub *sub, size_t argc)
 {
@@ -252,6 +259,11 @@ commands_run(struct run *r, const struct request *req)
 	r->session->last = c.command;
 	if (!command_arity_fits(&c.command->info, c.argc)) {
 		run_call(r, &c, 0, commands_wrong_arity);
+		return;
+	}
+	if (r->session->flags & SESSION_GUEST &&
+	    !(c.command->info.flags & COMMAND_NO_AUTH)) {
+		run_call(r, &c, 0, commands_guest);
 		return;
 	}
 	run_call(r, &c, commands_needs(&c), c.command->run);

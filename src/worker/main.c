@@ -11,6 +11,7 @@
 #include "io/parent.h"
 #include "io/sock.h"
 #include "serve/listener.h"
+#include "worker/auth.h"
 #include "worker/worker.h"
 
 #define MAIN_LISTENERS_MAX 64
@@ -62,6 +63,8 @@ main_reload(struct program *p, struct kv_slice text)
 		return;
 	log_init("kv-worker", (enum log_level)conf_u64(conf, CONF_LOG_LEVEL));
 	worker_configure(&p->worker, conf);
+	if (auth_configure(&p->worker, conf) < 0)
+		log_error("password stays as it was");
 	conf_free(conf);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "worker/auth.h"
 #include "worker/commands.h"
 #include "worker/prefetch.h"
 #include "worker/run.h"
@@ -52,7 +53,7 @@ session_reset(struct session *s)
 {
 	s->proto = 2;
 	s->database = 0;
-	s->flags = 0;
+	s->flags = auth_is_needed(session_worker(s)) ? SESSION_GUEST : 0;
 	if (s->extra != NULL) {
 		s->extra->name[0] = '\0';
 		s->extra->bucket_len = 0;
@@ -67,6 +68,8 @@ session_opened(struct conn *c)
 	s->id = ++session_worker(s)->next_id;
 	s->created_ms = clock_wall_ms();
 	s->proto = 2;
+	if (auth_is_needed(session_worker(s)))
+		s->flags = SESSION_GUEST;
 }
 
 static void
@@ -75,6 +78,7 @@ session_closed(struct conn *c)
 	struct session *s = session_of(c);
 
 	subscribe_end(s);
+	auth_forget(s);
 	if (s->extra != NULL) {
 		loop_timer_clear(c->serve->loop, &s->extra->blank);
 		free(s->extra);
@@ -86,6 +90,14 @@ static struct kv_slice
 session_rest(const struct run *r)
 {
 	return (struct kv_slice){ r->in.data + r->at, r->in.len - r->at };
+}
+
+/* A guest has nothing long to say. */
+static size_t
+session_line_max(const struct run *r)
+{
+	return r->session->flags & SESSION_GUEST ? RESP_GUEST_BULK
+						 : r->worker->line_max;
 }
 
 /* A blank line and nothing behind it: a Redis client may have sent it first,
@@ -114,7 +126,7 @@ session_sniff(struct run *r)
 	enum sniff_answer answer;
 
 	answer = sniff_protocol(&s->parser.sniff, session_rest(r),
-	    r->worker->line_max, commands_known);
+	    session_line_max(r), commands_known);
 	if (answer == SNIFF_MORE)
 		return false;
 	if (answer == SNIFF_CLOSE) {
@@ -168,14 +180,15 @@ session_resp(struct run *r)
 {
 	struct session *s = r->session;
 	struct request *req = &r->worker->request;
+	struct resp_limits limits = r->worker->limits;
 	int rc;
 
+	limits.guest = s->flags & SESSION_GUEST;
 	if (r->ahead <= r->at && s->parser.resp.scanned == 0) {
 		r->ahead = r->at;
 		prefetch_requests(r);
 	}
-	rc = resp_parse(&s->parser.resp, session_rest(r), &r->worker->limits,
-	    req);
+	rc = resp_parse(&s->parser.resp, session_rest(r), &limits, req);
 	r->start = r->at;
 	r->at += req->used;
 	if (rc == KV_OK) {
@@ -199,7 +212,7 @@ session_line(struct run *r)
 	struct request *req = &r->worker->request;
 	int rc;
 
-	rc = line_parse(&s->parser.line, session_rest(r), r->worker->line_max,
+	rc = line_parse(&s->parser.line, session_rest(r), session_line_max(r),
 	    req);
 	r->start = r->at;
 	r->at += req->used;

@@ -25,13 +25,17 @@ enum session_flag {
 	SESSION_BLANK_OVER = 16, /* waited long enough */
 	SESSION_NO_EVICT = 32,
 	SESSION_NO_TOUCH = 64,
+	SESSION_GUEST = 128, /* has to say the password first */
 };
 
 #define SESSION_TEXT_MAX 128 /* a name, a library */
 
 /* What few sessions have. */
+struct auth_wait;
+
 struct session_extra {
 	struct session *session;
+	struct auth_wait *auth; /* its password is being checked */
 	struct timer blank;
 	char name[SESSION_TEXT_MAX];
 	char library[SESSION_TEXT_MAX];

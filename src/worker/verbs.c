@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "engine/scan.h"
+#include "worker/cmd.h"
 #include "worker/deadline.h"
 #include "worker/keyspace.h"
 #include "worker/run.h"
@@ -261,6 +262,12 @@ verb_quit(struct call *c)
 	return KV_OK;
 }
 
+static int
+verb_guest(struct call *c)
+{
+	return call_error(c, "not authenticated");
+}
+
 /* Words with the verb; a wrong number of them is UNKNOWN COMMAND. */
 static const struct verb {
 	const char *name;
@@ -278,6 +285,7 @@ static const struct verb {
 	{ "KEYS", 2, 3, CALL_SETTLED, verb_keys },
 	{ "COUNT", 2, 3, CALL_SETTLED, verb_count },
 	{ "PING", 1, 1, 0, verb_ping },
+	{ "AUTH", 2, 2, CALL_SESSION, cmd_auth },
 	{ "QUIT", 1, 1, CALL_SESSION, verb_quit },
 	{ NULL, 0, SIZE_MAX, 0, verb_unknown },
 };
@@ -314,7 +322,11 @@ verbs_run(struct run *r, const struct request *req)
 	c.args = req->args;
 	c.argc = req->count;
 	r->worker->requests++;
-	run_call(r, &c, v->needs, v->run);
+	if (r->session->flags & SESSION_GUEST && v->run != cmd_auth &&
+	    v->run != verb_quit && v->run != verb_unknown)
+		run_call(r, &c, 0, verb_guest);
+	else
+		run_call(r, &c, v->needs, v->run);
 }
 
 void

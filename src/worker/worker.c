@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "conf/conf.h"
+#include "worker/auth.h"
 #include "worker/commands.h"
 #include "worker/session.h"
 #include "worker/subscribe.h"
@@ -177,7 +178,9 @@ worker_init(struct worker *w, struct engine *e, struct loop *loop,
 	request_init(&w->request);
 	request_init(&w->ahead);
 	buf_init(&w->scratch);
-	if ((rc = commands_init()) < 0 || (rc = subscribe_init(w)) < 0 ||
+	if ((rc = commands_init()) < 0 || (rc = auth_init(w)) < 0 ||
+	    (rc = auth_configure(w, conf)) < 0 ||
+	    (rc = subscribe_init(w)) < 0 ||
 	    (rc = serve_init(&w->serve, loop, &session_handlers, &none, w)) <
 		0 ||
 	    (rc = loop_add(loop, &w->wake)) < 0)
@@ -195,6 +198,7 @@ worker_fini(struct worker *w)
 	loop_remove(w->loop, &w->wake);
 	sweep_stop(w);
 	serve_fini(&w->serve);
+	auth_fini(w);
 	subscribe_fini(w);
 	request_fini(&w->request);
 	request_fini(&w->ahead);

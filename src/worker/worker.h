@@ -13,6 +13,7 @@
 
 #define WORKER_DATABASE_NAME 8 /* "db1023" */
 
+struct auth;
 struct run;
 struct feeds;
 struct conf;
@@ -23,6 +24,7 @@ struct worker {
 	struct serve serve;
 	struct loop_source wake; /* from the engine */
 	struct feeds *feeds;
+	struct auth *auth;
 	struct sweep sweep;
 	struct run *run;    /* what is being carried out, or NULL */
 	struct reply reply; /* into the arena of serve */

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "passwd.h"
 #include "print.h"
 #include "reach.h"
 #include "tool.h"
 
 static const struct verb *(*const nouns[])(void) = { bucket_verbs, key_verbs,
-	list_verbs, watch_verbs, status_verbs, verify_verbs, raw_verbs };
+	list_verbs, watch_verbs, status_verbs, verify_verbs, raw_verbs,
+	passwd_verbs };
 
 #define NOUNS (sizeof(nouns) / sizeof(nouns[0]))
 
@@ -29,6 +31,8 @@ enum slot {
 	SLOT_FROM,
 	SLOT_TTL,
 	SLOT_COUNT,
+	SLOT_OUT,
+	SLOT_SECRET,
 	SLOT_HELP,
 	SLOT_VERSION,
 };
@@ -49,6 +53,8 @@ static const struct option_row options[] = {
 	{ "-j", "--json", "", false, SLOT_JSON },
 	{ NULL, "--help", "", false, SLOT_HELP },
 	{ "-v", "--version", NULL, false, SLOT_VERSION },
+	{ NULL, "--secret-file", NULL, true, SLOT_SECRET },
+	{ NULL, "-o", "passwd", true, SLOT_OUT },
 	{ NULL, "--values", "ls", false, SLOT_VALUES },
 	{ NULL, "--values", "buckets", false, SLOT_VALUES },
 	{ NULL, "--from", "watch", true, SLOT_FROM },
@@ -71,8 +77,11 @@ static const char options_text[] =
     "  -s, --socket FILE   a server's unix socket\n"
     "  -t, --timeout TIME  wait so long for a server (10s)\n"
     "  -j, --json          print JSON, one value a line\n"
+    "      --secret-file FILE  whose first line is the server's password\n"
     "      --help          also after a verb\n"
     "  -v, --version\n"
+    "\n"
+    "KV_SECRET_FILE may name that file instead.\n"
     "\n"
     "With neither -d nor -p: port 4050 (or KV_PORT) if somebody answers there,\n"
     "else the store that kvd would use.\n"
@@ -210,6 +219,12 @@ take_option(struct tool *t, enum slot slot, const char *value)
 	case SLOT_COUNT:
 		t->count = value;
 		break;
+	case SLOT_OUT:
+		t->out = value;
+		break;
+	case SLOT_SECRET:
+		t->secret = value;
+		break;
 	case SLOT_HELP:
 	case SLOT_VERSION:
 		t->argc = slot == SLOT_HELP ? -1 : -2;
@@ -315,7 +330,10 @@ run(struct tool *t, const struct verb *v)
 {
 	int code;
 
-	if ((code = reach_open(t, v)) == EXIT_FINE)
+	if (v->alone != NULL)
+		return v->alone(t);
+	if ((code = reach_open(t, v)) == EXIT_FINE &&
+	    (t->client == NULL || (code = passwd_say(t)) == EXIT_FINE))
 		code = t->store != NULL ? v->over_store(t) : v->over_port(t);
 	reach_close(t);
 	free(t->input);

@@ -23,8 +23,9 @@ struct tool {
 	long port; /* 0: not given */
 	int timeout_ms;
 	bool json, values;
-	const char *from, *ttl, *count;
-	int argc; /* of the verb */
+	const char *from, *ttl, *count, *out;
+	const char *secret; /* file with the password to say */
+	int argc;	    /* of the verb */
 	char **argv;
 	char *input; /* what was read from stdin; main frees it */
 
@@ -42,6 +43,7 @@ struct verb {
 	int least, most;     /* arguments; most -1: any number, as they are */
 	int (*over_port)(struct tool *t);  /* NULL: only on a folder */
 	int (*over_store)(struct tool *t); /* NULL: only over a port */
+	int (*alone)(struct tool *t);	   /* needs neither */
 	bool makes_store;
 };
 
@@ -53,6 +55,7 @@ const struct verb *watch_verbs(void);
 const struct verb *status_verbs(void);
 const struct verb *raw_verbs(void);
 const struct verb *verify_verbs(void);
+const struct verb *passwd_verbs(void);
 
 static inline struct kv_slice
 tool_arg(const struct tool *t, int i)
