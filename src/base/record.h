@@ -46,6 +46,7 @@ enum record_type {
 	RECORD_TOMB = 2,     /* key was deleted, or expired */
 	RECORD_BUCKET = 3,   /* key is a bucket's name, value a bucket row */
 	RECORD_POSITION = 4, /* sync: key and value are sync's own */
+	RECORD_MESSAGE = 5,  /* log only: key is a channel, value its text */
 	RECORD_END = 0xee,   /* log only: last of its segment */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Appending a batch, and mending the log after a death in the middle of it.
+/* Appending a batch.
  *
  * Under the mutex, in this order:
  *
@@ -9,7 +9,7 @@
  *
  * Whoever dies in between leaves either bytes past wal_end, which are void, or
  * records in [indexed_end, wal_end), which the next owner puts into the index
- * again: that is idempotent, because their links stand in the records.  A roll
+ * again (mend.c).  A roll
  * to the next segment has one commit point too, its store to wal_end. */
 
 #include <assert.h>
@@ -36,58 +36,7 @@ append_tick(struct control *c, uint64_t wall_ms)
 	return c->seq;
 }
 
-/* ---- repair ---- */
-
-static void
-append_reindex(struct engine *e, uint64_t lsn)
-{
-	struct control *c = e->control;
-	uint64_t number = engine_segment_of(e, lsn);
-	const struct segment *s = engine_segment(e, number);
-	uint32_t offset = (uint32_t)engine_offset_of(e, lsn);
-	const struct wal_record *w = segment_record(s, offset);
-
-	index_put(s,
-	    index_hash_key(c->hash_secret, wal_class(w->type), w->bid,
-		wal_record_key(w)),
-	    offset);
-	index_put_chain(s, index_hash_chain(c->hash_secret, w->bid), offset);
-	if (w->type == RECORD_BUCKET) {
-		index_put_row(s, index_hash_row(c->hash_secret, w->bid),
-		    offset);
-		append_publish(&c->bucket_change, lsn + w->len);
-	}
-	if (w->seq > c->seq)
-		c->seq = w->seq;
-}
-
-void
-append_repair(struct engine *e)
-{
-	struct control *c = e->control;
-	uint64_t end = atomic_load(&c->wal_end);
-	uint64_t at = atomic_load(&c->indexed_end);
-	uint64_t number = engine_segment_of(e, end), n = 0;
-
-	if (engine_segment_of(e, at) != number) /* a roll: nothing in between */
-		at = number * e->segment_size + SEGMENT_HEADER;
-	while (at < end) {
-		const struct wal_record *w = engine_record_at(e, at);
-
-		if (w->len < WAL_RECORD_MIN || w->len > end - at) {
-			/* Scribbled on; it must not hold us in the lock. */
-			atomic_fetch_or(&c->trouble, TROUBLE_CORRUPT);
-			break;
-		}
-		append_reindex(e, at);
-		at += w->len;
-		n++;
-	}
-	append_publish(&c->segment_hi, number);
-	append_publish(&c->indexed_end, end);
-	c->index_used = index_count(engine_segment(e, number));
-	atomic_fetch_add(&c->stats.repaired, n);
-}
+/* ---- the mutex ---- */
 
 void
 append_lock(struct engine *e)
@@ -224,12 +173,12 @@ append_recheck(struct engine *e, uint64_t end)
 	e->view_lo = e->view_hi;
 	for (i = 0; i < s->count; i++) {
 		const struct wal_record *w = stage_bytes(s, i);
-		/* A drop after the view would have been KV_ESTALE. */
-		struct bucket b = { .bid = w->bid,
-			.dropped = s->buckets[s->items[i].bucket].dropped };
+		struct bucket b = { .bid = w->bid };
 
 		if (s->items[i].earlier >= 0 || wal_class(w->type) != WAL_KEY)
 			continue;
+		/* A drop after the view would have been KV_ESTALE. */
+		b.dropped = s->buckets[s->items[i].bucket].dropped;
 		lsn = view_find(e, s->items[i].hash, WAL_KEY, w->bid,
 		    wal_record_key(w), end);
 		if (lsn < e->view_end)
@@ -331,6 +280,26 @@ append_sum(struct engine *e, size_t i, struct stamp stamp)
 	w->totals = b->totals;
 }
 
+/* Sums of its bucket and links to the records before it. */
+static void
+append_link(struct engine *e, const struct segment *seg, uint32_t base,
+    size_t i, struct stamp stamp)
+{
+	struct stage *s = &e->stage;
+	struct stage_item *item = &s->items[i];
+	struct stage_bucket *b = &s->buckets[item->bucket];
+	struct wal_record *w = stage_bytes(s, i);
+
+	append_sum(e, i, stamp);
+	w->prev = item->earlier >= 0
+	    ? (base + s->items[item->earlier].offset) >> 3
+	    : index_find(seg, item->hash, wal_class(w->type), w->bid,
+		  wal_record_key(w)) >>
+		3;
+	w->bucket_prev = b->last >> 3;
+	b->last = base + item->offset;
+}
+
 /* Everything that depends on the place in the log, in the stage's bytes. */
 static void
 append_finish(struct engine *e, uint64_t end, uint64_t wall_ms)
@@ -344,8 +313,7 @@ append_finish(struct engine *e, uint64_t end, uint64_t wall_ms)
 	size_t i;
 
 	for (i = 0; i < s->count; i++) {
-		struct stage_item *item = &s->items[i];
-		struct stage_bucket *b = &s->buckets[item->bucket];
+		const struct stage_item *item = &s->items[i];
 		struct wal_record *w = stage_bytes(s, i);
 		uint32_t offset = base + item->offset;
 		struct stamp stamp;
@@ -356,14 +324,8 @@ append_finish(struct engine *e, uint64_t end, uint64_t wall_ms)
 			memcpy(&stamp, (char *)w + WAL_STAMP_AT, sizeof(stamp));
 		if (item->row != STAGE_NO_ROW)
 			append_stamp_row(e, i, stamp);
-		append_sum(e, i, stamp);
-		w->prev = item->earlier >= 0
-		    ? (base + s->items[item->earlier].offset) >> 3
-		    : index_find(seg, item->hash, wal_class(w->type), w->bid,
-			  wal_record_key(w)) >>
-			3;
-		w->bucket_prev = b->last >> 3;
-		b->last = offset;
+		if (item->bucket != STAGE_NO_BUCKET)
+			append_link(e, seg, base, i, stamp);
 		if (i + 1 < s->count)
 			w->flags |= RECORD_MORE;
 		w->check = wal_record_check(w, nonce, start + offset);
@@ -384,6 +346,8 @@ append_index(struct engine *e, uint64_t end)
 		const struct stage_item *item = &s->items[i];
 		uint32_t offset = base + item->offset;
 
+		if (item->bucket == STAGE_NO_BUCKET)
+			continue;
 		c->index_used += index_put(seg, item->hash, offset);
 		if (item->row != STAGE_NO_ROW) {
 			c->index_used += index_put_row(seg,

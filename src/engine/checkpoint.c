@@ -146,7 +146,7 @@ static int
 checkpoint_collect(struct engine *e, uint64_t from, uint64_t to, uint64_t *seq)
 {
 	const struct segment *s = engine_segment(e, engine_segment_of(e, from));
-	uint64_t limit = engine_offset_of(e, from) + (to - from);
+	uint64_t limit = engine_offset_of(e, from) + (to - from), lsn;
 	int rc = KV_OK;
 
 	checkpoint_forget(e->checkpointer);
@@ -159,12 +159,15 @@ checkpoint_collect(struct engine *e, uint64_t from, uint64_t to, uint64_t *seq)
 			checkpoint_corrupt(e, from);
 			return KV_ECORRUPT;
 		}
+		*seq = w->seq;
+		lsn = from;
+		from += w->len;
+		if (wal_class(w->type) == WAL_MESSAGE)
+			continue; /* who wanted it has it */
 		if (wal_class(w->type) != WAL_POSITION)
 			rc = checkpoint_sum(e->checkpointer, w);
 		if (rc == KV_OK && checkpoint_is_newest(e, s, w, offset, limit))
-			rc = checkpoint_keep(e, w, from);
-		*seq = w->seq;
-		from += w->len;
+			rc = checkpoint_keep(e, w, lsn);
 	}
 	return rc;
 }

@@ -120,6 +120,12 @@ KV_CHECKED int engine_create(struct engine *e, struct kv_slice name,
     uint32_t options);
 KV_CHECKED int engine_drop(struct engine *e, struct kv_slice name);
 
+/* A message to those who follow the log with feed.messages, between the
+ * changes staged before and after it; nobody else is aware of it.  The channel
+ * has the length of a key. */
+KV_CHECKED int engine_publish(struct engine *e, struct kv_slice channel,
+    struct kv_slice payload);
+
 /* Bytes staged and not committed. */
 size_t engine_staged(const struct engine *e);
 

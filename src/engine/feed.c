@@ -55,6 +55,7 @@ feed_tail(struct engine *e, struct feed *f)
 	/* What is durable may end where the segment before the view did. */
 	if (number < e->view_lo)
 		number = e->view_lo;
+	f->messages = false;
 	walk_begin(e, number, &w);
 	walk_seek(e, &w, UINT64_MAX, limit, &f->seq);
 	f->position = w.start + w.at;
@@ -85,6 +86,7 @@ feed_seek(struct engine *e, struct feed *f, uint64_t seq)
 	struct walk w;
 
 	f->seq = seq;
+	f->messages = false;
 	f->position = FEED_IN_TREE;
 	for (number = e->view_hi; number + 1 > e->view_lo; number--) {
 		const struct segment *s = engine_segment(e, number);
@@ -171,7 +173,8 @@ feed_next_in_log(struct engine *e, struct feed *f, struct record *out)
 		if (r->seq <= f->seq)
 			continue; /* feed_seek was told a later one */
 		f->seq = r->seq;
-		if (r->type != RECORD_POSITION) {
+		if (r->type == RECORD_MESSAGE ? f->messages
+					      : r->type != RECORD_POSITION) {
 			view_record(e, w.start + at, out);
 			return KV_OK;
 		}

@@ -11,13 +11,14 @@
 struct feed {
 	uint64_t position; /* LSN of the next record */
 	uint64_t seq;	   /* of the last record handed out */
+	bool messages;	   /* set it to be handed RECORD_MESSAGE as well */
 };
 
-/* Stand at the end: only what comes is handed out. */
+/* Stand at the end: only what comes is handed out, without messages. */
 void feed_tail(struct engine *e, struct feed *f);
 
 /* Stand behind seq: the first record handed out is the first with a higher
- * one.  KV_ENOTFOUND when the log no longer reaches back that far. */
+ * one; without messages.  KV_ENOTFOUND when the log no longer reaches back that far. */
 KV_CHECKED int feed_seek(struct engine *e, struct feed *f, uint64_t seq);
 
 /* The next record, within a view; slices borrow until release.  KV_EAGAIN: at

@@ -31,6 +31,7 @@ struct count {
 };
 
 enum stage_row { STAGE_NO_ROW, STAGE_CREATE, STAGE_DROP };
+#define STAGE_NO_BUCKET UINT32_MAX
 
 /* A staged record: its bytes lie in stage.bytes, its place in the log, its
  * stamp and its totals are not known before it is appended. */
@@ -39,7 +40,7 @@ struct stage_item {
 	uint32_t len;
 	uint64_t hash;	     /* of its key in the index */
 	int32_t earlier;     /* item of the same key staged before, -1 */
-	uint32_t bucket;     /* in stage.buckets */
+	uint32_t bucket;     /* in stage.buckets; STAGE_NO_BUCKET: a message */
 	enum stage_row row;  /* a bucket row: which stamp it will set */
 	struct count before; /* what the view had for the key */
 	struct count after;  /* what it has with this; set by append */
@@ -215,13 +216,17 @@ void append_lock(struct engine *e);
 void append_unlock(struct engine *e);
 /* Begin the next segment; under the lock. */
 KV_CHECKED int append_roll(struct engine *e);
-/* Put [indexed_end, wal_end) into the index again; under the lock. */
-void append_repair(struct engine *e);
 /* Write the header of segment `number` into its slot. */
 void append_begin_segment(struct engine *e, uint64_t number, uint64_t prev_end,
     uint64_t prev_nonce);
 /* The next value of the hybrid clock; under the lock (sync.md B.1). */
 uint64_t append_tick(struct control *c, uint64_t wall_ms);
+
+/* mend.c: put [indexed_end, wal_end) into the index again; under the lock. */
+void append_repair(struct engine *e);
+
+/* channel.c: whoever had the slot is gone. */
+void channel_forget(struct control *c, unsigned slot);
 
 /* home.c: where the memory of the present or last life is; where that of a new
  * one is to be; the marks by which it is known. */

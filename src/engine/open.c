@@ -202,6 +202,7 @@ open_slot(struct engine *e)
 		atomic_fetch_sub(&c->followers, 1);
 	atomic_store(&e->process->want_room, 0);
 	atomic_store(&e->process->clients, 0);
+	channel_forget(c, i);
 	atomic_store(&e->process->requests, 0);
 	atomic_store(&e->process->started_ms, clock_wall_ms());
 	atomic_store(&e->process->role, e->options.role);

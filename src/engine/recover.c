@@ -171,6 +171,8 @@ recover_index(void *user, const struct wal_record *w, uint64_t offset)
 	uint64_t secret = t->e->control->hash_secret;
 	uint32_t at = (uint32_t)offset;
 
+	if (wal_class(w->type) == WAL_MESSAGE)
+		return;
 	t->used += index_put(s,
 	    index_hash_key(secret, wal_class(w->type), w->bid,
 		wal_record_key(w)),

@@ -222,6 +222,14 @@ stage_before(struct engine *e, const struct bucket *b, const struct record *r,
 	return rc == KV_ENOTFOUND ? KV_OK : rc;
 }
 
+/* Messages are not looked for. */
+static void
+stage_enter_item(struct stage *s, size_t item)
+{
+	if (s->items[item].bucket != STAGE_NO_BUCKET)
+		table_put(&s->item_table, s->items[item].hash, item);
+}
+
 static int
 stage_add_item(struct stage *s, const struct stage_item *item)
 {
@@ -244,7 +252,7 @@ stage_add_item(struct stage *s, const struct stage_item *item)
 	s->items[s->count++] = *item;
 	for (i = anew ? 0 : s->count - 1;
 	     s->item_table.size > 0 && i < s->count; i++)
-		table_put(&s->item_table, s->items[i].hash, i);
+		stage_enter_item(s, i);
 	return KV_OK;
 }
 
@@ -341,6 +349,32 @@ engine_expire(struct engine *e, const struct bucket *b,
 	r.flags =
 	    stage_scope(b) | RECORD_FOREIGN | RECORD_DEADLINE | RECORD_EXPIRED;
 	return stage_record(e, b, &r, STAGE_NO_ROW);
+}
+
+int
+engine_publish(struct engine *e, struct kv_slice channel,
+    struct kv_slice payload)
+{
+	struct stage *s = &e->stage;
+	struct record r = { .type = RECORD_MESSAGE,
+		.flags = RECORD_LOCAL,
+		.key = channel,
+		.value = payload };
+	struct stage_item item = { .bucket = STAGE_NO_BUCKET, .earlier = -1 };
+	int rc;
+
+	if (channel.len > KV_KEY_MAX || payload.len > e->segment_size)
+		return KV_ETOOBIG;
+	item.len = (uint32_t)wal_record_size(r.flags, channel.len, payload.len);
+	if ((rc = stage_check(e, &r, item.len)) < 0 ||
+	    (rc = buf_reserve(&s->bytes, item.len)) < 0)
+		return rc;
+	item.offset = (uint32_t)s->bytes.len;
+	wal_record_encode(s->bytes.data + s->bytes.len, &r);
+	if ((rc = stage_add_item(s, &item)) < 0)
+		return rc;
+	s->bytes.len += item.len;
+	return KV_OK;
 }
 
 /* Stage the row; the stamp that `row` names is set when it is appended. */

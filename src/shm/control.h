@@ -22,11 +22,13 @@
 #include "kv_types.h"
 
 #define CONTROL_MAGIC 0x6b7663746c303031u /* "kvctl001" */
-#define CONTROL_VERSION 1
+#define CONTROL_VERSION 2
 #define CONTROL_SLOTS 5 /* segments in memory: 4 outstanding and a spare */
 #define CONTROL_OUTSTANDING 4
 #define CONTROL_PROCESSES 128
 #define CONTROL_CURSORS 4096
+#define CONTROL_CHANNELS 4096
+#define CONTROL_PATTERNS 256 /* of them: the first ones */
 #define CONTROL_NO_PIN UINT64_MAX
 
 enum control_role {
@@ -62,6 +64,7 @@ struct control_process {
 	_Atomic uint64_t started_ms;
 	_Atomic uint64_t requests;
 	_Atomic uint32_t port;
+	_Atomic uint32_t subscriptions; /* to channels and patterns */
 };
 
 /* A Redis cursor is 64 bits, a place in key order up to 500 bytes: the place
@@ -73,6 +76,16 @@ struct control_cursor {
 	uint32_t phase;
 	uint32_t key_len;
 	char key[KV_KEY_MAX + 4];
+};
+
+/* A channel or pattern that clients of one process are subscribed to, for the
+ * counts that PUBLISH and PUBSUB tell.  It is its owner's, who alone writes it:
+ * owner first, then the rest, then the tag, with which readers begin and end. */
+struct control_channel {
+	_Alignas(64) _Atomic uint32_t owner; /* process slot + 1; 0: free */
+	_Atomic uint32_t count;
+	_Atomic uint32_t len;
+	char name[KV_KEY_MAX];
 };
 
 struct control_stats {
@@ -133,10 +146,13 @@ struct control {
 	_Atomic uint64_t cursor_next;
 	uint64_t born_tick;	     /* the clock when the last life ended */
 	_Atomic uint32_t inc_stored; /* the tree knows inc */
+	_Atomic uint32_t notify; /* notify-keyspace-events, of all workers */
 
 	_Alignas(64) struct control_stats stats;
 	struct control_process processes[CONTROL_PROCESSES];
 	struct control_cursor cursors[CONTROL_CURSORS];
+	_Atomic uint64_t channel_tags[CONTROL_CHANNELS]; /* hash; 0: none */
+	struct control_channel channels[CONTROL_CHANNELS];
 };
 
 /* Map <folder>/control.  make: create it afresh (an old one is unlinked

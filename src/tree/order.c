@@ -44,6 +44,7 @@ check_record(struct record *r)
 		return check_bucket(r);
 	case RECORD_POSITION:
 		return r->key.len <= SCHEMA_KEY_MAX ? KV_OK : KV_EINVAL;
+	case RECORD_MESSAGE:
 	case RECORD_END:
 		break;
 	}

@@ -87,14 +87,17 @@ wal_record_key(const struct wal_record *w)
 void wal_record_view(const struct wal_record *w, uint64_t inc, uint64_t lsn,
     struct record *out);
 
-/* Keys are one name space per class and bucket. */
-enum wal_class { WAL_KEY, WAL_BUCKET_ROW, WAL_POSITION };
+/* Keys are one name space per class and bucket.  A message has no key that
+ * anyone looks for: no index entry, no bucket. */
+enum wal_class { WAL_KEY, WAL_BUCKET_ROW, WAL_POSITION, WAL_MESSAGE };
 
 static inline enum wal_class
 wal_class(uint8_t type)
 {
 	if (type == RECORD_BUCKET)
 		return WAL_BUCKET_ROW;
+	if (type == RECORD_MESSAGE)
+		return WAL_MESSAGE;
 	return type == RECORD_POSITION ? WAL_POSITION : WAL_KEY;
 }
 

@@ -169,6 +169,87 @@ wants_of_followers_are_counted_exactly(void **state)
 	engine_release(e);
 }
 
+static void
+publish(const char *text)
+{
+	uint64_t end;
+
+	assert_int_equal(engine_publish(e, slice_of("news"), slice_of(text)),
+	    KV_OK);
+	assert_int_equal(put("milk", text), KV_OK);
+	assert_int_equal(engine_publish(e, slice_of("news"), slice_of(text)),
+	    KV_OK);
+	assert_int_equal(engine_commit(e, &end), KV_OK);
+}
+
+/* Types of what a feed hands out, as letters. */
+static void
+handed_out(struct feed *f, const char *want)
+{
+	char got[32];
+	struct record r;
+	size_t n = 0;
+
+	while (feed_next(e, f, &r) == KV_OK && n + 1 < sizeof(got))
+		got[n++] = "?ptbrm"[r.type];
+	got[n] = '\0';
+	assert_string_equal(got, want);
+}
+
+static void
+a_message_is_only_for_feeds_that_ask_and_leaves_nothing_behind(void **state)
+{
+	struct feed f, deaf;
+
+	(void)state;
+	begin();
+	e->options.durability = DURABILITY_OS;
+	feed_tail(e, &f);
+	deaf = f;
+	f.messages = true;
+	publish("1");
+	publish("2");
+	handed_out(&f, "mpmmpm");
+	handed_out(&deaf, "pp");
+	engine_release(e);
+	assert_int_equal(engine_verify(e, NULL, NULL, NULL), 0);
+	model_maintain(m, e, true);
+	assert_int_equal(engine_refresh(e), KV_OK);
+	assert_int_equal(engine_publish(e, slice_of(""), slice_of("x")),
+	    KV_ETOOBIG);
+	assert_int_equal(feed_seek(e, &deaf, 0), KV_OK);
+	handed_out(&deaf, "bp"); /* the newest version, from the tree */
+	engine_release(e);
+	assert_int_equal(engine_verify(e, NULL, NULL, NULL), 0);
+	e->options.durability = DURABILITY_ALWAYS;
+}
+
+static void
+messages_survive_in_the_log_until_they_are_read(void **state)
+{
+	struct feed f;
+	uint64_t seq;
+
+	(void)state;
+	begin();
+	feed_tail(e, &f);
+	seq = f.seq;
+	publish("1");
+	engine_release(e);
+	append_lock(e);
+	atomic_store(&e->control->indexed_end,
+	    e->view_hi * e->segment_size + SEGMENT_HEADER);
+	append_repair(e);
+	append_unlock(e);
+	assert_int_equal(engine_refresh(e), KV_OK);
+	assert_int_equal(writer_flush(e), KV_OK);
+	assert_int_equal(feed_seek(e, &f, seq), KV_OK);
+	f.messages = true;
+	handed_out(&f, "bmpm");
+	engine_release(e);
+	assert_int_equal(engine_verify(e, NULL, NULL, NULL), 0);
+}
+
 /* More than the memory holds. */
 static void
 fill(const char *prefix, unsigned n)
@@ -316,6 +397,9 @@ main(int argc, char **argv)
 		TEST(a_scan_that_goes_on_takes_no_other_scans_slot),
 		TEST(a_follower_sees_a_change_when_it_is_on_disk),
 		TEST(wants_of_followers_are_counted_exactly),
+		TEST(
+		    a_message_is_only_for_feeds_that_ask_and_leaves_nothing_behind),
+		TEST(messages_survive_in_the_log_until_they_are_read),
 		TEST(a_follower_that_fell_behind_goes_on_in_the_tree),
 		TEST(
 		    a_scan_does_not_see_what_was_committed_after_it_was_opened),
