@@ -354,6 +354,7 @@ static void
 arguments_go_in_and_out(void **state)
 {
 	const struct kv_slice argv[] = { S("GET"), S(""), S("b\0c") };
+	const struct kv_slice large = { NULL, ITEM_ARGS_BYTES + 1 };
 	struct kv_slice got[3];
 	struct buf out;
 	size_t n, i;
@@ -361,6 +362,7 @@ arguments_go_in_and_out(void **state)
 	(void)state;
 	buf_init(&out);
 	assert_int_equal(item_put_args(&out, argv, 0), KV_EINVAL);
+	assert_int_equal(item_put_args(&out, &large, 1), KV_ETOOBIG);
 	assert_int_equal(item_put_args(&out, argv, 3), KV_OK);
 	sync_rig_is_hex(out.data, out.len,
 	    "0003 00000003 474554 00000000 00000003 620063");
@@ -371,7 +373,10 @@ arguments_go_in_and_out(void **state)
 		assert_true(slice_equal(got[i], argv[i]));
 	n = 2;
 	assert_int_equal(item_get_args(buf_slice(&out), got, &n), KV_ETOOBIG);
-	for (i = 0; i < out.len; i++) {
+	assert_int_equal(buf_append(&out, "", 1), KV_OK);
+	n = 3;
+	assert_int_equal(item_get_args(buf_slice(&out), got, &n), KV_EPROTO);
+	for (i = 0; i < out.len - 1; i++) {
 		n = 3;
 		assert_int_equal(item_get_args((struct kv_slice){ out.data, i },
 				     got, &n),

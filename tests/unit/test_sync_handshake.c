@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -231,6 +232,7 @@ the_highest_common_version_is_spoken(void **state)
 		{ 0, 255, 7, 7, 7 },
 	};
 	struct psk_ring *ring = sync_rig_ring(COOKIE, "prod");
+	char text[HANDSHAKE_EXPLAIN_TEXT], want[HANDSHAKE_EXPLAIN_TEXT];
 	size_t i;
 
 	(void)state;
@@ -245,6 +247,12 @@ the_highest_common_version_is_spoken(void **state)
 		p.r.terms.vmax = v->rmax;
 		if (v->version == 0) {
 			assert_int_equal(pair_m1(&p), KV_EVERSION);
+			handshake_explain(&p.r, text);
+			snprintf(want, sizeof(want),
+			    "no protocol version in common: peer speaks %u to "
+			    "%u, here %u to %u",
+			    v->imin, v->imax, v->rmin, v->rmax);
+			assert_string_equal(text, want);
 			pair_is_dead(&p.r, &p.step, HANDSHAKE_VERSION);
 		} else {
 			assert_int_equal(pair_m1(&p), KV_OK);
@@ -276,6 +284,27 @@ two_handshakes_have_nothing_in_common(void **state)
 	assert_memory_not_equal(a.si.id, b.si.id, 32);
 	pair_end(&a);
 	pair_end(&b);
+}
+
+static void
+an_answer_is_made_once_and_only_when_asked(void **state)
+{
+	struct psk_ring *ring = sync_rig_ring(COOKIE, "prod");
+	char text[HANDSHAKE_EXPLAIN_TEXT];
+	struct pair p;
+
+	(void)state;
+	pair_begin(&p, ring, ring, &pair_terms);
+	assert_int_equal(handshake_answer(&p.r, &p.step), KV_ECLOSED);
+	handshake_explain(&p.r, text);
+	assert_string_equal(text, "handshake is over");
+	pair_is_dead(&p.r, &p.step, HANDSHAKE_OVER);
+	pair_end(&p);
+	pair_begin(&p, ring, ring, &pair_terms);
+	assert_int_equal(pair_m1(&p), KV_OK);
+	assert_int_equal(handshake_answer(&p.r, &p.step), KV_ECLOSED);
+	pair_is_dead(&p.r, &p.step, HANDSHAKE_OVER);
+	pair_end(&p);
 }
 
 static void
@@ -327,6 +356,7 @@ main(void)
 		cmocka_unit_test(an_unknown_generation_is_named),
 		cmocka_unit_test(the_highest_common_version_is_spoken),
 		cmocka_unit_test(two_handshakes_have_nothing_in_common),
+		cmocka_unit_test(an_answer_is_made_once_and_only_when_asked),
 		cmocka_unit_test(keys_in_use_outlive_a_reload),
 		cmocka_unit_test(
 		    a_fingerprint_tells_secrets_apart_and_not_more),

@@ -91,6 +91,7 @@ a_source_has_four_seats_and_all_have_64(void **state)
 	for (i = 0; i < LIMITS_SEATS; i++)
 		limits_leave(l, seats[i], T0);
 	assert_int_equal(limits_seated(l), 0);
+	assert_string_equal(limits_text(LIMITS_FULL), "too many handshakes");
 	assert_int_equal(limits_count(l, LIMITS_FULL), 1);
 	assert_int_equal(limits_count(l, LIMITS_SOURCE), 1);
 }
@@ -296,6 +297,17 @@ a_clock_that_jumps_does_no_harm(void **state)
 	assert_int_equal(flood(10, 60, UINT64_MAX - 10000, false, true), 50);
 }
 
+static void
+a_long_silence_fills_up_what_may_be_spent(void **state)
+{
+	/* At 100 a second this many milliseconds are 0 modulo 2^64 or so. */
+	uint64_t later = T0 + UINT64_MAX / 100 + 1;
+
+	(void)state;
+	assert_int_equal(flood(1, 60, T0, false, true), 50);
+	assert_int_equal(flood(1000, 60, later, false, true), 50);
+}
+
 int
 main(void)
 {
@@ -313,6 +325,7 @@ main(void)
 		T(who_authenticates_is_known_for_a_day_and_forgiven),
 		T(a_flood_of_sources_does_not_push_out_known_ones),
 		T(a_clock_that_jumps_does_no_harm),
+		T(a_long_silence_fills_up_what_may_be_spent),
 #undef T
 	};
 
