@@ -255,6 +255,15 @@ write_drop(struct run *run, MDB_val name, const struct bucket *b)
 }
 
 static int
+write_name(struct run *run, MDB_val name, uint64_t bid)
+{
+	char id[8];
+
+	bytes_put_be64(id, bid);
+	return chunk_put(&run->chunk, DB_NAMES, tree_val(id, sizeof(id)), name);
+}
+
+static int
 write_bucket(struct run *run, const struct sort_item *item)
 {
 	const struct record *r = record_of(run, item);
@@ -268,7 +277,8 @@ write_bucket(struct run *run, const struct sort_item *item)
 	if ((rc = schema_get_bucket(r->value, &b)) < 0)
 		return rc;
 	b.seq = r->seq; /* not known yet when the row was encoded */
-	if ((rc = write_drop(run, name, &b)) < 0)
+	if ((rc = write_drop(run, name, &b)) < 0 ||
+	    (rc = write_name(run, name, b.bid)) < 0)
 		return rc;
 	schema_put_bucket(row, &b);
 	return chunk_put(&run->chunk, DB_BUCKETS, name,

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 
 #include "engine/feed.h"
+#include "engine/prefetch.h"
 #include "engine/scan.h"
 
 #define NAMES 64
@@ -276,6 +277,14 @@ void
 engine_kick(struct engine *e)
 {
 	(void)e;
+}
+
+/* A hint. */
+void
+engine_prefetch(struct engine *e, const struct prefetch *p)
+{
+	(void)e;
+	(void)p;
 }
 
 uint64_t

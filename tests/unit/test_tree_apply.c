@@ -118,8 +118,9 @@ a_refused_record_leaves_the_tree_as_it_was(void **state)
 }
 
 static void
-a_bucket_row_gets_its_records_seq(void **state)
+a_bucket_row_gets_its_records_seq_and_is_found_by_id(void **state)
 {
+	struct kv_slice name;
 	struct bucket b = { .bid = 8, .created = { 50, 1 }, .seq = 0 };
 	struct record r = { .type = RECORD_BUCKET, .seq = 70 };
 	struct apply a = { .records = &r, .count = 1, .to = { 1, 70 } };
@@ -136,6 +137,11 @@ a_bucket_row_gets_its_records_seq(void **state)
 	assert_int_equal(b.seq, 70);
 	assert_int_equal(b.bid, 8);
 	assert_int_equal(tree_get_bucket(t, slice_of("nam"), &b), KV_ENOTFOUND);
+	b = (struct bucket){ 0 };
+	assert_int_equal(tree_get_bucket_by_id(t, 8, &name, &b), KV_OK);
+	assert_true(slice_equal(name, slice_of("name")));
+	assert_int_equal(b.seq, 70);
+	assert_int_equal(tree_get_bucket_by_id(t, 9, &name, &b), KV_ENOTFOUND);
 	tree_release(t);
 	tree_close(t);
 }
@@ -325,7 +331,7 @@ main(void)
 		T(a_checkpoint_behind_the_tree_is_refused),
 		T(a_small_checkpoint_is_one_transaction),
 		T(a_refused_record_leaves_the_tree_as_it_was),
-		T(a_bucket_row_gets_its_records_seq),
+		T(a_bucket_row_gets_its_records_seq_and_is_found_by_id),
 		T(positions_are_replaced_and_removed_by_an_empty_one),
 		T(a_full_map_is_an_error_until_there_is_room),
 		T(what_a_snapshot_shows_stays_while_it_is_held),
