@@ -285,16 +285,23 @@ checkpoint_apply(struct engine *e, struct tree_position to)
 	return rc;
 }
 
+/* What is checkpointed is no longer outstanding. */
+static void
+checkpoint_release(struct engine *e)
+{
+	struct control *c = e->control;
+	uint64_t lo = engine_segment_of(e, atomic_load(&c->checkpointed));
+
+	if (lo > atomic_load(&c->segment_lo))
+		atomic_store(&c->segment_lo, lo);
+}
+
 static void
 checkpoint_moved(struct engine *e, uint64_t to)
 {
-	struct control *c = e->control;
-	uint64_t lo = engine_segment_of(e, to);
-
-	atomic_store(&c->checkpointed, to);
+	atomic_store(&e->control->checkpointed, to);
 	CRASH_POINT("checkpoint.moved");
-	if (lo > atomic_load(&c->segment_lo))
-		atomic_store(&c->segment_lo, lo);
+	checkpoint_release(e);
 }
 
 /* Move [checkpointed, to) of one segment. */
@@ -479,6 +486,7 @@ checkpoint_step(struct engine *e, bool all, int *sleep_ms)
 		*sleep_ms = checkpoint_retry(e->checkpointer);
 		return KV_OK;
 	}
+	checkpoint_release(e); /* who moved it may have died over that */
 	if ((partial = all || checkpoint_is_idle(e)))
 		checkpoint_mend(e);
 	rc = checkpoint_prepare(e);
