@@ -72,6 +72,16 @@ class Trace:
     def events(self):
         return self.header()[3]
 
+    def is_within_a_call(self, pid):
+        """Did that (stopped) process begin a traced call and not end it?"""
+        with open(self.path, "rb") as f:
+            for n in range(self.events - 1, -1, -1):
+                f.seek(4096 + 64 * n)
+                kind, who = struct.unpack("<II", f.read(8))
+                if who == pid and 1 < kind <= 10:
+                    return kind != 10  # TRACE_DONE
+        return False
+
     @property
     def is_full(self):
         return bool(self.header()[5])
@@ -169,7 +179,7 @@ class CrashCase(kvtest.Case):
         return state
 
     def assert_nothing_lost(self, trace, state, base, cut=END, lost_ms=0):
-        rc, out = run_tool("state", "check", trace.path, cut, lost_ms, state,
+        rc, out = run_tool("check", trace.path, cut, lost_ms, state,
                            base or "-")
         self.assertEqual(rc, 0, f"cut {cut}:\n{out}")
 

@@ -24,35 +24,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "disk.h"
 #include "trace.h"
-
-#define FILES_MAX 4096
-#define NAMES_MAX 256
-#define NAME_MAX_LEN 256
-#define BLOCK 4096
-#define SECTOR 512
-#define NOT_DONE UINT64_MAX
-
-/* One that is not durable yet. */
-struct pending {
-	uint64_t event, done;
-	uint64_t offset, len; /* len 0: resize to offset */
-	const char *data;     /* NULL: zeros */
-	bool grows;
-};
-
-struct file {
-	uint64_t inode;
-	char *bytes; /* durable */
-	uint64_t size, room;
-	struct pending *pending;
-	size_t count, cap;
-};
-
-struct name {
-	char path[NAME_MAX_LEN];
-	struct file *file; /* NULL: a folder */
-};
 
 struct change {
 	uint64_t event, done;
@@ -61,27 +34,13 @@ struct change {
 	struct file *file;
 };
 
-struct names {
-	struct name list[NAMES_MAX];
-	size_t count;
-};
-
 static struct trace trace;
 static uint64_t *done_of; /* event -> its DONE, NOT_DONE */
-static struct file *files[FILES_MAX];
-static size_t file_count;
 static struct names durable;
 static struct change changes[NAMES_MAX];
 static size_t change_count;
 static const char *base;
 static uint64_t random_state;
-
-static _Noreturn void
-give_up(const char *what, const char *object)
-{
-	fprintf(stderr, "image: %s %s: %s\n", what, object, strerror(errno));
-	exit(2);
-}
 
 static uint64_t
 rnd(uint64_t below)
@@ -91,94 +50,6 @@ rnd(uint64_t below)
 	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
 	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
 	return (x ^ x >> 31) % below;
-}
-
-/* ---- files ---- */
-
-static void
-file_resize(struct file *f, uint64_t size)
-{
-	if (size > f->room) {
-		uint64_t room = size + size / 2 + BLOCK;
-
-		if ((f->bytes = realloc(f->bytes, room)) == NULL)
-			give_up("memory", "");
-		memset(f->bytes + f->room, 0, room - f->room);
-		f->room = room;
-	}
-	if (size < f->size)
-		memset(f->bytes + size, 0, f->size - size);
-	f->size = size;
-}
-
-static void
-file_apply(struct file *f, const struct pending *p, uint64_t from, uint64_t to)
-{
-	if (p->len == 0) {
-		if (!p->grows || p->offset > f->size)
-			file_resize(f, p->offset);
-		return;
-	}
-	if (to > f->size)
-		file_resize(f, to);
-	if (p->data == NULL)
-		memset(f->bytes + from, 0, to - from);
-	else
-		memcpy(f->bytes + from, p->data + (from - p->offset),
-		    to - from);
-}
-
-static void
-file_add(struct file *f, const struct pending *p)
-{
-	if (f->count == f->cap) {
-		f->cap = f->cap == 0 ? 64 : f->cap * 2;
-		f->pending = realloc(f->pending, f->cap * sizeof(*p));
-		if (f->pending == NULL)
-			give_up("memory", "");
-	}
-	f->pending[f->count++] = *p;
-}
-
-/* Make durable what was done before event `before`, or one event only. */
-static void
-file_settle(struct file *f, uint64_t before, uint64_t only)
-{
-	size_t i, kept = 0;
-
-	for (i = 0; i < f->count; i++) {
-		struct pending *p = &f->pending[i];
-
-		if (only == NOT_DONE ? p->done < before : p->event == only)
-			file_apply(f, p, p->offset, p->offset + p->len);
-		else
-			f->pending[kept++] = *p;
-	}
-	f->count = kept;
-}
-
-static struct file *
-file_new(uint64_t inode)
-{
-	struct file *f = calloc(1, sizeof(*f));
-
-	if (f == NULL || file_count == FILES_MAX)
-		give_up("files", "too many");
-	f->inode = inode;
-	files[file_count++] = f;
-	return f;
-}
-
-/* Inodes are used again: the newest one counts. */
-static struct file *
-file_find(uint64_t inode)
-{
-	size_t i;
-
-	for (i = file_count; i-- > 0;)
-		if (files[i]->inode == inode)
-			return files[i];
-	return NULL;
 }
 
 static void
@@ -195,41 +66,6 @@ file_load(struct file *f, const char *path)
 	if (fread(f->bytes, 1, f->size, in) != f->size)
 		give_up("read", full);
 	fclose(in);
-}
-
-/* ---- names ---- */
-
-static struct name *
-names_find(struct names *n, const char *path)
-{
-	size_t i;
-
-	for (i = 0; i < n->count; i++)
-		if (strcmp(n->list[i].path, path) == 0)
-			return &n->list[i];
-	return NULL;
-}
-
-static void
-names_remove(struct names *n, const char *path)
-{
-	struct name *x = names_find(n, path);
-
-	if (x != NULL)
-		*x = n->list[--n->count];
-}
-
-static void
-names_set(struct names *n, const char *path, struct file *f)
-{
-	struct name *x = names_find(n, path);
-
-	if (x == NULL && n->count == NAMES_MAX)
-		give_up("names", "too many");
-	if (x == NULL)
-		x = &n->list[n->count++];
-	snprintf(x->path, sizeof(x->path), "%s", path);
-	x->file = f;
 }
 
 static void
@@ -301,7 +137,8 @@ load_base(const char *folder)
 			give_up("stat", full);
 		if (S_ISDIR(st.st_mode)) {
 			names_set(&durable, path, NULL);
-			strcat(path, "/");
+			snprintf(path, sizeof(path), "%s%s/", folder,
+			    entry->d_name);
 			load_base(path);
 		} else {
 			struct file *f = file_new(0);
@@ -351,8 +188,7 @@ take_write(uint64_t n, const struct trace_event *e)
 		give_up("write to a file that was never opened", "");
 	if (p.done == NOT_DONE || (int64_t)trace.events[p.done].len < 0)
 		return;
-	if (e->type != TRACE_RESIZE &&
-	    (p.len = trace.events[p.done].len) == 0)
+	if (e->type != TRACE_RESIZE && (p.len = trace.events[p.done].len) == 0)
 		return;
 	file_add(f, &p);
 }
@@ -411,7 +247,7 @@ find_ends(void)
 {
 	uint64_t n, count = trace_count(&trace);
 
-	if ((done_of = malloc((count + 1) * sizeof(*done_of))) == NULL)
+	if ((done_of = calloc(count + 1, sizeof(*done_of))) == NULL)
 		return -1;
 	for (n = 0; n < count; n++)
 		done_of[n] = NOT_DONE;
@@ -459,14 +295,16 @@ apply_by_luck(struct file *f, const struct pending *p, const struct luck *l)
 	unsigned percent = luck_of(l, p->event);
 	uint64_t end = p->offset + p->len, at, next, sector;
 
+	if (p->done == SUPERSEDED)
+		return;
 	if (p->len == 0) {
 		if (rnd(100) < percent)
 			file_apply(f, p, 0, 0);
 		return;
 	}
 	for (at = p->offset; at < end; at = next) {
-		bool torn = (l->style == STYLE_TORN ||
-				l->style == STYLE_PREFIX) &&
+		bool torn =
+		    (l->style == STYLE_TORN || l->style == STYLE_PREFIX) &&
 		    percent < 100 && rnd(2) == 0;
 
 		next = (at / BLOCK + 1) * BLOCK;
@@ -494,7 +332,8 @@ write_file(const struct file *f, const char *folder, const char *path,
 	FILE *out;
 
 	file_resize(&copy, f->size);
-	memcpy(copy.bytes, f->bytes, f->size);
+	if (f->size > 0)
+		memcpy(copy.bytes, f->bytes, f->size);
 	for (i = 0; i < f->count; i++)
 		apply_by_luck(&copy, &f->pending[i], l);
 	snprintf(full, sizeof(full), "%s/%s", folder, path);
@@ -599,8 +438,7 @@ image(uint64_t event, uint64_t seed, const char *folder)
 	kept = choose_names(&n, &l);
 	make_folders(&n, folder);
 	for (i = 0; i < n.count; i++)
-		if (n.list[i].file != NULL &&
-		    is_reachable(&n, n.list[i].path))
+		if (n.list[i].file != NULL && is_reachable(&n, n.list[i].path))
 			write_file(n.list[i].file, folder, n.list[i].path, &l);
 	printf("made style=%d pending=%zu names=%zu/%zu\n", (int)l.style,
 	    pending, kept, change_count);

@@ -10,11 +10,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/socket.h>
-#include <netinet/tcp.h>
 
 #include "history.h"
 
@@ -276,8 +276,8 @@ client_connect(struct client *c)
 static void
 client_read(struct client *c)
 {
-	ssize_t n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len,
-	    0);
+	ssize_t n =
+	    recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, 0);
 
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		client_lose(c);
@@ -351,8 +351,11 @@ run(struct client *clients, unsigned count)
 				client_connect(c);
 			refused |= c->fd < 0;
 			fds[i] = (struct pollfd){ c->fd,
-				POLLIN | (c->connecting ||
-				    c->out_at < c->out_len ? POLLOUT : 0), 0 };
+				POLLIN |
+				    (c->connecting || c->out_at < c->out_len
+					    ? POLLOUT
+					    : 0),
+				0 };
 		}
 		if (poll(fds, count, refused ? 5 : 50) < 0)
 			continue;
@@ -369,8 +372,9 @@ main(int argc, char **argv)
 	unsigned i, count;
 
 	if (argc < 7 || trace_map(argv[1], &trace) < 0) {
-		fprintf(stderr, "load TRACE SEED FIRST OPERATIONS CONNECTIONS "
-				"PORT...\n");
+		fprintf(stderr,
+		    "load TRACE SEED FIRST OPERATIONS CONNECTIONS "
+		    "PORT...\n");
 		return 2;
 	}
 	random_state = strtoull(argv[2], NULL, 10);

@@ -7,7 +7,10 @@ durability promised.  Some are cut again while they recover."""
 import os
 import random
 import shutil
+import signal
+import struct
 import subprocess
+import time
 
 import crash
 from crash import (END, HERE, MODES, SEED, CrashCase, Trace, kvtest,
@@ -18,7 +21,8 @@ OPERATIONS = 60000 if IMAGES > 60 else 15000
 DATA = 3 << 30
 # everysec: the second, how often the walwriter looks (50 ms), the sync itself
 # and what a loaded machine takes to run it.
-LOST_MS = {"always": 0, "everysec": 1500, "os": -1}
+LOST_MS = {"always": 0, "everysec": 1500, "os": -1, "os_then_always": 0}
+SENT, ACKED = 11, 12  # of trace.h
 
 
 class Images:
@@ -52,7 +56,7 @@ class Images:
         self.proc.kill()
         self.proc.communicate()
 
-    def choose(self, rng, count, first):
+    def choose(self, rng, count, first, least=1):
         """Places to cut: anywhere, or near what changes names or the tree."""
         found = []
         for n in range(count):
@@ -61,7 +65,7 @@ class Images:
                 at = rng.choice(near) + rng.randint(-2, 6)
             else:
                 at = rng.randint(first, self.events)
-            found.append(min(max(at, 1), self.events))
+            found.append(min(max(at, least), self.events))
         return sorted(found)
 
 
@@ -71,6 +75,14 @@ def remove_shm(store_dir):
     store.dir, store.ids = store_dir, set()
     for folder in store.shm_folders():
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_stopped(p):
+    try:
+        with open(f"/proc/{p.pid}/stat", "rb") as f:
+            return f.read().rpartition(b")")[2].split()[0] == b"T"
+    except OSError:
+        return True
 
 
 class Power(CrashCase):
@@ -91,25 +103,59 @@ class Power(CrashCase):
         return {"LD_PRELOAD": self.library, "IOTRACE_DIR": folder,
                 "IOTRACE_FILE": trace.path}
 
-    def record(self, mode, seed):
+    def stop_between_calls(self, trace, p):
+        """Stop a process where it is not writing, so that the trace says
+        exactly what it did; dying within a call is dying before or after."""
+        while p.is_alive():
+            p.kill(signal.SIGSTOP)
+            kvtest.wait_for(lambda: not p.is_alive() or is_stopped(p), 5,
+                            f"stop of {p}")
+            if not trace.is_within_a_call(p.pid):
+                return
+            p.kill(signal.SIGCONT)
+            time.sleep(0.0005)
+
+    def kill_now_and_then(self, kv, trace, load, rng):
+        while load.proc.poll() is None:
+            time.sleep(0.05 + rng.random() * 0.2)
+            role = rng.choice(("kv-worker", "kv-walwriter", "kv-walwriter",
+                               "kv-checkpointer", None))
+            victims = kv.children(role)
+            for p in victims if role is None else victims[:1]:
+                self.stop_between_calls(trace, p)
+                if role is not None:
+                    p.kill_and_wait()
+            if role is None:
+                kv.kill9_all()
+                kv.start()
+
+    def record(self, mode, seed, deadly):
         """A run of kvd with two loads and a pause, from its first file to its
-        orderly end."""
+        orderly end; deadly: its processes are killed all the while."""
+        rng = random.Random(seed)
+        modes = mode.split("_then_")
         trace = Trace(self.scratch.name("trace"), data=DATA)
         store = kvtest.Store()
         self.addCleanup(store.remove)
-        kv = self.serve(args=["--durability", mode, "--segment-size", "1m"],
+        kv = self.serve(args=["--durability", modes[0], "--segment-size", "1m"],
                         env=self.traced(trace, store.dir), store=store)
         number = 1
         for n in range(2):
+            if n == 1 and len(modes) == 2:
+                kv.kill9_all()
+                kv.args[1] = modes[1]
+                kv.start()
+                self.second = number
             load = self.start_load(trace, kv.ports, seed + n, number,
                                    OPERATIONS // 2)
+            if deadly:
+                self.kill_now_and_then(kv, trace, load, rng)
             told = load.end(stop=False, limit=100)
             self.assert_load_was_served(told)
-            self.assertEqual(told["lost"], 0, told)
+            self.assertTrue(deadly or told["lost"] == 0, told)
             number = told["next"]
-            with kv.line() as c:  # the checkpointer finds it idle
-                kvtest.wait_for(
-                    lambda: c.line("PING") and self.is_idle(kv), 20, "idle")
+            if n == 1 or len(modes) == 1:
+                kvtest.wait_for(lambda: self.is_idle(kv), 20, "idle")
         kv.stop()
         kv.close()
         self.assertFalse(trace.is_full, "the trace is too small")
@@ -185,7 +231,7 @@ class Power(CrashCase):
                 shutil.copytree(image, before)
             if not os.path.exists(os.path.join(image, "store")):
                 self.assertLessEqual(cut, first, "there is no store")
-            elif n % 4 == 3:
+            elif n % 3 == 2:
                 return 1 + self.cut_again(image, trace, cut, mode, rng)
             else:
                 self.assert_good(image, trace, cut, mode, n % 2 == 0)
@@ -199,15 +245,20 @@ class Power(CrashCase):
             shutil.rmtree(image, ignore_errors=True)
             shutil.rmtree(before, ignore_errors=True)
 
-    def cuts(self, mode, count, seed):
+    def cuts(self, mode, deadly, count, seed):
         rng = random.Random(seed)
-        print(f"seed={seed} durability={mode} images={count}", flush=True)
-        trace = self.record(mode, rng.randrange(1 << 32))
+        print(f"seed={seed} durability={mode} deaths={deadly} images={count}",
+              flush=True)
+        trace = self.record(mode, rng.randrange(1 << 32), deadly)
         images = Images(trace)
         self.addCleanup(images.close)
-        first = self.first_sent(trace)
+        first = self.first_event(trace, SENT, 1)
+        if mode == "os_then_always":
+            # That holds from the first promise on.
+            first = self.first_event(trace, ACKED, self.second) + 1
+        least = 1 if "_" not in mode else first
         made, wrong = 0, []
-        for n, cut in enumerate(images.choose(rng, count, first)):
+        for n, cut in enumerate(images.choose(rng, count, first, least)):
             try:
                 made += self.one(images, trace, first, cut, mode, rng, n)
             except AssertionError as e:
@@ -217,26 +268,33 @@ class Power(CrashCase):
         self.assertEqual(len(wrong), 0, f"seed {seed}: {len(wrong)} of {made} "
                          "images are wrong:\n" + "\n".join(wrong[:3]))
 
-    def first_sent(self, trace):
-        """The first event of the load: before it nothing was promised."""
+    def first_event(self, trace, kind, number):
+        """The first event of that kind, of that operation or a later one."""
         with open(trace.path, "rb") as f:
             f.seek(4096)
             for n in range(trace.events):
-                if f.read(64)[0] == 11:  # TRACE_SENT
+                found, _, of = struct.unpack_from("<IIQ", f.read(64))
+                if found == kind and of >= number:
                     return n
         return END
 
 
 def add_tests():
-    for n, mode in enumerate(MODES):
-        count = (IMAGES + len(MODES) - 1 - n) // len(MODES)
+    """So many images of each mode and a third of that with deaths; with few,
+    so many in all."""
+    kinds = [(d, m) for d in (False, True) for m in MODES]
+    kinds.append((False, "os_then_always"))
+    for n, (deadly, mode) in enumerate(kinds):
+        count = (IMAGES + 6 - n) // 7
         if IMAGES > 60:
-            count = IMAGES  # so many of each
+            count = IMAGES if n < len(MODES) else IMAGES // 3
 
-        def test(self, args=(mode, count, SEED + n)):
+        def test(self, args=(mode, deadly, count, SEED + n)):
             self.cuts(*args)
         test.kv_limit = 120 + 3 * count
-        setattr(Power, f"test_what_a_power_cut_leaves_opens_{mode}", test)
+        name = f"test_what_a_power_cut_leaves_{mode}"
+        if count > 0:
+            setattr(Power, name + "_with_deaths" * deadly, test)
 
 
 add_tests()

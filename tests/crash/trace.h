@@ -25,20 +25,20 @@
 enum trace_type {
 	TRACE_HOLE,
 	/* Files.  file: inode; data: paths below the folder, NUL after each */
-	TRACE_OPEN,    /* an existing file */
-	TRACE_CREATE,  /* inode in its DONE */
+	TRACE_OPEN,   /* an existing file */
+	TRACE_CREATE, /* inode in its DONE */
 	TRACE_MKDIR,
-	TRACE_RENAME,  /* two paths */
+	TRACE_RENAME, /* two paths */
 	TRACE_UNLINK,
-	TRACE_WRITE,   /* offset, len, data; aux: 1 when durable once done */
-	TRACE_ZERO,    /* the same, of zero bytes only */
-	TRACE_RESIZE,  /* offset: new size; aux: 1 only to grow */
-	TRACE_SYNC,    /* of a file; of a folder: data is its path, aux 1 */
-	TRACE_DONE,    /* aux: number of the event; len: what was returned */
+	TRACE_WRITE,  /* offset, len, data; aux: 1 when durable once done */
+	TRACE_ZERO,   /* the same, of zero bytes only */
+	TRACE_RESIZE, /* offset: new size; aux: 1 only to grow */
+	TRACE_SYNC,   /* of a file; of a folder: data is its path, aux 1 */
+	TRACE_DONE,   /* aux: number of the event; len: what was returned */
 	/* A client's operations.  file: number of the operation */
-	TRACE_SENT,    /* who: connection; offset: bucket, key; aux: kind */
-	TRACE_ACKED,   /* aux: result; len: counter */
-	TRACE_DEAD,    /* who: connection; its unanswered ones stay so */
+	TRACE_SENT,  /* who: connection; offset: bucket, key; aux: kind */
+	TRACE_ACKED, /* aux: result; len: counter */
+	TRACE_DEAD,  /* who: connection; its unanswered ones stay so */
 };
 
 struct trace_event {

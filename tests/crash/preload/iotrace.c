@@ -10,16 +10,10 @@
  * sync covers what was done before it was asked for, and no more. */
 
 #include <dlfcn.h>
-#include <errno.h>
-#include <limits.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
-#include "../trace.h"
+#include "note.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define RWF_DSYNC_BIT 2
@@ -29,107 +23,6 @@
 	static __typeof__(&(f)) next;                                          \
 	if (next == NULL)                                                      \
 	next = (__typeof__(next))dlsym(RTLD_NEXT, name)
-
-static struct trace trace;
-static char folder[PATH_MAX];
-static size_t folder_len;
-
-__attribute__((constructor)) static void
-iotrace_start(void)
-{
-	const char *dir = getenv("IOTRACE_DIR"), *file = getenv("IOTRACE_FILE");
-
-	if (dir == NULL || file == NULL || strlen(dir) >= sizeof(folder))
-		return;
-	if (trace_map(file, &trace) < 0) {
-		fprintf(stderr, "iotrace: no trace %s\n", file);
-		_exit(99);
-	}
-	strcpy(folder, dir);
-	folder_len = strlen(dir);
-}
-
-/* The part of a path below the folder, NULL if it is not there. */
-static const char *
-below(const char *path)
-{
-	if (folder_len == 0 || strncmp(path, folder, folder_len) != 0)
-		return NULL;
-	if (path[folder_len] == '\0')
-		return "";
-	return path[folder_len] == '/' ? path + folder_len + 1 : NULL;
-}
-
-static const char *
-path_of_fd(int fd, char path[PATH_MAX])
-{
-	char link[64];
-	ssize_t n;
-
-	if (folder_len == 0)
-		return NULL;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	if ((n = readlink(link, path, PATH_MAX - 1)) < 0)
-		return NULL;
-	path[n] = '\0';
-	return below(path);
-}
-
-static const char *
-path_at(int dirfd, const char *name, char path[PATH_MAX])
-{
-	char dir[PATH_MAX];
-
-	if (folder_len == 0)
-		return NULL;
-	if (name[0] == '/' || dirfd == AT_FDCWD) {
-		snprintf(path, PATH_MAX, "%s", name);
-		return below(path);
-	}
-	if (path_of_fd(dirfd, dir) == NULL)
-		return NULL;
-	if ((size_t)snprintf(path, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX)
-		return NULL;
-	return below(path);
-}
-
-static uint64_t
-inode_of(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) < 0 ? 0 : st.st_ino;
-}
-
-static uint64_t
-note(enum trace_type type, struct trace_event e, const char *a, const char *b)
-{
-	size_t n = strlen(a) + 1, m = b == NULL ? 0 : strlen(b) + 1;
-	char *to = trace_room(&trace, n + m);
-
-	if (to == NULL)
-		return 0;
-	memcpy(to, a, n);
-	if (b != NULL)
-		memcpy(to + n, b, m);
-	e.data = (uint64_t)(to - trace.data);
-	e.data_len = n + m;
-	e.who = (uint32_t)getpid();
-	return trace_add(&trace, type, &e);
-}
-
-static void
-done(uint64_t number, uint64_t inode, int64_t returned)
-{
-	int saved = errno;
-
-	trace_add(&trace, TRACE_DONE,
-	    &(struct trace_event){ .who = (uint32_t)getpid(),
-		.file = inode,
-		.len = (uint64_t)returned,
-		.aux = number });
-	errno = saved;
-}
 
 /* ---- opening ---- */
 
@@ -144,8 +37,8 @@ traced_open(int dirfd, const char *name, int flags, mode_t mode,
 	int fd;
 
 	if (makes)
-		number = note(TRACE_CREATE, (struct trace_event){ 0 }, path,
-		    NULL);
+		number =
+		    note(TRACE_CREATE, (struct trace_event){ 0 }, path, NULL);
 	fd = next(dirfd, name, flags, mode);
 	if (makes)
 		done(number, fd < 0 ? 0 : inode_of(fd), fd);
@@ -345,13 +238,14 @@ unlink(const char *name)
 static bool
 is_zero(const char *data, size_t len)
 {
-	return len == 0 || (data[0] == 0 && memcmp(data, data + 1, len - 1) == 0);
+	return len == 0 ||
+	    (data[0] == 0 && memcmp(data, data + 1, len - 1) == 0);
 }
 
 /* The one way out for all writes: a copy, its event, the call, its end. */
 static ssize_t
-traced_write(int fd, const struct iovec *parts, int count, off_t at,
-    bool moves, int flags)
+traced_write(int fd, const struct iovec *parts, int count, off_t at, bool moves,
+    int flags)
 {
 	NEXT(pwritev2, "pwritev2");
 	struct trace_event e = { .file = inode_of(fd),
@@ -376,8 +270,8 @@ traced_write(int fd, const struct iovec *parts, int count, off_t at,
 	e.offset = (uint64_t)at;
 	e.len = e.data_len = all.iov_len;
 	e.data = (uint64_t)((char *)all.iov_base - trace.data);
-	e.aux = (flags & RWF_DSYNC_BIT) != 0 ||
-	    (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
+	e.aux =
+	    (flags & RWF_DSYNC_BIT) != 0 || (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
 	number = trace_add(&trace,
 	    is_zero(all.iov_base, all.iov_len) ? TRACE_ZERO : TRACE_WRITE, &e);
 	n = next(fd, &all, 1, at, flags);
