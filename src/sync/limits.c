@@ -177,21 +177,28 @@ answer(struct limits *l, enum limits_answer a)
 	return a;
 }
 
-/* A free seat, unless the source has too many already. */
+/* A free seat, unless the source has too many already.  Some are kept for
+ * known sources: strangers who sit still must not lock the peers out. */
 static enum limits_answer
-find_seat(struct limits *l, const struct limits_address *masked, unsigned *seat)
+find_seat(const struct limits *l, const struct limits_address *masked,
+    bool is_known, unsigned *seat)
 {
-	unsigned i, same = 0, free_seat = LIMITS_SEATS;
+	unsigned i, same = 0, strangers = 0, free_seat = LIMITS_SEATS;
 
 	for (i = 0; i < LIMITS_SEATS; i++) {
-		if (l->seats[i].state == SEAT_FREE)
+		const struct seat *s = &l->seats[i];
+
+		if (s->state == SEAT_FREE) {
 			free_seat = i;
-		else if (is_same(&l->seats[i].source, masked))
-			same++;
+			continue;
+		}
+		same += is_same(&s->source, masked);
+		strangers += !s->is_known;
 	}
 	if (same >= LIMITS_SEATS_EACH)
 		return LIMITS_SOURCE;
-	if (free_seat == LIMITS_SEATS)
+	if (free_seat == LIMITS_SEATS ||
+	    (!is_known && strangers >= LIMITS_SEATS_UNKNOWN))
 		return LIMITS_FULL;
 	*seat = free_seat;
 	return LIMITS_ALLOW;
@@ -202,17 +209,18 @@ limits_enter(struct limits *l, const struct limits_address *a, uint64_t now_ms,
     unsigned *seat)
 {
 	struct limits_address masked = mask(a);
-	struct source *s = find(l, &masked);
+	const struct source *s = find(l, &masked);
+	bool is_known = s != NULL && s->known_until_ms > now_ms;
 	enum limits_answer found;
 
 	if (s != NULL && s->penalty_until_ms > now_ms)
 		return answer(l, LIMITS_PENALTY);
-	if ((found = find_seat(l, &masked, seat)) != LIMITS_ALLOW)
+	if ((found = find_seat(l, &masked, is_known, seat)) != LIMITS_ALLOW)
 		return answer(l, found);
 	l->seats[*seat] = (struct seat){ .source = masked,
 		.since_ms = now_ms,
 		.state = SEAT_WAITS,
-		.is_known = s != NULL && s->known_until_ms > now_ms };
+		.is_known = is_known };
 	return answer(l, LIMITS_ALLOW);
 }
 

@@ -16,6 +16,7 @@
 #include "kv_types.h"
 
 #define LIMITS_SEATS 64
+#define LIMITS_SEATS_UNKNOWN 48	 /* so many of them for unknown sources */
 #define LIMITS_SEATS_EACH 4	 /* per source */
 #define LIMITS_M1_MS 2000	 /* until M1 is whole */
 #define LIMITS_HANDSHAKE_MS 5000 /* until M3 is; both from accept */

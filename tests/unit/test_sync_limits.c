@@ -74,7 +74,7 @@ guess(uint32_t host, uint64_t now)
 }
 
 static void
-a_source_has_four_seats_and_all_have_64(void **state)
+a_source_has_four_seats_and_strangers_have_48(void **state)
 {
 	unsigned seats[LIMITS_SEATS], i;
 
@@ -82,18 +82,40 @@ a_source_has_four_seats_and_all_have_64(void **state)
 	for (i = 0; i < LIMITS_SEATS_EACH; i++)
 		assert_int_equal(enter(v4(1), T0, &seats[i]), LIMITS_ALLOW);
 	assert_int_equal(enter(v4(1), T0, NULL), LIMITS_SOURCE);
-	for (; i < LIMITS_SEATS; i++)
+	for (; i < LIMITS_SEATS_UNKNOWN; i++)
 		assert_int_equal(enter(v4(2 + i), T0, &seats[i]), LIMITS_ALLOW);
 	assert_int_equal(enter(v4(1000), T0, NULL), LIMITS_FULL);
-	assert_int_equal(limits_seated(l), LIMITS_SEATS);
+	assert_int_equal(limits_seated(l), LIMITS_SEATS_UNKNOWN);
 	limits_leave(l, seats[20], T0);
 	assert_int_equal(enter(v4(1000), T0, &seats[20]), LIMITS_ALLOW);
-	for (i = 0; i < LIMITS_SEATS; i++)
+	for (i = 0; i < LIMITS_SEATS_UNKNOWN; i++)
 		limits_leave(l, seats[i], T0);
 	assert_int_equal(limits_seated(l), 0);
 	assert_string_equal(limits_text(LIMITS_FULL), "too many handshakes");
 	assert_int_equal(limits_count(l, LIMITS_FULL), 1);
 	assert_int_equal(limits_count(l, LIMITS_SOURCE), 1);
+}
+
+static void
+strangers_who_sit_still_do_not_lock_the_peers_out(void **state)
+{
+	bool taken[LIMITS_SEATS] = { false };
+	unsigned i, seat;
+
+	(void)state;
+	for (i = 0; i < LIMITS_SEATS; i++) {
+		struct limits_address peer = v4(5000 + i);
+
+		limits_know(l, &peer, T0, T0 + 1);
+		if (enter(v4(1 + i), T0, &seat) == LIMITS_ALLOW)
+			taken[seat] = true;
+	}
+	for (i = 0; i < LIMITS_SEATS - LIMITS_SEATS_UNKNOWN; i++) {
+		assert_int_equal(enter(v4(5000 + i), T0, &seat), LIMITS_ALLOW);
+		assert_false(taken[seat]);
+		taken[seat] = true;
+	}
+	assert_int_equal(enter(v4(5000 + i), T0, NULL), LIMITS_FULL);
 }
 
 static void
@@ -198,14 +220,14 @@ guesses_are_limited_to_5_a_second(void **state)
 static void
 seats_cannot_guess_at_once_on_the_last_token(void **state)
 {
-	unsigned seats[LIMITS_SEATS], i, allowed = 0;
+	unsigned seats[LIMITS_SEATS_UNKNOWN], i, allowed = 0;
 
 	(void)state;
 	assert_int_equal(flood(1, 49, T0, false, false), 49);
-	for (i = 0; i < LIMITS_SEATS; i++)
+	for (i = 0; i < LIMITS_SEATS_UNKNOWN; i++)
 		assert_int_equal(enter(v4(1000 + i), T0 + 100, &seats[i]),
 		    LIMITS_ALLOW);
-	for (i = 0; i < LIMITS_SEATS; i++)
+	for (i = 0; i < LIMITS_SEATS_UNKNOWN; i++)
 		allowed += limits_m1(l, seats[i], T0 + 100) == LIMITS_ALLOW;
 	assert_int_equal(allowed, 1);
 }
@@ -313,7 +335,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		T(a_source_has_four_seats_and_all_have_64),
+		T(a_source_has_four_seats_and_strangers_have_48),
+		T(strangers_who_sit_still_do_not_lock_the_peers_out),
 		T(a_64_bit_network_is_one_source),
 		T(m1_is_due_in_2_seconds_and_m3_in_5),
 		T(curve_work_is_limited_to_100_a_second),
