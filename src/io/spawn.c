@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,11 +20,16 @@
 static int
 child_set_signals(pid_t parent)
 {
+	/* struct sigaction of the kernel, SIG_DFL and no flags.  By system
+	 * call: libc refuses to touch the two signals that it uses itself, and
+	 * a child of make may have them ignored.  Fails for KILL and STOP. */
+	static const uint64_t by_default[4];
 	sigset_t none;
 	int number;
 
 	for (number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL); /* fails for KILL, STOP and libc's */
+		syscall(SYS_rt_sigaction, number, by_default, NULL,
+		    sizeof(uint64_t));
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || setpgid(0, 0) < 0)
 		return -1;
