@@ -8,11 +8,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <uthash.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "engine/internal.h"
+#include "engine/collect.h"
 #include "engine/maintain.h"
 #include "engine/recover.h"
 #include "io/file.h"
@@ -26,18 +25,11 @@
 #define CHECKPOINT_PIN_MS 2	   /* a view lasts a turn */
 #define CHECKPOINT_PIN_WARN_MS 5000
 
-struct bucket_sum {
-	struct bucket_totals totals;
-	UT_hash_handle hh;
-};
-
 struct checkpointer {
-	struct record *records;
-	size_t count, cap;
-	struct bucket_sum *sums; /* by bucket id */
-	uint64_t seen_end;	 /* wal_end at the last step */
-	uint64_t seen_ns;	 /* since when it has not moved */
-	uint64_t pinned_ns;	 /* since when a view holds a dead segment */
+	struct collection records;
+	uint64_t seen_end;  /* wal_end at the last step */
+	uint64_t seen_ns;   /* since when it has not moved */
+	uint64_t pinned_ns; /* since when a view holds a dead segment */
 	bool pin_told;
 	int retry_ms; /* after trouble with the tree; doubles */
 };
@@ -50,126 +42,14 @@ checkpointer_new(struct engine *e)
 	return e->checkpointer == NULL ? KV_ENOMEM : KV_OK;
 }
 
-static void
-checkpoint_forget(struct checkpointer *c)
-{
-	struct bucket_sum *sum, *next;
-
-	HASH_ITER(hh, c->sums, sum, next) {
-		HASH_DEL(c->sums, sum);
-		free(sum);
-	}
-	c->count = 0;
-}
-
 void
 checkpointer_free(struct engine *e)
 {
 	if (e->checkpointer == NULL)
 		return;
-	checkpoint_forget(e->checkpointer);
-	free(e->checkpointer->records);
+	collect_fini(&e->checkpointer->records);
 	free(e->checkpointer);
 	e->checkpointer = NULL;
-}
-
-/* ---- collecting ---- */
-
-static void
-checkpoint_corrupt(struct engine *e, uint64_t lsn)
-{
-	if (atomic_fetch_or(&e->control->trouble, TROUBLE_CORRUPT) &
-	    TROUBLE_CORRUPT)
-		return;
-	log_error("log lsn=%llu error=\"a record in shared memory is damaged; "
-		  "it goes no further\" action=\"writes are refused; restart "
-		  "the store to read the log from disk\"",
-	    (unsigned long long)lsn);
-	engine_wake_room(e);
-}
-
-static int
-checkpoint_sum(struct checkpointer *c, const struct wal_record *w)
-{
-	struct bucket_sum *sum;
-
-	HASH_FIND(hh, c->sums, &w->bid, sizeof(w->bid), sum);
-	if (sum == NULL) {
-		if ((sum = calloc(1, sizeof(*sum))) == NULL)
-			return KV_ENOMEM;
-		sum->totals.bid = w->bid;
-		HASH_ADD(hh, c->sums, totals.bid, sizeof(sum->totals.bid), sum);
-	}
-	sum->totals.totals = w->totals;
-	return KV_OK;
-}
-
-/* Is there a newer record of the key before `limit` in the segment? */
-static bool
-checkpoint_is_newest(const struct engine *e, const struct segment *s,
-    const struct wal_record *w, uint64_t offset, uint64_t limit)
-{
-	uint64_t hash = index_hash_key(e->control->hash_secret,
-	    wal_class(w->type), w->bid, wal_record_key(w));
-	uint64_t at =
-	    index_find(s, hash, wal_class(w->type), w->bid, wal_record_key(w));
-
-	while (at >= limit)
-		at = (uint64_t)segment_record(s, at)->prev << 3;
-	return at == offset;
-}
-
-static int
-checkpoint_keep(struct engine *e, const struct wal_record *w, uint64_t lsn)
-{
-	struct checkpointer *c = e->checkpointer;
-	struct record *records;
-
-	if (c->count == c->cap) {
-		size_t cap = c->cap == 0 ? 4096 : c->cap * 2;
-
-		records = realloc(c->records, cap * sizeof(*records));
-		if (records == NULL)
-			return KV_ENOMEM;
-		c->records = records;
-		c->cap = cap;
-	}
-	view_record(e, lsn, &c->records[c->count]);
-	c->records[c->count].flags &= (uint8_t)~RECORD_MORE;
-	c->count++;
-	(void)w;
-	return KV_OK;
-}
-
-/* All records in [from, to) of one segment; *seq: the highest. */
-static int
-checkpoint_collect(struct engine *e, uint64_t from, uint64_t to, uint64_t *seq)
-{
-	const struct segment *s = engine_segment(e, engine_segment_of(e, from));
-	uint64_t limit = engine_offset_of(e, from) + (to - from), lsn;
-	int rc = KV_OK;
-
-	checkpoint_forget(e->checkpointer);
-	while (rc == KV_OK && from < to) {
-		uint64_t offset = engine_offset_of(e, from);
-		const struct wal_record *w = segment_record(s, offset);
-
-		if (wal_record_verify(w, to - from, segment_header(s)->nonce,
-			from) < 0) {
-			checkpoint_corrupt(e, from);
-			return KV_ECORRUPT;
-		}
-		*seq = w->seq;
-		lsn = from;
-		from += w->len;
-		if (wal_class(w->type) == WAL_MESSAGE)
-			continue; /* who wanted it has it */
-		if (wal_class(w->type) != WAL_POSITION)
-			rc = checkpoint_sum(e->checkpointer, w);
-		if (rc == KV_OK && checkpoint_is_newest(e, s, w, offset, limit))
-			rc = checkpoint_keep(e, w, lsn);
-	}
-	return rc;
 }
 
 /* ---- room for the log ---- */
@@ -264,21 +144,17 @@ checkpoint_pause(void *user)
 static int
 checkpoint_apply(struct engine *e, struct tree_position to)
 {
-	struct checkpointer *c = e->checkpointer;
-	struct bucket_totals *totals = NULL;
-	struct bucket_sum *sum;
+	struct collection *c = &e->checkpointer->records;
+	struct bucket_totals *totals;
 	struct apply a = { .records = c->records,
 		.count = c->count,
 		.to = to,
 		.pause = e->process == NULL ? NULL : checkpoint_pause,
 		.user = e };
-	size_t n = HASH_COUNT(c->sums);
 	int rc;
 
-	if ((totals = calloc(n + 1, sizeof(*totals))) == NULL)
-		return KV_ENOMEM;
-	for (sum = c->sums; sum != NULL; sum = sum->hh.next)
-		totals[a.totals_count++] = sum->totals;
+	if ((rc = collect_totals(c, &totals, &a.totals_count)) < 0)
+		return rc;
 	a.totals = totals;
 	rc = apply_checkpoint(e->tree, &a);
 	free(totals);
@@ -309,11 +185,12 @@ static int
 checkpoint_move(struct engine *e, uint64_t from, uint64_t to, uint64_t moved_to)
 {
 	struct control_stats *stats = &e->control->stats;
+	struct collection *records = &e->checkpointer->records;
 	struct tree_position position = { .checkpointed = moved_to };
 	uint64_t began = clock_mono_ns();
 	int rc;
 
-	if ((rc = checkpoint_collect(e, from, to, &position.seq)) < 0)
+	if ((rc = collect_range(e, from, to, records, &position.seq)) < 0)
 		return rc;
 	/* Also when there are no records: the file of a segment is reused only
 	 * after the tree says that recovery need not look for it. */
@@ -334,9 +211,9 @@ checkpoint_move(struct engine *e, uint64_t from, uint64_t to, uint64_t moved_to)
 	checkpoint_moved(e, moved_to);
 	e->swept_ms = 0; /* new deadlines may lie anywhere */
 	atomic_fetch_add(&stats->checkpoints, 1);
-	atomic_fetch_add(&stats->checkpoint_records, e->checkpointer->count);
+	atomic_fetch_add(&stats->checkpoint_records, records->count);
 	atomic_fetch_add(&stats->checkpoint_ns, clock_mono_ns() - began);
-	checkpoint_forget(e->checkpointer);
+	collect_forget(records);
 	return KV_OK;
 }
 
