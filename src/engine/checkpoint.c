@@ -230,7 +230,9 @@ checkpoint_range(const struct engine *e, bool partial, uint64_t *from,
 	uint64_t start = lo * e->segment_size + SEGMENT_HEADER;
 
 	*from = at > start ? at : start;
-	if (lo < engine_segment_of(e, atomic_load(&c->wal_end))) {
+	/* Not wal_end: views end at indexed_end, and who died within a roll left
+	 * that in the segment before.  They would look below segment_lo. */
+	if (lo < engine_segment_of(e, atomic_load(&c->indexed_end))) {
 		*to = segment_header(engine_segment(e, lo + 1))->prev_end;
 		*moved_to = (lo + 1) * e->segment_size + SEGMENT_HEADER;
 	} else {
