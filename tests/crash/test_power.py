@@ -142,6 +142,8 @@ class Power(CrashCase):
         number = 1
         for n in range(2):
             if n == 1 and len(modes) == 2:
+                for p in kv.children():
+                    self.stop_between_calls(trace, p)
                 kv.kill9_all()
                 kv.args[1] = modes[1]
                 kv.start()
