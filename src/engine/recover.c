@@ -11,6 +11,8 @@
  * begun behind, under a new incarnation: nothing is ever appended behind a torn
  * tail, and no stamp is ever given twice. */
 
+#include "engine/recover.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +23,6 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/rng.h"
-#include "engine/recover.h"
 #include "shm/region.h"
 #include "tree/apply.h"
 #include "wal/replay.h"

@@ -14,8 +14,8 @@ maintain_take(struct engine *e, enum control_role role, bool wait)
 
 	if (e->roles & (1u << role))
 		return KV_EEXIST;
-	rc = file_lock(e->lock_fd, LOCK_ROLE + (off_t)role,
-	    FILE_LOCK_EXCLUSIVE, wait);
+	rc = file_lock(e->lock_fd, LOCK_ROLE + (off_t)role, FILE_LOCK_EXCLUSIVE,
+	    wait);
 	if (rc == KV_OK)
 		e->roles |= 1u << role;
 	/* We were waiting because there was a holder, who may have died. */
