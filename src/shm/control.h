@@ -25,7 +25,7 @@
 #define CONTROL_VERSION 2
 #define CONTROL_SLOTS 5 /* segments in memory: 4 outstanding and a spare */
 #define CONTROL_OUTSTANDING 4
-#define CONTROL_PROCESSES 128
+#define CONTROL_PROCESSES KV_BUILD_MAX_PROCESSES
 #define CONTROL_CURSORS 4096
 #define CONTROL_CHANNELS 4096
 #define CONTROL_PATTERNS 256 /* of them: the first ones */
