@@ -235,7 +235,7 @@ engine_bucket_by_id(struct engine *e, uint64_t bid, struct kv_slice *name,
 			*name = r.key;
 			return schema_get_bucket(r.value, out);
 		}
-		if (number == e->view_lo)
+		if (number <= e->view_lo)
 			break;
 	}
 	return tree_get_bucket_by_id(e->tree, bid, name, out);

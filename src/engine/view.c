@@ -111,7 +111,7 @@ view_find(const struct engine *e, uint64_t hash, enum wal_class class,
 			at = (uint64_t)segment_record(s, at)->prev << 3;
 		if (at != 0)
 			return start + at;
-		if (number == e->view_lo)
+		if (number <= e->view_lo)
 			return 0;
 	}
 }
@@ -131,7 +131,7 @@ view_find_chain(const struct engine *e, uint64_t hash, uint64_t bid,
 			at = (uint64_t)segment_record(s, at)->bucket_prev << 3;
 		if (at != 0)
 			return start + at;
-		if (number == e->view_lo)
+		if (number <= e->view_lo)
 			return 0;
 	}
 }
