@@ -45,6 +45,9 @@ call_handler cmd_hset, cmd_hmset, cmd_hsetnx, cmd_hget, cmd_hmget, cmd_hdel;
 call_handler cmd_hlen, cmd_hexists, cmd_hstrlen;
 /* cmd_hash_all.c */
 call_handler cmd_hgetall, cmd_hkeys, cmd_hvals, cmd_hrandfield;
+/* cmd_pubsub.c */
+call_handler cmd_subscribe, cmd_unsubscribe, cmd_psubscribe;
+call_handler cmd_punsubscribe, cmd_publish, cmd_pubsub;
 /* cmd_kv.c */
 call_handler cmd_kv_create, cmd_kv_drop, cmd_kv_buckets, cmd_kv_changes;
 

@@ -10,6 +10,7 @@
 #include "io/sock.h"
 #include "worker/cmd.h"
 #include "worker/commands.h"
+#include "worker/pubsub.h"
 #include "worker/run.h"
 
 static int
@@ -96,20 +97,23 @@ client_describe(const struct session *s, struct buf *to)
 	uint64_t now = clock_wall_ms();
 	uint64_t idle =
 	    (loop_now(s->conn.serve->loop) - s->conn.active_ns) / 1000000000u;
+	bool is_subscriber = s->subscriber != NULL || s->pubsub != NULL;
 	char peer[SOCK_TEXT_MAX], local[SOCK_TEXT_MAX];
 
 	peer[sock_peer_text(s->conn.source.fd, peer, sizeof(peer) - 1)] = 0;
 	local[sock_local_text(s->conn.source.fd, local, sizeof(local) - 1)] = 0;
 	return buf_printf(to,
 	    "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu"
-	    " flags=%s db=%u sub=%d psub=0 ssub=0 multi=-1 watch=0 qbuf=%zu"
+	    " flags=%s db=%u sub=%zu psub=%zu ssub=0 multi=-1 watch=0 qbuf=%zu"
 	    " qbuf-free=0 argv-mem=0 multi-mem=0 obl=0 oll=0 omem=%zu"
 	    " tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d"
 	    " lib-name=%s lib-ver=%s\n",
 	    (unsigned long long)s->id, peer, local, s->conn.source.fd, x->name,
 	    (unsigned long long)((now - s->created_ms) / 1000),
-	    (unsigned long long)idle, s->subscriber != NULL ? "P" : "N",
-	    (unsigned)s->database, s->subscriber != NULL, s->conn.in.len,
+	    (unsigned long long)idle, is_subscriber ? "P" : "N",
+	    (unsigned)s->database,
+	    s->subscriber != NULL ? 1 : pubsub_count(s, CHANNEL_NAME),
+	    pubsub_count(s, CHANNEL_PATTERN), s->conn.in.len,
 	    output_pending(&s->conn),
 	    sizeof(*s) + s->conn.in.cap + s->conn.out.cap,
 	    s->last == NULL ? "NULL" : s->last->info.name, s->proto, x->library,

@@ -5,8 +5,10 @@
 #include <stdio.h>
 
 #include "base/num.h"
+#include "engine/channel.h"
 #include "proto/glob.h"
 #include "worker/cmd.h"
+#include "worker/notify.h"
 
 /* Parameters and what they are; settable: accepted and forgotten, because
  * clients set them at their start and ours does the same without. */
@@ -36,7 +38,7 @@ static const struct config_row {
 	{ "maxclients", NULL, false },
 	{ "maxmemory", "0", true },
 	{ "maxmemory-policy", "noeviction", true },
-	{ "notify-keyspace-events", "", true },
+	{ "notify-keyspace-events", NULL, true },
 	{ "port", NULL, false },
 	{ "proto-max-bulk-len", NULL, false },
 	{ "requirepass", "", false },
@@ -48,6 +50,13 @@ static const struct config_row {
 };
 
 #define CONFIG_ROWS (sizeof(config_rows) / sizeof(*config_rows))
+
+/* The one that does something: for all workers of the host. */
+static bool
+config_is_notify(const struct config_row *row)
+{
+	return strcmp(row->name, "notify-keyspace-events") == 0;
+}
 
 static void
 config_value(struct call *c, const struct config_row *row)
@@ -63,10 +72,16 @@ config_value(struct call *c, const struct config_row *row)
 		{ "proto-max-bulk-len", w->limits.bulk },
 		{ "timeout", w->serve.limits.idle_ns / 1000000000u },
 	};
+	char letters[NOTIFY_TEXT_MAX];
 	size_t i;
 
 	if (row->value != NULL) {
 		reply_text(c->reply, row->value);
+		return;
+	}
+	if (config_is_notify(row)) {
+		reply_bulk(c->reply,
+		    notify_format(channel_notify(c->engine), letters));
 		return;
 	}
 	for (i = 0; i < sizeof(computed) / sizeof(*computed); i++)
@@ -117,6 +132,7 @@ config_find(struct kv_slice name)
 static int
 config_set(struct call *c)
 {
+	uint32_t notify = channel_notify(c->engine);
 	const struct config_row *row;
 	size_t i;
 
@@ -136,7 +152,15 @@ config_set(struct call *c)
 			    "ERR CONFIG SET failed (possibly related to"
 			    " argument '%.*s') - can't set immutable config",
 			    len, c->args[i].data);
+		if (config_is_notify(row) &&
+		    !notify_parse(c->args[i + 1], &notify))
+			return call_errorf(c,
+			    "ERR CONFIG SET failed (possibly related to"
+			    " argument '%s') - Invalid event class character."
+			    " Use 'Ag$lshzxeKEtmdnF'.",
+			    row->name);
 	}
+	channel_set_notify(c->engine, notify);
 	reply_ok(c->reply);
 	return KV_OK;
 }

@@ -3,6 +3,7 @@
 
 #include "base/num.h"
 #include "worker/cmd.h"
+#include "worker/pubsub.h"
 #include "worker/run.h"
 
 #define HELLO_REDIS_VERSION "7.2.4" /* whose answers ours are */
@@ -13,7 +14,12 @@ cmd_ping(struct call *c)
 	if (c->argc > 2)
 		return call_error(c,
 		    "ERR wrong number of arguments for 'ping' command");
-	if (c->argc == 2)
+	if (c->session->pubsub != NULL && c->session->proto == 2) {
+		reply_array(c->reply, 2);
+		reply_text(c->reply, "pong");
+		reply_bulk(c->reply,
+		    c->argc == 2 ? c->args[1] : (struct kv_slice){ "", 0 });
+	} else if (c->argc == 2)
 		reply_bulk(c->reply, c->args[1]);
 	else
 		reply_literal(c->reply, "+PONG\r\n");
@@ -186,6 +192,7 @@ cmd_quit(struct call *c)
 int
 cmd_reset(struct call *c)
 {
+	pubsub_end(c->session);
 	session_reset(c->session);
 	c->reply->proto = 2;
 	reply_simple(c->reply, "RESET");

@@ -9,10 +9,8 @@
 #include "base/bytes.h"
 #include "engine/scan.h"
 
-/* by name: name -> deadline 8
- * by time: deadline 8, name -> nothing */
-static const char deadline_by_name[] = "\001deadlines";
-static const char deadline_by_time[] = "\001expiring";
+static const char deadline_by_name[] = DEADLINE_BY_NAME;
+static const char deadline_by_time[] = DEADLINE_BY_TIME;
 
 int
 deadline_get(struct engine *e, struct kv_slice name, const struct bucket *b,

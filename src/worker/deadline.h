@@ -11,6 +11,11 @@
 /* Names that begin so are ours and shown to nobody. */
 #define DEADLINE_HIDDEN '\x01'
 
+/* by name: name -> deadline 8
+ * by time: deadline 8, name -> nothing */
+#define DEADLINE_BY_NAME "\001deadlines"
+#define DEADLINE_BY_TIME "\001expiring"
+
 /* The deadline of the bucket of this name; *out is 0 for none. */
 KV_CHECKED int deadline_get(struct engine *e, struct kv_slice name,
     const struct bucket *b, uint64_t *out);

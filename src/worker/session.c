@@ -9,6 +9,7 @@
 #include "worker/auth.h"
 #include "worker/commands.h"
 #include "worker/prefetch.h"
+#include "worker/pubsub.h"
 #include "worker/run.h"
 #include "worker/subscribe.h"
 #include "worker/verbs.h"
@@ -78,6 +79,7 @@ session_closed(struct conn *c)
 	struct session *s = session_of(c);
 
 	subscribe_end(s);
+	pubsub_end(s);
 	auth_forget(s);
 	if (s->extra != NULL) {
 		loop_timer_clear(c->serve->loop, &s->extra->blank);

@@ -46,6 +46,7 @@ struct session_extra {
 
 struct command;
 struct subscriber;
+struct pubsub_client;
 
 struct session {
 	struct conn conn; /* first: serve allocates it */
@@ -59,6 +60,7 @@ struct session {
 	const struct command *last;
 	struct session_extra *extra;
 	struct subscriber *subscriber;
+	struct pubsub_client *pubsub; /* while subscribed to channels */
 	uint32_t database;
 	uint8_t mode;
 	uint8_t proto; /* 2 or 3 */

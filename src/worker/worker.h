@@ -16,6 +16,7 @@
 struct auth;
 struct run;
 struct feeds;
+struct pubsub;
 struct conf;
 
 struct worker {
@@ -24,6 +25,7 @@ struct worker {
 	struct serve serve;
 	struct loop_source wake; /* from the engine */
 	struct feeds *feeds;
+	struct pubsub *pubsub;
 	struct auth *auth;
 	struct sweep sweep;
 	struct run *run;    /* what is being carried out, or NULL */
