@@ -268,6 +268,8 @@ checkpoint_is_idle(struct engine *e)
 	uint64_t end = atomic_load(&e->control->wal_end);
 	uint64_t now = clock_mono_ns();
 
+	if (atomic_exchange(&e->control->checkpoint_asked, 0) != 0)
+		return true;
 	if (end != c->seen_end) {
 		c->seen_end = end;
 		c->seen_ns = now;

@@ -158,6 +158,10 @@ uint64_t engine_durable(const struct engine *e);
 /* Wake the walwriter if it sleeps although there is something to write. */
 void engine_kick(struct engine *e);
 
+/* Let the checkpointer move into the tree what is durable now; control's
+ * checkpointed shows how far it is. */
+void engine_ask_checkpoint(struct engine *e);
+
 /* The descriptor that becomes readable when something wanted happened, and its
  * draining.  Ask before every sleep: the bool says that it is so already and
  * there will be no wake-up. */

@@ -70,6 +70,16 @@ engine_kick(struct engine *e)
 }
 
 void
+engine_ask_checkpoint(struct engine *e)
+{
+	struct control *c = e->control;
+
+	atomic_store(&c->checkpoint_asked, 1);
+	atomic_fetch_add(&c->checkpoint_futex, 1);
+	control_futex_wake(&c->checkpoint_futex);
+}
+
+void
 engine_wake_all(struct engine *e)
 {
 	uint32_t i, high = atomic_load(&e->control->process_high);

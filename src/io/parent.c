@@ -59,6 +59,12 @@ parent_ready(void)
 }
 
 void
+parent_shutdown(void)
+{
+	(void)send(PARENT_FD, "shutdown", 8, MSG_NOSIGNAL);
+}
+
+void
 parent_failed(const char *fmt, ...)
 {
 	va_list ap;

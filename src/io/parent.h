@@ -10,6 +10,7 @@
  *			stop				finish and exit 0
  *	child > kvd	ready				serves
  *			failed <text>			cannot start; exit 1
+ *			shutdown		a client wants all to end
  *			status <text>			for kvd's status
  *
  * kvd prints <text> of "failed" as its own one line at the first start.  A
@@ -41,6 +42,7 @@ KV_CHECKED int parent_receive(enum parent_verb *verb, struct buf *body);
 /* Tell kvd.  A kvd that does not listen is no reason to stop: no result. */
 void parent_ready(void);
 void parent_failed(const char *fmt, ...) KV_PRINTF(1, 2);
+void parent_shutdown(void); /* a client asked that all of kvd ends */
 void parent_status(const char *fmt, ...) KV_PRINTF(1, 2);
 
 /* How many listening sockets there are, from PARENT_LISTEN_FD up.  Ask before

@@ -98,6 +98,8 @@ process_take_message(struct process *p, char *text)
 {
 	if (strcmp(text, "ready") == 0)
 		process_handle(p, CHILD_READY);
+	else if (strcmp(text, "shutdown") == 0)
+		p->home->news(p->home->arg, p, PROCESS_ASKS_STOP);
 	else if (strncmp(text, "failed ", 7) == 0)
 		snprintf(p->failed, sizeof(p->failed), "%.500s", text + 7);
 	else if (strncmp(text, "status ", 7) == 0)

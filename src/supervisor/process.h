@@ -41,6 +41,7 @@ const struct process_kind *process_kind(enum process_role role);
 enum process_news {
 	PROCESS_IS_READY,
 	PROCESS_IS_GONE,     /* it was unwanted and has ended */
+	PROCESS_ASKS_STOP,   /* a client of it said SHUTDOWN */
 	PROCESS_IS_HOPELESS, /* its first start failed; failed says why */
 };
 

@@ -163,6 +163,9 @@ supervisor_news(void *arg, struct process *p, enum process_news news)
 	case PROCESS_IS_HOPELESS:
 		supervisor_hopeless(s, p);
 		break;
+	case PROCESS_ASKS_STOP:
+		supervisor_stop(s);
+		break;
 	case PROCESS_IS_GONE:
 		break; /* looked at after the turn */
 	}

@@ -165,6 +165,17 @@ call_overflows(struct call *c)
 	return true;
 }
 
+void
+call_hold(struct call *c)
+{
+	struct run *r = c->worker->run;
+
+	r->stop = true;
+	r->at = r->start;
+	memset(&c->session->parser, 0, sizeof(c->session->parser));
+	conn_hold(&c->session->conn, CONN_HOLD_OWNER);
+}
+
 struct call_place
 call_open(struct call *c)
 {

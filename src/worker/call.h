@@ -57,6 +57,10 @@ void call_bulk(struct call *c, struct kv_slice value);
 /* Has this reply outgrown what may be sent?  Then return KV_ETOOBIG. */
 bool call_overflows(struct call *c);
 
+/* Hold the connection; the same request runs again when it is released.  Only
+ * for what needs CALL_SESSION. */
+void call_hold(struct call *c);
+
 /* Replies whose number of elements is known only at their end. */
 struct call_place {
 	size_t at;

@@ -17,6 +17,16 @@ bool cmd_auth_user(struct call *c, struct kv_slice user,
 call_handler cmd_client;
 /* cmd_command.c */
 call_handler cmd_command;
+/* cmd_slowlog.c, cmd_latency.c, cmd_memory.c */
+call_handler cmd_slowlog, cmd_latency, cmd_memory, cmd_object;
+/* cmd_save.c */
+call_handler cmd_save, cmd_bgsave, cmd_bgrewriteaof, cmd_lastsave, cmd_shutdown;
+call_handler cmd_wait, cmd_waitaof;
+/* cmd_refuse.c */
+call_handler cmd_acl, cmd_module, cmd_function, cmd_script, cmd_cluster;
+call_handler cmd_debug, cmd_replicaof, cmd_sync, cmd_lolwut;
+/* cmd_nodes.c */
+call_handler cmd_kv_nodes, cmd_kv_digest;
 /* cmd_config.c */
 call_handler cmd_config;
 /* cmd_server.c */

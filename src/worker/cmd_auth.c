@@ -3,19 +3,6 @@
 
 #include "worker/auth.h"
 #include "worker/cmd.h"
-#include "worker/run.h"
-
-/* The same request runs again when the connection is released. */
-static void
-auth_hold(struct call *c)
-{
-	struct run *r = c->worker->run;
-
-	r->stop = true;
-	r->at = r->start;
-	memset(&c->session->parser, 0, sizeof(c->session->parser));
-	conn_hold(&c->session->conn, CONN_HOLD_OWNER);
-}
 
 static bool
 auth_wrong(struct call *c)
@@ -39,7 +26,7 @@ cmd_auth_user(struct call *c, struct kv_slice user, struct kv_slice password)
 		c->session->flags &= (uint16_t)~SESSION_GUEST;
 		return true;
 	case AUTH_LATER:
-		auth_hold(c);
+		call_hold(c);
 		return false;
 	case AUTH_TOO_MANY:
 		call_errorf(c,

@@ -5,10 +5,9 @@
 #include <stdio.h>
 
 #include "base/num.h"
-#include "engine/channel.h"
 #include "proto/glob.h"
 #include "worker/cmd.h"
-#include "worker/notify.h"
+#include "worker/measure.h"
 
 /* Parameters and what they are; settable: accepted and forgotten, because
  * clients set them at their start and ours does the same without. */
@@ -33,30 +32,25 @@ static const struct config_row {
 	{ "hash-max-ziplist-entries", "512", true },
 	{ "hash-max-ziplist-value", "64", true },
 	{ "hz", "10", true },
+	{ "latency-monitor-threshold", NULL, true },
+	{ "latency-tracking", "yes", true },
 	{ "lazyfree-lazy-expire", "yes", true },
 	{ "lua-time-limit", "5000", true },
 	{ "maxclients", NULL, false },
 	{ "maxmemory", "0", true },
 	{ "maxmemory-policy", "noeviction", true },
-	{ "notify-keyspace-events", NULL, true },
+	{ "notify-keyspace-events", "", true },
 	{ "port", NULL, false },
 	{ "proto-max-bulk-len", NULL, false },
 	{ "requirepass", "", false },
 	{ "save", "", true },
-	{ "slowlog-log-slower-than", "10000", true },
-	{ "slowlog-max-len", "128", true },
+	{ "slowlog-log-slower-than", NULL, true },
+	{ "slowlog-max-len", NULL, true },
 	{ "tcp-keepalive", "0", true },
 	{ "timeout", NULL, true },
 };
 
 #define CONFIG_ROWS (sizeof(config_rows) / sizeof(*config_rows))
-
-/* The one that does something: for all workers of the host. */
-static bool
-config_is_notify(const struct config_row *row)
-{
-	return strcmp(row->name, "notify-keyspace-events") == 0;
-}
 
 static void
 config_value(struct call *c, const struct config_row *row)
@@ -72,16 +66,16 @@ config_value(struct call *c, const struct config_row *row)
 		{ "proto-max-bulk-len", w->limits.bulk },
 		{ "timeout", w->serve.limits.idle_ns / 1000000000u },
 	};
-	char letters[NOTIFY_TEXT_MAX];
+	int64_t *setting, least;
 	size_t i;
 
-	if (row->value != NULL) {
-		reply_text(c->reply, row->value);
+	setting = measure_setting(c->worker, row->name, &least);
+	if (setting != NULL) {
+		reply_bulk_integer(c->reply, *setting);
 		return;
 	}
-	if (config_is_notify(row)) {
-		reply_bulk(c->reply,
-		    notify_format(channel_notify(c->engine), letters));
+	if (row->value != NULL) {
+		reply_text(c->reply, row->value);
 		return;
 	}
 	for (i = 0; i < sizeof(computed) / sizeof(*computed); i++)
@@ -129,10 +123,29 @@ config_find(struct kv_slice name)
 	return NULL;
 }
 
+/* Of the settings that are ours to change; true for all others. */
+static bool
+config_number(struct call *c, const struct config_row *row,
+    struct kv_slice text, bool set)
+{
+	int64_t *setting, least, value;
+
+	if (row == NULL ||
+	    (setting = measure_setting(c->worker, row->name, &least)) == NULL)
+		return true;
+	if (num_parse_i64(text, &value) < 0 || value < least)
+		return false;
+	if (set) {
+		*setting = value;
+		measure_trim(c->worker->measure,
+		    (size_t)c->worker->measure->slow_max);
+	}
+	return true;
+}
+
 static int
 config_set(struct call *c)
 {
-	uint32_t notify = channel_notify(c->engine);
 	const struct config_row *row;
 	size_t i;
 
@@ -152,15 +165,16 @@ config_set(struct call *c)
 			    "ERR CONFIG SET failed (possibly related to"
 			    " argument '%.*s') - can't set immutable config",
 			    len, c->args[i].data);
-		if (config_is_notify(row) &&
-		    !notify_parse(c->args[i + 1], &notify))
+		if (!config_number(c, row, c->args[i + 1], false))
 			return call_errorf(c,
 			    "ERR CONFIG SET failed (possibly related to"
-			    " argument '%s') - Invalid event class character."
-			    " Use 'Ag$lshzxeKEtmdnF'.",
-			    row->name);
+			    " argument '%.*s') - argument couldn't be parsed"
+			    " into an integer",
+			    len, c->args[i].data);
 	}
-	channel_set_notify(c->engine, notify);
+	for (i = 2; i < c->argc; i += 2)
+		(void)config_number(c, config_find(c->args[i]), c->args[i + 1],
+		    true);
 	reply_ok(c->reply);
 	return KV_OK;
 }
@@ -172,6 +186,7 @@ config_resetstat(struct call *c)
 
 	w->hits = w->misses = w->errors = w->subscribers_lost = 0;
 	w->serve.accepted = w->serve.refused = 0;
+	measure_reset(w);
 	reply_ok(c->reply);
 	return KV_OK;
 }

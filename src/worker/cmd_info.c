@@ -12,7 +12,9 @@
 #include "base/num.h"
 #include "engine/scan.h"
 #include "worker/cmd.h"
+#include "worker/commands.h"
 #include "worker/keyspace.h"
+#include "worker/measure.h"
 #include "worker/subscribe.h"
 
 #ifndef KV_VERSION
@@ -258,6 +260,29 @@ info_hashes(struct call *c, struct info_database *all)
 	return rc == KV_ENOTFOUND ? KV_OK : rc;
 }
 
+/* Only when it is asked for by name, or all is. */
+static int
+info_commandstats(struct call *c, struct buf *b)
+{
+	const struct command *all;
+	const struct measure_command *m;
+	size_t n, i;
+	int rc;
+
+	all = commands_all(&n);
+	rc = buf_printf(b, "# Commandstats\r\n");
+	for (i = 0; i < n && rc == KV_OK; i++) {
+		m = &c->worker->measure->commands[i];
+		if (m->calls > 0)
+			rc = buf_printf(b,
+			    "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call="
+			    "%.2f,rejected_calls=0,failed_calls=0\r\n",
+			    all[i].info.name, ULL(m->calls), ULL(m->ns / 1000),
+			    (double)m->ns / 1000 / (double)m->calls);
+	}
+	return rc < 0 ? rc : buf_printf(b, "\r\n");
+}
+
 static int
 info_keyspace(struct call *c, struct buf *b)
 {
@@ -298,6 +323,7 @@ static const struct {
 	{ "stats", info_stats },
 	{ "replication", info_replication },
 	{ "cpu", info_cpu },
+	{ "commandstats", info_commandstats },
 	{ "cluster", info_cluster },
 	{ "keyspace", info_keyspace },
 };
@@ -305,16 +331,18 @@ static const struct {
 static bool
 info_is_asked(struct call *c, const char *name)
 {
+	bool preset = strcmp(name, "commandstats") != 0;
 	size_t i;
 
 	for (i = 1; i < c->argc; i++) {
 		if (slice_is_word(c->args[i], name) ||
 		    slice_is_word(c->args[i], "all") ||
-		    slice_is_word(c->args[i], "everything") ||
-		    slice_is_word(c->args[i], "default"))
+		    slice_is_word(c->args[i], "everything"))
+			return true;
+		if (preset && slice_is_word(c->args[i], "default"))
 			return true;
 	}
-	return c->argc == 1;
+	return preset && c->argc == 1;
 }
 
 int

@@ -23,7 +23,6 @@
 #define CN COMMAND_NOSCRIPT | COMMAND_LOADING | COMMAND_STALE
 #define CNF CN | COMMAND_FAST
 #define AD COMMAND_ADMIN | CN
-#define PS COMMAND_PUBSUB | CN
 
 /* clang-format off */
 #define COMMANDS(X) \
@@ -101,15 +100,33 @@ X("hkeys", cmd_hkeys, 2, 1,1,1, RD, S, HASH, "2.0.0", "key", "Returns all fields
 X("hvals", cmd_hvals, 2, 1,1,1, RD, S, HASH, "2.0.0", "key", "Returns all values in a hash.") \
 X("hrandfield", cmd_hrandfield, -2, 1,1,1, RD, S, HASH, "6.2.0", "key [count [WITHVALUES]]", "Returns one or more random fields from a hash.") \
 X("hscan", cmd_hscan, -3, 1,1,1, RD, S, HASH, "2.8.0", "key cursor [MATCH pattern] [COUNT count]", "Iterates over fields and values of a hash.") \
-X("subscribe", cmd_subscribe, -2, 0,0,0, PS, SES, PUBSUB, "2.0.0", "channel [channel ...]", "Listens for messages published to channels.") \
-X("unsubscribe", cmd_unsubscribe, -1, 0,0,0, PS, SES, PUBSUB, "2.0.0", "[channel [channel ...]]", "Stops listening to messages posted to channels.") \
-X("psubscribe", cmd_psubscribe, -2, 0,0,0, PS, SES, PUBSUB, "2.0.0", "pattern [pattern ...]", "Listens for messages published to channels that match one or more patterns.") \
-X("punsubscribe", cmd_punsubscribe, -1, 0,0,0, PS, SES, PUBSUB, "2.0.0", "[pattern [pattern ...]]", "Stops listening to messages published to channels that match one or more patterns.") \
-X("publish", cmd_publish, 3, 0,0,0, COMMAND_PUBSUB | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST, W, PUBSUB, "2.0.0", "channel message", "Posts a message to a channel.") \
-X("pubsub", cmd_pubsub, -2, 0,0,0, COMMAND_PUBSUB | COMMAND_LOADING | COMMAND_STALE, S, PUBSUB, "2.8.0", "subcommand [arg ...]", "A container for Pub/Sub commands.") \
+X("save", cmd_save, 1, 0,0,0, AD | COMMAND_NO_MULTI, SES, SERVER, "1.0.0", "", "Moves all that was written from the log into the tree, and waits for it.") \
+X("bgsave", cmd_bgsave, -1, 0,0,0, AD, 0, SERVER, "1.0.0", "[SCHEDULE]", "Moves all that was written from the log into the tree, in the background.") \
+X("bgrewriteaof", cmd_bgrewriteaof, 1, 0,0,0, AD, 0, SERVER, "1.0.0", "", "Shortens the log in the background.") \
+X("lastsave", cmd_lastsave, 1, 0,0,0, COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST, 0, SERVER, "1.0.0", "", "Returns the Unix timestamp since when the tree has had all that was written.") \
+X("shutdown", cmd_shutdown, -1, 0,0,0, AD | COMMAND_NO_MULTI | COMMAND_ALLOW_BUSY, SES, SERVER, "1.0.0", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", "Ends kvd with all of its ports.") \
+X("slowlog", cmd_slowlog, -2, 0,0,0, COMMAND_ADMIN | COMMAND_LOADING | COMMAND_STALE, 0, SERVER, "2.2.12", "subcommand [arg ...]", "A container for slow log commands.") \
+X("latency", cmd_latency, -2, 0,0,0, AD, 0, SERVER, "2.8.13", "subcommand [arg ...]", "A container for latency diagnostics commands.") \
+X("memory", cmd_memory, -2, 0,0,0, RD, S, SERVER, "4.0.0", "subcommand [arg ...]", "A container for memory diagnostics commands.") \
+X("object", cmd_object, -2, 2,2,1, RD, S, GENERIC, "2.2.3", "subcommand [arg ...]", "A container for object introspection commands.") \
+X("wait", cmd_wait, 3, 0,0,0, 0, SES, GENERIC, "3.0.0", "numreplicas timeout", "Returns how many other hosts have what was written: none for certain.") \
+X("waitaof", cmd_waitaof, 4, 0,0,0, 0, SES, GENERIC, "7.2.0", "numlocal numreplicas timeout", "Returns whether what was written is on this host's disk, and on how many others.") \
+X("acl", cmd_acl, -2, 0,0,0, CN, 0, SERVER, "6.0.0", "subcommand [arg ...]", "A container for access list commands.") \
+X("module", cmd_module, -2, 0,0,0, AD, 0, SERVER, "4.0.0", "subcommand [arg ...]", "A container for module commands.") \
+X("function", cmd_function, -2, 0,0,0, COMMAND_NOSCRIPT, 0, SERVER, "7.0.0", "subcommand [arg ...]", "A container for function commands.") \
+X("script", cmd_script, -2, 0,0,0, COMMAND_NOSCRIPT, 0, SERVER, "2.6.0", "subcommand [arg ...]", "A container for script commands.") \
+X("cluster", cmd_cluster, -2, 0,0,0, COMMAND_LOADING | COMMAND_STALE, 0, SERVER, "3.0.0", "subcommand [arg ...]", "Refused: hosts share buckets by kv-syncd.") \
+X("debug", cmd_debug, -2, 0,0,0, AD, 0, SERVER, "1.0.0", "subcommand [arg ...]", "Refused.") \
+X("replicaof", cmd_replicaof, 3, 0,0,0, AD, 0, SERVER, "5.0.0", "host port | NO ONE", "Refused: hosts share buckets by kv-syncd.") \
+X("slaveof", cmd_replicaof, 3, 0,0,0, AD, 0, SERVER, "1.0.0", "host port | NO ONE", "Refused: hosts share buckets by kv-syncd.") \
+X("sync", cmd_sync, 1, 0,0,0, AD | COMMAND_NO_MULTI, 0, SERVER, "1.0.0", "", "Refused: hosts share buckets by kv-syncd.") \
+X("psync", cmd_sync, -3, 0,0,0, AD | COMMAND_NO_MULTI, 0, SERVER, "2.8.0", "replicationid offset", "Refused: hosts share buckets by kv-syncd.") \
+X("lolwut", cmd_lolwut, -1, 0,0,0, RF, 0, SERVER, "5.0.0", "[VERSION version]", "Displays a line of our own and the version.") \
 X("kv.create", cmd_kv_create, -2, 1,1,1, WF, W, KV, "0.1.0", "bucket [LOCAL]", "Makes a bucket that stays when it is empty.") \
 X("kv.drop", cmd_kv_drop, 2, 1,1,1, WF, W, KV, "0.1.0", "bucket", "Drops a bucket with all that is in it.") \
 X("kv.buckets", cmd_kv_buckets, 1, 0,0,0, RD, S, KV, "0.1.0", "", "Returns the names of all buckets.") \
+X("kv.nodes", cmd_kv_nodes, 1, 0,0,0, COMMAND_READONLY, 0, KV, "0.1.0", "", "Returns the nodes that are known, and how each is reached.") \
+X("kv.digest", cmd_kv_digest, 2, 1,1,1, RD, S, KV, "0.1.0", "bucket", "Returns the digest of a bucket: equal on hosts that hold the same.") \
 X("kv.changes", cmd_kv_changes, -4, 1,1,1, RD, S, KV, "0.1.0", "bucket FROM seq [COUNT count]", "Returns the changes of a bucket after a sequence number.")
 
 static const struct command commands[] = {
@@ -205,6 +222,30 @@ commands_sub_fits(const struct cmd_sub *sub, size_t argc)
 			       : argc >= (size_t)-sub->arity;
 }
 
+/* What HELP of any container says. */
+static int
+commands_help(struct call *c, const struct cmd_sub *subs, const char *name)
+{
+	char text[128];
+	size_t n = 0, i, k;
+
+	while (subs[n].name != NULL)
+		n++;
+	reply_array(c->reply, n + 3);
+	snprintf(text, sizeof(text),
+	    "%s <subcommand> [<arg> ...]. Subcommands are:", name);
+	reply_simple(c->reply, text);
+	for (i = 0; i < n; i++) {
+		for (k = 0; subs[i].name[k] != '\0'; k++)
+			text[k] = (char)toupper((unsigned char)subs[i].name[k]);
+		text[k] = '\0';
+		reply_simple(c->reply, text);
+	}
+	reply_simple(c->reply, "HELP");
+	reply_simple(c->reply, "    Prints this help.");
+	return KV_OK;
+}
+
 int
 cmd_dispatch(struct call *c, const struct cmd_sub *subs)
 {
@@ -224,6 +265,8 @@ cmd_dispatch(struct call *c, const struct cmd_sub *subs)
 	for (i = 0; name[i] != '\0'; i++)
 		upper[i] = (char)toupper((unsigned char)name[i]);
 	upper[i] = '\0';
+	if (slice_is_word(c->args[1], "help") && c->argc == 2)
+		return commands_help(c, subs, upper);
 	return call_errorf(c, "ERR unknown subcommand '%.*s'. Try %s HELP.",
 	    (int)(c->args[1].len < 128 ? c->args[1].len : 128), c->args[1].data,
 	    upper);
@@ -234,51 +277,6 @@ static bool
 commands_is_http(struct kv_slice word)
 {
 	return slice_is_word(word, "post") || slice_is_word(word, "host:");
-}
-
-/* What a RESP2 client may still ask for while it is subscribed. */
-static bool
-commands_subscriber_may(const struct command *command)
-{
-	call_handler *run = command->run;
-
-	return run == cmd_ping || run == cmd_quit || run == cmd_reset ||
-	    run == cmd_subscribe || run == cmd_unsubscribe ||
-	    run == cmd_psubscribe || run == cmd_punsubscribe;
-}
-
-static bool
-commands_is_container(const char *name)
-{
-	static const char *const names[] = { "acl", "client", "command",
-		"config", "latency", "memory", "object", "pubsub", "slowlog" };
-	size_t i;
-
-	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (strcmp(names[i], name) == 0)
-			return true;
-	return false;
-}
-
-static int
-commands_subscribed(struct call *c)
-{
-	char sub[COMMAND_NAME_MAX + 2] = "";
-	size_t i;
-
-	if (c->argc > 1 && c->args[1].len < COMMAND_NAME_MAX &&
-	    commands_is_container(c->command->info.name)) {
-		sub[0] = '|';
-		for (i = 0; i < c->args[1].len; i++)
-			sub[i + 1] =
-			    (char)tolower((unsigned char)c->args[1].data[i]);
-		sub[i + 1] = '\0';
-	}
-	return call_errorf(c,
-	    "ERR Can't execute '%s%s': only (P|S)SUBSCRIBE /"
-	    " (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this"
-	    " context",
-	    c->command->info.name, sub);
 }
 
 void
@@ -316,11 +314,6 @@ commands_run(struct run *r, const struct request *req)
 	if (r->session->flags & SESSION_GUEST &&
 	    !(c.command->info.flags & COMMAND_NO_AUTH)) {
 		run_call(r, &c, 0, commands_guest);
-		return;
-	}
-	if (r->session->pubsub != NULL && r->session->proto == 2 &&
-	    !commands_subscriber_may(c.command)) {
-		run_call(r, &c, 0, commands_subscribed);
 		return;
 	}
 	run_call(r, &c, commands_needs(&c), c.command->run);

@@ -3,10 +3,12 @@
 
 #include "worker/run.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "worker/ahead.h"
 #include "worker/commands.h"
+#include "worker/measure.h"
 
 #define RUN_STAGED_MAX (1u << 20)
 #define RUN_OUTPUT_MAX (512u << 10)
@@ -180,6 +182,16 @@ run_mute(struct run *r, struct output_place place)
 		s->flags ^= SESSION_SKIP_NEXT | SESSION_SKIP;
 }
 
+/* One look at the clock a request: from the end of the one before. */
+static void
+run_clock(struct run *r, struct call *c)
+{
+	uint64_t now = clock_mono_ns();
+
+	measure_done(c, now - r->clock_ns);
+	r->clock_ns = now;
+}
+
 void
 run_call(struct run *r, struct call *c, unsigned needs, call_handler *handler)
 {
@@ -202,6 +214,8 @@ run_call(struct run *r, struct call *c, unsigned needs, call_handler *handler)
 		run_open(r);
 	staged = engine_staged(r->worker->engine);
 	r->worker->blame.what = NULL;
+	if (r->clock_ns == 0)
+		r->clock_ns = clock_mono_ns();
 	rc = run_is_denied(r, needs) ? r->deny_why : handler(c);
 	if (rc < 0) {
 		output_rewind(run_output(r), place);
@@ -210,6 +224,7 @@ run_call(struct run *r, struct call *c, unsigned needs, call_handler *handler)
 			return; /* rewound */
 	}
 	r->done = r->at;
+	run_clock(r, c);
 	if (r->session->flags)
 		run_mute(r, place);
 	if (r->has_lock && --r->locked == 0 && run_commit(r))
@@ -258,6 +273,7 @@ run_emit(struct run *r)
 		w->reply.rc = KV_OK;
 		run_give_up(r, KV_ENOMEM);
 	}
+	r->clock_ns = 0;
 	output_emit(c, r->need > engine_durable(w->engine) ? r->need : 0);
 	r->need = 0;
 }

@@ -28,6 +28,8 @@ struct run {
 	size_t batch_at;
 	struct output_place batch_place;
 
+	uint64_t clock_ns; /* when the last one was done; 0: unknown */
+
 	bool has_lock;
 	unsigned locked; /* requests left of this lock section */
 

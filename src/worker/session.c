@@ -29,6 +29,14 @@ session_blank_over(struct timer *timer)
 	conn_again(&x->session->conn);
 }
 
+static void
+session_look_again(struct timer *timer)
+{
+	struct session_extra *x = loop_owner(timer, struct session_extra, look);
+
+	conn_release(&x->session->conn, CONN_HOLD_OWNER);
+}
+
 struct session_extra *
 session_extra(struct session *s)
 {
@@ -37,6 +45,7 @@ session_extra(struct session *s)
 		if (s->extra != NULL) {
 			s->extra->session = s;
 			s->extra->blank.expired = session_blank_over;
+			s->extra->look.expired = session_look_again;
 		}
 	}
 	return s->extra;
@@ -83,6 +92,7 @@ session_closed(struct conn *c)
 	auth_forget(s);
 	if (s->extra != NULL) {
 		loop_timer_clear(c->serve->loop, &s->extra->blank);
+		loop_timer_clear(c->serve->loop, &s->extra->look);
 		free(s->extra);
 		s->extra = NULL;
 	}

@@ -36,6 +36,9 @@ struct auth_wait;
 struct session_extra {
 	struct session *session;
 	struct auth_wait *auth; /* its password is being checked */
+	struct timer look;	/* at what SAVE waits for */
+	uint64_t save_to;	/* log position that SAVE waits for, or 0 */
+	uint64_t save_limit_ns;
 	struct timer blank;
 	char name[SESSION_TEXT_MAX];
 	char library[SESSION_TEXT_MAX];

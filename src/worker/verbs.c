@@ -263,6 +263,17 @@ verb_quit(struct call *c)
 }
 
 static int
+verb_wait(struct call *c)
+{
+	uint64_t n;
+
+	if (num_parse_u64(c->args[1], &n) < 0 ||
+	    num_parse_u64(c->args[2], &n) < 0)
+		return verb_unknown(c);
+	return cmd_wait(c);
+}
+
+static int
 verb_guest(struct call *c)
 {
 	return call_error(c, "not authenticated");
@@ -286,6 +297,8 @@ static const struct verb {
 	{ "COUNT", 2, 3, CALL_SETTLED, verb_count },
 	{ "PING", 1, 1, 0, verb_ping },
 	{ "AUTH", 2, 2, CALL_SESSION, cmd_auth },
+	{ "WAIT", 3, 3, CALL_SESSION, verb_wait },
+	{ "NODES", 1, 1, 0, cmd_kv_nodes },
 	{ "QUIT", 1, 1, CALL_SESSION, verb_quit },
 	{ NULL, 0, SIZE_MAX, 0, verb_unknown },
 };

@@ -12,8 +12,10 @@
 #include "worker/sweep.h"
 
 #define WORKER_DATABASE_NAME 8 /* "db1023" */
+#define WORKER_NODE_MAX 128    /* "foo@host" */
 
 struct auth;
+struct measure;
 struct run;
 struct feeds;
 struct pubsub;
@@ -27,6 +29,7 @@ struct worker {
 	struct feeds *feeds;
 	struct pubsub *pubsub;
 	struct auth *auth;
+	struct measure *measure;
 	struct sweep sweep;
 	struct run *run;    /* what is being carried out, or NULL */
 	struct reply reply; /* into the arena of serve */
@@ -39,6 +42,9 @@ struct worker {
 	size_t subscriber_limit;
 	unsigned databases;
 	uint16_t port;
+	uint64_t save_to;  /* log position that BGSAVE was asked for */
+	uint64_t saved_ms; /* see cmd_lastsave */
+	char node[WORKER_NODE_MAX];
 	bool made_bucket; /* one is staged: control->buckets misses it */
 	bool stopping;	  /* until the last client is gone */
 	bool broken;	  /* the store cannot be read */
