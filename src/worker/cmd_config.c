@@ -5,9 +5,11 @@
 #include <stdio.h>
 
 #include "base/num.h"
+#include "engine/channel.h"
 #include "proto/glob.h"
 #include "worker/cmd.h"
 #include "worker/measure.h"
+#include "worker/notify.h"
 
 /* Parameters and what they are; settable: accepted and forgotten, because
  * clients set them at their start and ours does the same without. */
@@ -39,7 +41,7 @@ static const struct config_row {
 	{ "maxclients", NULL, false },
 	{ "maxmemory", "0", true },
 	{ "maxmemory-policy", "noeviction", true },
-	{ "notify-keyspace-events", "", true },
+	{ "notify-keyspace-events", NULL, true },
 	{ "port", NULL, false },
 	{ "proto-max-bulk-len", NULL, false },
 	{ "requirepass", "", false },
@@ -51,6 +53,13 @@ static const struct config_row {
 };
 
 #define CONFIG_ROWS (sizeof(config_rows) / sizeof(*config_rows))
+
+/* The one that does something: for all workers of the host. */
+static bool
+config_is_notify(const struct config_row *row)
+{
+	return strcmp(row->name, "notify-keyspace-events") == 0;
+}
 
 static void
 config_value(struct call *c, const struct config_row *row)
@@ -67,6 +76,7 @@ config_value(struct call *c, const struct config_row *row)
 		{ "timeout", w->serve.limits.idle_ns / 1000000000u },
 	};
 	int64_t *setting, least;
+	char letters[NOTIFY_TEXT_MAX];
 	size_t i;
 
 	setting = measure_setting(c->worker, row->name, &least);
@@ -76,6 +86,11 @@ config_value(struct call *c, const struct config_row *row)
 	}
 	if (row->value != NULL) {
 		reply_text(c->reply, row->value);
+		return;
+	}
+	if (config_is_notify(row)) {
+		reply_bulk(c->reply,
+		    notify_format(channel_notify(c->engine), letters));
 		return;
 	}
 	for (i = 0; i < sizeof(computed) / sizeof(*computed); i++)
@@ -146,6 +161,7 @@ config_number(struct call *c, const struct config_row *row,
 static int
 config_set(struct call *c)
 {
+	uint32_t notify = channel_notify(c->engine);
 	const struct config_row *row;
 	size_t i;
 
@@ -171,10 +187,18 @@ config_set(struct call *c)
 			    " argument '%.*s') - argument couldn't be parsed"
 			    " into an integer",
 			    len, c->args[i].data);
+		if (config_is_notify(row) &&
+		    !notify_parse(c->args[i + 1], &notify))
+			return call_errorf(c,
+			    "ERR CONFIG SET failed (possibly related to"
+			    " argument '%s') - Invalid event class character."
+			    " Use 'Ag$lshzxeKEtmdnF'.",
+			    row->name);
 	}
 	for (i = 2; i < c->argc; i += 2)
 		(void)config_number(c, config_find(c->args[i]), c->args[i + 1],
 		    true);
+	channel_set_notify(c->engine, notify);
 	reply_ok(c->reply);
 	return KV_OK;
 }

@@ -23,6 +23,7 @@
 #define CN COMMAND_NOSCRIPT | COMMAND_LOADING | COMMAND_STALE
 #define CNF CN | COMMAND_FAST
 #define AD COMMAND_ADMIN | CN
+#define PS COMMAND_PUBSUB | CN
 
 /* clang-format off */
 #define COMMANDS(X) \
@@ -122,6 +123,12 @@ X("slaveof", cmd_replicaof, 3, 0,0,0, AD, 0, SERVER, "1.0.0", "host port | NO ON
 X("sync", cmd_sync, 1, 0,0,0, AD | COMMAND_NO_MULTI, 0, SERVER, "1.0.0", "", "Refused: hosts share buckets by kv-syncd.") \
 X("psync", cmd_sync, -3, 0,0,0, AD | COMMAND_NO_MULTI, 0, SERVER, "2.8.0", "replicationid offset", "Refused: hosts share buckets by kv-syncd.") \
 X("lolwut", cmd_lolwut, -1, 0,0,0, RF, 0, SERVER, "5.0.0", "[VERSION version]", "Displays a line of our own and the version.") \
+X("subscribe", cmd_subscribe, -2, 0,0,0, PS, SES, PUBSUB, "2.0.0", "channel [channel ...]", "Listens for messages published to channels.") \
+X("unsubscribe", cmd_unsubscribe, -1, 0,0,0, PS, SES, PUBSUB, "2.0.0", "[channel [channel ...]]", "Stops listening to messages posted to channels.") \
+X("psubscribe", cmd_psubscribe, -2, 0,0,0, PS, SES, PUBSUB, "2.0.0", "pattern [pattern ...]", "Listens for messages published to channels that match one or more patterns.") \
+X("punsubscribe", cmd_punsubscribe, -1, 0,0,0, PS, SES, PUBSUB, "2.0.0", "[pattern [pattern ...]]", "Stops listening to messages published to channels that match one or more patterns.") \
+X("publish", cmd_publish, 3, 0,0,0, COMMAND_PUBSUB | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST, W, PUBSUB, "2.0.0", "channel message", "Posts a message to a channel.") \
+X("pubsub", cmd_pubsub, -2, 0,0,0, COMMAND_PUBSUB | COMMAND_LOADING | COMMAND_STALE, S, PUBSUB, "2.8.0", "subcommand [arg ...]", "A container for Pub/Sub commands.") \
 X("kv.create", cmd_kv_create, -2, 1,1,1, WF, W, KV, "0.1.0", "bucket [LOCAL]", "Makes a bucket that stays when it is empty.") \
 X("kv.drop", cmd_kv_drop, 2, 1,1,1, WF, W, KV, "0.1.0", "bucket", "Drops a bucket with all that is in it.") \
 X("kv.buckets", cmd_kv_buckets, 1, 0,0,0, RD, S, KV, "0.1.0", "", "Returns the names of all buckets.") \
@@ -279,6 +286,51 @@ commands_is_http(struct kv_slice word)
 	return slice_is_word(word, "post") || slice_is_word(word, "host:");
 }
 
+/* What a RESP2 client may still ask for while it is subscribed. */
+static bool
+commands_subscriber_may(const struct command *command)
+{
+	call_handler *run = command->run;
+
+	return run == cmd_ping || run == cmd_quit || run == cmd_reset ||
+	    run == cmd_subscribe || run == cmd_unsubscribe ||
+	    run == cmd_psubscribe || run == cmd_punsubscribe;
+}
+
+static bool
+commands_is_container(const char *name)
+{
+	static const char *const names[] = { "acl", "client", "command",
+		"config", "latency", "memory", "object", "pubsub", "slowlog" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static int
+commands_subscribed(struct call *c)
+{
+	char sub[COMMAND_NAME_MAX + 2] = "";
+	size_t i;
+
+	if (c->argc > 1 && c->args[1].len < COMMAND_NAME_MAX &&
+	    commands_is_container(c->command->info.name)) {
+		sub[0] = '|';
+		for (i = 0; i < c->args[1].len; i++)
+			sub[i + 1] =
+			    (char)tolower((unsigned char)c->args[1].data[i]);
+		sub[i + 1] = '\0';
+	}
+	return call_errorf(c,
+	    "ERR Can't execute '%s%s': only (P|S)SUBSCRIBE /"
+	    " (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this"
+	    " context",
+	    c->command->info.name, sub);
+}
+
 void
 commands_run(struct run *r, const struct request *req)
 {
@@ -314,6 +366,11 @@ commands_run(struct run *r, const struct request *req)
 	if (r->session->flags & SESSION_GUEST &&
 	    !(c.command->info.flags & COMMAND_NO_AUTH)) {
 		run_call(r, &c, 0, commands_guest);
+		return;
+	}
+	if (r->session->pubsub != NULL && r->session->proto == 2 &&
+	    !commands_subscriber_may(c.command)) {
+		run_call(r, &c, 0, commands_subscribed);
 		return;
 	}
 	run_call(r, &c, commands_needs(&c), c.command->run);

@@ -17,6 +17,7 @@
 #include "worker/auth.h"
 #include "worker/commands.h"
 #include "worker/measure.h"
+#include "worker/pubsub.h"
 #include "worker/session.h"
 #include "worker/subscribe.h"
 
@@ -111,7 +112,7 @@ worker_before_sleep(void *arg)
 		serve_durable(&w->serve, engine_durable(w->engine));
 	if (w->paused > 0 && engine_want_room(w->engine))
 		worker_unpause(w);
-	if (subscribe_want(w))
+	if (subscribe_want(w) || pubsub_want(w))
 		loop_again(w->loop);
 	if (w->stopping && w->serve.count == 0) {
 		loop_stop(w->loop);
@@ -140,6 +141,8 @@ worker_turn_end(void *arg)
 	struct control_process *p = engine_process(w->engine);
 
 	if (subscribe_pump(w))
+		loop_again(w->loop);
+	if (pubsub_pump(w))
 		loop_again(w->loop);
 	engine_release(w->engine);
 	atomic_store_explicit(&p->requests, w->requests, memory_order_relaxed);
@@ -182,7 +185,7 @@ worker_init(struct worker *w, struct engine *e, struct loop *loop,
 	buf_init(&w->scratch);
 	if ((rc = commands_init()) < 0 || (rc = auth_init(w)) < 0 ||
 	    (rc = measure_init(w)) < 0 || (rc = auth_configure(w, conf)) < 0 ||
-	    (rc = subscribe_init(w)) < 0 ||
+	    (rc = subscribe_init(w)) < 0 || (rc = pubsub_init(w)) < 0 ||
 	    (rc = serve_init(&w->serve, loop, &session_handlers, &none, w)) <
 		0 ||
 	    (rc = loop_add(loop, &w->wake)) < 0)
@@ -204,6 +207,7 @@ worker_fini(struct worker *w)
 	auth_fini(w);
 	measure_fini(w);
 	subscribe_fini(w);
+	pubsub_fini(w);
 	request_fini(&w->request);
 	request_fini(&w->ahead);
 	buf_fini(&w->scratch);
