@@ -245,6 +245,11 @@ engine_wake_fd(const struct engine *e)
 /* clang-format off */
 NEVER(int, engine_create, struct engine *e, struct kv_slice n, uint32_t o)
 NEVER(int, engine_drop, struct engine *e, struct kv_slice n)
+NEVER(int, engine_publish, struct engine *e, struct kv_slice c,
+    struct kv_slice p)
+NEVER(void, engine_ask_checkpoint, struct engine *e)
+NEVER(int, engine_bucket_by_id, struct engine *e, uint64_t bid,
+    struct kv_slice *n, struct bucket *b)
 NEVER(int, engine_totals, struct engine *e, const struct bucket *b,
     struct totals *t)
 NEVER(uint64_t, engine_bucket_id, struct kv_slice n)
