@@ -3,9 +3,11 @@
 """Passwords: who gets in, who waits, what is refused at start."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
+import unittest
 
 import kvtest
 from kvtest import BIN, Error, Kvd, Store, assert_refused, run_kvd, wait_for
@@ -129,6 +131,16 @@ class WithPassword(kvtest.Case):
             capture_output=True, text=True)
         self.assertRegex(done.stdout, r"(?m)^password = set ;")
         self.assertNotIn("argon2", done.stdout)
+
+    @unittest.skipUnless(shutil.which("redis-cli"), "no redis-cli here")
+    def test_redis_cli_gets_in(self):
+        for extra in (["-a", SECRET], ["-3", "-a", SECRET],
+                      ["--user", "default", "--pass", SECRET]):
+            done = subprocess.run(
+                ["redis-cli", "-p", str(self.kvd.ports[0]),
+                 "--no-auth-warning", *extra, "PING"],
+                capture_output=True, text=True)
+            self.assertEqual(done.stdout, "PONG\n", done)
 
     def test_kv_says_the_password_of_a_file(self):
         path = self.store.write("secret", SECRET + "\n")
