@@ -86,9 +86,18 @@ KV_CHECKED int engine_get(struct engine *e, const struct bucket *b,
 KV_CHECKED int engine_get_raw(struct engine *e, uint64_t bid,
     struct kv_slice key, struct record *out);
 
-/* Sums of the bucket in this view with the staged writes not counted. */
+/* Sums of the bucket in this view and the staged writes, but that the digest
+ * is that of the view. */
 KV_CHECKED int engine_totals(struct engine *e, const struct bucket *b,
     struct totals *out);
+
+/* Where the view ends in the log; what is appended later stands at or past it.
+ * Does the log still go back to a position?  Then: has a record of the bucket
+ * (its row, one of its keys) been appended since?  Staged ones do not count. */
+uint64_t engine_position(const struct engine *e);
+bool engine_remembers(const struct engine *e, uint64_t position);
+bool engine_bucket_changed(const struct engine *e, uint64_t bid,
+    uint64_t since);
 
 /* Highest log position that reads since the last call depended on; 0 when all
  * of it is durable.  A reply that shows them waits for it. */

@@ -55,6 +55,10 @@ struct stage_bucket {
 	uint32_t last;	      /* offset of its newest record; by append */
 	int32_t drop;	      /* newest drop before the item at hand, -1 */
 	struct stamp dropped; /* as the view says */
+
+	/* staged.c: what the batch changes, up to stage.summed. */
+	uint64_t ahead_keys, ahead_bytes;
+	int32_t ahead_drop; /* newest drop, -1 */
 };
 
 /* Positions by hash, open addressing, 0 is empty. */
@@ -69,7 +73,9 @@ struct stage {
 	size_t count, cap;
 	struct stage_bucket *buckets;
 	size_t bucket_count, bucket_cap;
-	size_t rows; /* items that are bucket rows */
+	size_t rows;	/* items that are bucket rows */
+	size_t summed;	/* items that staged_totals has seen */
+	uint64_t batch; /* another one after each commit or rollback */
 	struct stage_table item_table, bucket_table;
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Ordered walks: the tree's cursor and the recent keys, merged.  A key that
- * stands in the log is looked up there, by the index, as of the view; the
- * tree's version counts only where the log has none. */
+/* Ordered walks: the tree's cursor, the recent keys and what is staged,
+ * merged.  A key that stands in the log is looked up there, by the index, as of
+ * the view; the tree's version counts only where the log has none, and both
+ * only where nothing is staged. */
 
 #include "engine/scan.h"
 
@@ -9,6 +10,7 @@
 
 #include "engine/internal.h"
 #include "engine/merge.h"
+#include "engine/staged.h"
 
 struct scan {
 	struct engine *engine;
@@ -20,6 +22,10 @@ struct scan {
 	struct record ahead;  /* what the tree's cursor stands on */
 	bool has_ahead;
 	bool tree_ended;
+	struct staged *staged; /* NULL: nothing was staged when it was opened */
+	struct record seen;    /* the view's next record, while has_seen */
+	bool has_seen;
+	bool view_ended;
 };
 
 static int
@@ -41,6 +47,8 @@ scan_new(struct engine *e, enum wal_class class, const struct bucket *b,
 	    &s->tree);
 	if (rc == KV_OK && !e->log_empty)
 		rc = merge_open(e, class, s->bucket.bid, &s->recent);
+	if (rc == KV_OK && e->stage.count > 0)
+		rc = staged_open(e, class, s->bucket.bid, &s->staged);
 	if (rc == KV_OK)
 		rc = scan_seek(s, (struct kv_slice){ "", 0 });
 	if (rc < 0) {
@@ -70,6 +78,7 @@ scan_close(struct scan *s)
 		return;
 	tree_scan_close(s->tree);
 	merge_close(s->recent);
+	staged_close(s->staged);
 	free(s);
 }
 
@@ -78,6 +87,10 @@ scan_seek(struct scan *s, struct kv_slice key)
 {
 	if (s->recent != NULL)
 		merge_seek(s->recent, key);
+	if (s->staged != NULL)
+		staged_seek(s->engine, s->staged, key);
+	s->has_seen = false;
+	s->view_ended = false;
 	s->has_ahead = false;
 	s->tree_ended = false;
 	return tree_scan_seek(s->tree, key, 0);
@@ -117,9 +130,9 @@ scan_find(struct scan *s, const struct wal_record *w, struct record *out)
 	return KV_OK;
 }
 
-/* The next record, in whatever state; steps. */
+/* The view's next record, in whatever state; steps. */
 static int
-scan_step(struct scan *s, struct record *out)
+scan_step_view(struct scan *s, struct record *out)
 {
 	const struct wal_record *w;
 	int rc, order;
@@ -144,6 +157,46 @@ scan_step(struct scan *s, struct record *out)
 		if (scan_find(s, w, out) == KV_OK || order == 0)
 			return KV_OK;
 	}
+}
+
+/* See to it that `seen` is the view's next record, if it has one. */
+static int
+scan_look(struct scan *s)
+{
+	int rc;
+
+	if (s->has_seen || s->view_ended)
+		return KV_OK;
+	rc = scan_step_view(s, &s->seen);
+	s->has_seen = rc == KV_OK;
+	s->view_ended = rc == KV_ENOTFOUND;
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+/* The next record, staged or of the view, in whatever state; steps. */
+static int
+scan_step(struct scan *s, struct record *out)
+{
+	int rc, order;
+
+	if (s->staged == NULL)
+		return scan_step_view(s, out);
+	if ((rc = scan_look(s)) < 0)
+		return rc;
+	if (!staged_peek(s->engine, s->staged, out)) {
+		*out = s->seen;
+		rc = s->has_seen ? KV_OK : KV_ENOTFOUND;
+		s->has_seen = false;
+		return rc;
+	}
+	order = s->has_seen ? slice_compare(s->seen.key, out->key) : 1;
+	if (order < 0)
+		*out = s->seen;
+	else
+		staged_step(s->staged);
+	if (order <= 0)
+		s->has_seen = false;
+	return KV_OK;
 }
 
 /* Is it there for those who ask by name? */

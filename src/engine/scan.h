@@ -3,8 +3,9 @@
 #define KV_ENGINE_SCAN_H
 
 /* Ordered walks: the tree's cursor merged with the recent keys of the bucket,
- * both as of the view.  A scan lives within one view: open, walk, close
- * between refresh and release; staged writes are not seen. */
+ * both as of the view, and with what is staged when the scan is opened (till
+ * it is committed: close the scan before that).  A scan lives within one view:
+ * open, walk, close between refresh and release. */
 
 #include "engine/engine.h"
 

@@ -10,6 +10,8 @@
 /* Up to so many entries a walk beats a table. */
 #define STAGE_LINEAR 8
 
+#define STAGE_KEEP (4u << 20) /* give back what a larger batch took */
+
 void
 stage_fini(struct stage *s)
 {
@@ -31,8 +33,11 @@ table_clear(struct stage_table *t)
 void
 stage_clear(struct stage *s)
 {
+	if (s->bytes.len > STAGE_KEEP)
+		buf_fini(&s->bytes);
 	s->bytes.len = 0;
-	buf_shrink(&s->bytes, 4u << 20);
+	s->summed = 0;
+	s->batch++;
 	s->count = 0;
 	s->rows = 0;
 	s->bucket_count = 0;
@@ -153,7 +158,10 @@ stage_add_bucket(struct engine *e, const struct bucket *of, uint64_t hash,
 		s->bucket_cap = cap;
 	}
 	b = &s->buckets[s->bucket_count];
-	*b = (struct stage_bucket){ .bid = of->bid, .hash = hash, .drop = -1 };
+	*b = (struct stage_bucket){ .bid = of->bid,
+		.hash = hash,
+		.drop = -1,
+		.ahead_drop = -1 };
 	if (of->dropped.tick < STAGE_TICK)
 		b->dropped = of->dropped;
 	/* The tree's sums matter only while no segment has newer ones. */
@@ -273,6 +281,18 @@ stage_check(const struct engine *e, const struct record *r, size_t len)
 	return KV_OK;
 }
 
+/* Staged bytes are borrowed until the commit, so they must not move: room for
+ * the largest batch at once, which is memory only where it is written. */
+static int
+stage_reserve(struct engine *e)
+{
+	struct buf *b = &e->stage.bytes;
+
+	return b->cap >= e->segment_size
+	    ? KV_OK
+	    : buf_reserve(b, e->segment_size - b->len);
+}
+
 static int
 stage_record(struct engine *e, const struct bucket *b, const struct record *r,
     enum stage_row row)
@@ -292,7 +312,7 @@ stage_record(struct engine *e, const struct bucket *b, const struct record *r,
 	index_prefetch(engine_segment(e, e->view_hi), item.hash);
 	if ((rc = stage_bucket_of(e, b, &item.bucket)) < 0 ||
 	    (rc = stage_before(e, b, r, &item)) < 0 ||
-	    (rc = buf_reserve(&s->bytes, item.len)) < 0)
+	    (rc = stage_reserve(e)) < 0)
 		return rc;
 	item.offset = (uint32_t)s->bytes.len;
 	wal_record_encode(s->bytes.data + s->bytes.len, r);
@@ -367,7 +387,7 @@ engine_publish(struct engine *e, struct kv_slice channel,
 		return KV_ETOOBIG;
 	item.len = (uint32_t)wal_record_size(r.flags, channel.len, payload.len);
 	if ((rc = stage_check(e, &r, item.len)) < 0 ||
-	    (rc = buf_reserve(&s->bytes, item.len)) < 0)
+	    (rc = stage_reserve(e)) < 0)
 		return rc;
 	item.offset = (uint32_t)s->bytes.len;
 	wal_record_encode(s->bytes.data + s->bytes.len, &r);

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
-#include "engine/internal.h"
+#include "engine/staged.h"
 
 static void
 view_pin(struct engine *e)
@@ -195,17 +195,43 @@ engine_totals(struct engine *e, const struct bucket *b, struct totals *out)
 {
 	const struct wal_record *w;
 	uint64_t lsn = 0;
+	int rc;
 
 	if (!e->log_empty)
 		lsn = view_find_chain(e,
 		    index_hash_chain(e->control->hash_secret, b->bid), b->bid,
 		    e->view_end);
-	if (lsn == 0)
-		return tree_get_totals(e->tree, b->bid, out);
-	w = engine_record_at(e, lsn);
-	*out = w->totals;
-	view_reveal(e, lsn + w->len);
+	if (lsn == 0) {
+		if ((rc = tree_get_totals(e->tree, b->bid, out)) < 0)
+			return rc;
+	} else {
+		w = engine_record_at(e, lsn);
+		*out = w->totals;
+		view_reveal(e, lsn + w->len);
+	}
+	if (e->stage.count > 0)
+		staged_totals(e, b->bid, out);
 	return KV_OK;
+}
+
+uint64_t
+engine_position(const struct engine *e)
+{
+	return e->view_end;
+}
+
+bool
+engine_remembers(const struct engine *e, uint64_t position)
+{
+	return position >= e->view_lo * e->segment_size;
+}
+
+bool
+engine_bucket_changed(const struct engine *e, uint64_t bid, uint64_t since)
+{
+	return view_find_chain(e,
+		   index_hash_chain(e->control->hash_secret, bid), bid,
+		   e->view_end) >= since;
 }
 
 uint64_t

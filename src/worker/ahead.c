@@ -10,7 +10,7 @@
 #define AHEAD_REQUESTS 64
 #define AHEAD_KEYS 16 /* per request: it is a help, not a duty */
 
-static void
+void
 ahead_touch(struct call *c)
 {
 	const struct command_info *info = &c->command->info;

@@ -12,4 +12,7 @@ struct call;
 /* How many requests, this one included, go into one lock section. */
 unsigned ahead_warm(struct run *r, struct call *c);
 
+/* Read what this request will read. */
+void ahead_touch(struct call *c);
+
 #endif

@@ -35,7 +35,7 @@ call_handler cmd_time, cmd_dbsize, cmd_flushdb, cmd_flushall;
 call_handler cmd_info;
 /* cmd_string.c */
 call_handler cmd_get, cmd_getdel, cmd_getset, cmd_mget, cmd_mset, cmd_msetnx;
-call_handler cmd_append, cmd_strlen, cmd_getrange, cmd_setrange;
+call_handler cmd_delifeq, cmd_append, cmd_strlen, cmd_getrange, cmd_setrange;
 /* cmd_set.c */
 call_handler cmd_set, cmd_setnx, cmd_setex, cmd_psetex, cmd_getex;
 bool cmd_set_is_atomic(const struct kv_slice *args, size_t argc);
@@ -44,7 +44,7 @@ call_handler cmd_incr, cmd_decr, cmd_incrby, cmd_decrby, cmd_incrbyfloat;
 call_handler cmd_hincrby, cmd_hincrbyfloat;
 /* cmd_key.c */
 call_handler cmd_del, cmd_exists, cmd_type, cmd_touch, cmd_randomkey;
-call_handler cmd_rename, cmd_renamenx, cmd_copy;
+call_handler cmd_rename, cmd_renamenx, cmd_copy, cmd_move;
 /* cmd_expire.c */
 call_handler cmd_expire, cmd_pexpire, cmd_expireat, cmd_pexpireat;
 call_handler cmd_ttl, cmd_pttl, cmd_expiretime, cmd_pexpiretime, cmd_persist;
@@ -58,6 +58,14 @@ call_handler cmd_hgetall, cmd_hkeys, cmd_hvals, cmd_hrandfield;
 /* cmd_pubsub.c */
 call_handler cmd_subscribe, cmd_unsubscribe, cmd_psubscribe;
 call_handler cmd_punsubscribe, cmd_publish, cmd_pubsub;
+/* cmd_field.c */
+call_handler cmd_hexpire, cmd_hpexpire, cmd_hexpireat, cmd_hpexpireat;
+call_handler cmd_httl, cmd_hpttl, cmd_hexpiretime, cmd_hpexpiretime;
+call_handler cmd_hpersist, cmd_hgetdel, cmd_hgetex;
+/* cmd_field_set.c */
+call_handler cmd_hsetex;
+/* cmd_multi.c */
+call_handler cmd_multi, cmd_exec, cmd_discard, cmd_watch, cmd_unwatch;
 /* cmd_kv.c */
 call_handler cmd_kv_create, cmd_kv_drop, cmd_kv_buckets, cmd_kv_changes;
 

@@ -196,16 +196,12 @@ cmd_hlen(struct call *c)
 	return KV_OK;
 }
 
-/* Nothing is staged before (CALL_SETTLED), so the sums count all fields; the
- * lock keeps them so until this is committed. */
 int
 cmd_hdel(struct call *c)
 {
 	const struct bucket *b;
-	struct totals sums;
 	struct record r;
 	uint64_t gone = 0;
-	bool was;
 	size_t i;
 	int rc;
 
@@ -214,8 +210,6 @@ cmd_hdel(struct call *c)
 			return rc;
 	}
 	rc = keyspace_hash(c, c->args[1], &b);
-	if (rc == KV_OK)
-		rc = engine_totals(c->engine, b, &sums);
 	for (i = 2; rc == KV_OK && i < c->argc; i++) {
 		rc = engine_get(c->engine, b, c->args[i], &r);
 		if (rc == KV_OK) {
@@ -225,9 +219,8 @@ cmd_hdel(struct call *c)
 			rc = KV_OK;
 		}
 	}
-	if (rc == KV_OK && gone > 0 && gone >= sums.keys &&
-	    !(b->options & BUCKET_STAYS))
-		rc = keyspace_remove(c, c->args[1], &was);
+	if (rc == KV_OK && gone > 0)
+		rc = keyspace_hash_trim(c, c->args[1], b);
 	if (rc < 0 && rc != KV_ENOTFOUND)
 		return rc;
 	reply_integer(c->reply, (int64_t)gone);

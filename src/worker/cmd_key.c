@@ -161,6 +161,8 @@ key_copy_fields(struct call *c, const struct bucket *from, struct kv_slice to)
 		goto out;
 	while ((rc = scan_next(s, &r)) == KV_OK) {
 		rc = engine_put(c->engine, b, r.key, r.value, r.deadline);
+		if (rc == KV_OK && r.deadline != 0)
+			rc = keyspace_field_expires(c, to, b, r.deadline);
 		if (rc < 0)
 			break;
 	}
@@ -293,4 +295,38 @@ cmd_copy(struct call *c)
 	if ((rc = key_copy(c, &item, c->args[2], database)) == KV_OK)
 		reply_integer(c->reply, 1);
 	return rc;
+}
+
+int
+cmd_move(struct call *c)
+{
+	struct keyspace_item item, there;
+	uint32_t here = c->session->database;
+	int64_t n;
+	bool was;
+	int rc;
+
+	if (!call_integer(c, c->args[2], &n))
+		return KV_OK;
+	if (n < 0 || n >= (int64_t)c->worker->databases)
+		return call_error(c, "ERR DB index is out of range");
+	if (n == here)
+		return call_error(c,
+		    "ERR source and destination objects are the same");
+	if ((rc = keyspace_look(c, c->args[1], &item)) < 0)
+		return rc;
+	c->session->database = (uint32_t)n;
+	rc = keyspace_look(c, c->args[1], &there);
+	c->session->database = here;
+	if (rc < 0)
+		return rc;
+	if (item.kind == KIND_NONE || there.kind != KIND_NONE) {
+		reply_integer(c->reply, 0);
+		return KV_OK;
+	}
+	if ((rc = key_copy(c, &item, c->args[1], (uint32_t)n)) < 0 ||
+	    (rc = keyspace_remove(c, c->args[1], &was)) < 0)
+		return rc;
+	reply_integer(c->reply, 1);
+	return KV_OK;
 }

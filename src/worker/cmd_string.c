@@ -59,6 +59,21 @@ cmd_getdel(struct call *c)
 }
 
 int
+cmd_delifeq(struct call *c)
+{
+	struct record r;
+	bool was = false;
+	int rc = keyspace_get(c, c->args[1], &r);
+
+	if (rc == KV_OK && slice_equal(r.value, c->args[2]))
+		rc = keyspace_remove(c, c->args[1], &was);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	reply_integer(c->reply, was);
+	return KV_OK;
+}
+
+int
 cmd_mget(struct call *c)
 {
 	struct record r;

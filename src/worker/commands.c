@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "worker/cmd.h"
+#include "worker/multi.h"
 #include "worker/run.h"
 
 #define A CALL_ATOMIC | CALL_WRITES
@@ -65,6 +66,7 @@ X("decr", cmd_decr, 2, 1,1,1, WOF, A, STRING, "1.0.0", "key", "Decrements the in
 X("incrby", cmd_incrby, 3, 1,1,1, WOF, A, STRING, "1.0.0", "key increment", "Increments the integer value of a key by a number.") \
 X("decrby", cmd_decrby, 3, 1,1,1, WOF, A, STRING, "1.0.0", "key decrement", "Decrements a number from the integer value of a key.") \
 X("incrbyfloat", cmd_incrbyfloat, 3, 1,1,1, WOF, A, STRING, "2.6.0", "key increment", "Increments the floating point value of a key by a number.") \
+X("delifeq", cmd_delifeq, 3, 1,1,1, WF, A, STRING, "0.1.0", "key value", "Deletes a key whose value is this one.") \
 X("del", cmd_del, -2, 1,-1,1, WR, A, GENERIC, "1.0.0", "key [key ...]", "Deletes one or more keys.") \
 X("unlink", cmd_del, -2, 1,-1,1, WF, A, GENERIC, "4.0.0", "key [key ...]", "Deletes one or more keys.") \
 X("exists", cmd_exists, -2, 1,-1,1, RF, 0, GENERIC, "1.0.0", "key [key ...]", "Determines whether one or more keys exist.") \
@@ -76,6 +78,7 @@ X("randomkey", cmd_randomkey, 1, 0,0,0, RD, S, GENERIC, "1.0.0", "", "Returns a 
 X("rename", cmd_rename, 3, 1,2,1, WR, AS, GENERIC, "1.0.0", "key newkey", "Renames a key and overwrites the destination.") \
 X("renamenx", cmd_renamenx, 3, 1,2,1, WF, AS, GENERIC, "1.0.0", "key newkey", "Renames a key only when the target key name doesn't exist.") \
 X("copy", cmd_copy, -3, 1,2,1, WO, AS, GENERIC, "6.2.0", "source destination [DB destination-db] [REPLACE]", "Copies the value of a key to a new key.") \
+X("move", cmd_move, 3, 1,1,1, WF, AS, GENERIC, "1.0.0", "key db", "Moves a key to another database.") \
 X("expire", cmd_expire, -3, 1,1,1, WF, AS, GENERIC, "1.0.0", "key seconds [NX | XX | GT | LT]", "Sets the expiration time of a key in seconds.") \
 X("pexpire", cmd_pexpire, -3, 1,1,1, WF, AS, GENERIC, "2.6.0", "key milliseconds [NX | XX | GT | LT]", "Sets the expiration time of a key in milliseconds.") \
 X("expireat", cmd_expireat, -3, 1,1,1, WF, AS, GENERIC, "1.2.0", "key unix-time-seconds [NX | XX | GT | LT]", "Sets the expiration time of a key to a Unix timestamp.") \
@@ -129,6 +132,23 @@ X("psubscribe", cmd_psubscribe, -2, 0,0,0, PS, SES, PUBSUB, "2.0.0", "pattern [p
 X("punsubscribe", cmd_punsubscribe, -1, 0,0,0, PS, SES, PUBSUB, "2.0.0", "[pattern [pattern ...]]", "Stops listening to messages published to channels that match one or more patterns.") \
 X("publish", cmd_publish, 3, 0,0,0, COMMAND_PUBSUB | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST, W, PUBSUB, "2.0.0", "channel message", "Posts a message to a channel.") \
 X("pubsub", cmd_pubsub, -2, 0,0,0, COMMAND_PUBSUB | COMMAND_LOADING | COMMAND_STALE, S, PUBSUB, "2.8.0", "subcommand [arg ...]", "A container for Pub/Sub commands.") \
+X("hexpire", cmd_hexpire, -6, 1,1,1, WOF, AS, HASH, "7.4.0", "key seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]", "Sets the expiration time of fields in seconds.") \
+X("hpexpire", cmd_hpexpire, -6, 1,1,1, WOF, AS, HASH, "7.4.0", "key milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]", "Sets the expiration time of fields in milliseconds.") \
+X("hexpireat", cmd_hexpireat, -6, 1,1,1, WOF, AS, HASH, "7.4.0", "key unix-time-seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]", "Sets the expiration time of fields to a Unix timestamp.") \
+X("hpexpireat", cmd_hpexpireat, -6, 1,1,1, WOF, AS, HASH, "7.4.0", "key unix-time-milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]", "Sets the expiration time of fields to a Unix milliseconds timestamp.") \
+X("httl", cmd_httl, -5, 1,1,1, RF, S, HASH, "7.4.0", "key FIELDS numfields field [field ...]", "Returns the expiration time of fields in seconds.") \
+X("hpttl", cmd_hpttl, -5, 1,1,1, RF, S, HASH, "7.4.0", "key FIELDS numfields field [field ...]", "Returns the expiration time of fields in milliseconds.") \
+X("hexpiretime", cmd_hexpiretime, -5, 1,1,1, RF, S, HASH, "7.4.0", "key FIELDS numfields field [field ...]", "Returns the expiration time of fields as a Unix timestamp.") \
+X("hpexpiretime", cmd_hpexpiretime, -5, 1,1,1, RF, S, HASH, "7.4.0", "key FIELDS numfields field [field ...]", "Returns the expiration time of fields as a Unix milliseconds timestamp.") \
+X("hpersist", cmd_hpersist, -5, 1,1,1, WF, AS, HASH, "7.4.0", "key FIELDS numfields field [field ...]", "Removes the expiration time of fields.") \
+X("hgetex", cmd_hgetex, -5, 1,1,1, WF, AS, HASH, "8.0.0", "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] FIELDS numfields field [field ...]", "Returns the values of fields after setting their expiration time.") \
+X("hgetdel", cmd_hgetdel, -5, 1,1,1, WF, AS, HASH, "8.0.0", "key FIELDS numfields field [field ...]", "Returns the values of fields after deleting them.") \
+X("hsetex", cmd_hsetex, -6, 1,1,1, WOF, AS, HASH, "8.0.0", "key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] FIELDS numfields field value [field value ...]", "Sets fields and their expiration time.") \
+X("multi", cmd_multi, 1, 0,0,0, CNF | COMMAND_ALLOW_BUSY, SES, TRANSACTIONS, "1.2.0", "", "Starts a transaction.") \
+X("exec", cmd_exec, 1, 0,0,0, CN | COMMAND_SKIP_SLOWLOG, SES, TRANSACTIONS, "1.2.0", "", "Executes all commands in a transaction.") \
+X("discard", cmd_discard, 1, 0,0,0, CNF | COMMAND_ALLOW_BUSY, SES, TRANSACTIONS, "2.0.0", "", "Discards a transaction.") \
+X("watch", cmd_watch, -2, 1,-1,1, CNF | COMMAND_ALLOW_BUSY, SES, TRANSACTIONS, "2.2.0", "key [key ...]", "Monitors changes to keys to determine the execution of a transaction.") \
+X("unwatch", cmd_unwatch, 1, 0,0,0, CNF | COMMAND_ALLOW_BUSY, SES, TRANSACTIONS, "2.2.0", "", "Forgets about watched keys of a transaction.") \
 X("kv.create", cmd_kv_create, -2, 1,1,1, WF, W, KV, "0.1.0", "bucket [LOCAL]", "Makes a bucket that stays when it is empty.") \
 X("kv.drop", cmd_kv_drop, 2, 1,1,1, WF, W, KV, "0.1.0", "bucket", "Drops a bucket with all that is in it.") \
 X("kv.buckets", cmd_kv_buckets, 1, 0,0,0, RD, S, KV, "0.1.0", "", "Returns the names of all buckets.") \
@@ -185,6 +205,8 @@ commands_needs(const struct call *c)
 
 	if (needs & CALL_OPTIONS && cmd_set_is_atomic(c->args, c->argc))
 		needs |= CALL_ATOMIC;
+	if (c->command->run == cmd_exec)
+		needs |= multi_needs(c->session);
 	return needs;
 }
 
@@ -220,6 +242,16 @@ static int
 commands_guest(struct call *c)
 {
 	return call_error(c, "NOAUTH Authentication required.");
+}
+
+/* EXEC itself: Redis gives the transaction up. */
+static int
+commands_wrong_exec(struct call *c)
+{
+	multi_end(c->session);
+	return call_error(c,
+	    "EXECABORT Transaction discarded because of: wrong number of"
+	    " arguments for 'exec' command");
 }
 
 static bool
@@ -331,6 +363,26 @@ commands_subscribed(struct call *c)
 	    c->command->info.name, sub);
 }
 
+/* Who answers that it cannot be done, or NULL. */
+static call_handler *
+commands_refusal(const struct call *c)
+{
+	const struct session *s = c->session;
+
+	if (c->command == NULL)
+		return commands_unknown;
+	if (!command_arity_fits(&c->command->info, c->argc))
+		return c->command->run == cmd_exec ? commands_wrong_exec
+						   : commands_wrong_arity;
+	if (s->flags & SESSION_GUEST &&
+	    !(c->command->info.flags & COMMAND_NO_AUTH))
+		return commands_guest;
+	if (s->pubsub != NULL && s->proto == 2 &&
+	    !commands_subscriber_may(c->command))
+		return commands_subscribed;
+	return NULL;
+}
+
 void
 commands_run(struct run *r, const struct request *req)
 {
@@ -345,33 +397,28 @@ commands_run(struct run *r, const struct request *req)
 		.argc = req->count,
 		.command = commands_find(req->args[0]),
 	};
+	call_handler *refusal = commands_refusal(&c);
 
 	w->requests++;
 	w->reply.proto = r->session->proto;
-	if (c.command == NULL) {
-		if (commands_is_http(c.args[0])) {
-			r->stop = true;
-			conn_close(&r->session->conn);
-			return;
-		}
+	if (c.command != NULL) {
+		r->session->last = c.command;
+	} else if (commands_is_http(c.args[0])) {
+		r->stop = true;
+		conn_close(&r->session->conn);
+		return;
+	} else {
 		c.command = &none;
-		run_call(r, &c, 0, commands_unknown);
-		return;
 	}
-	r->session->last = c.command;
-	if (!command_arity_fits(&c.command->info, c.argc)) {
-		run_call(r, &c, 0, commands_wrong_arity);
-		return;
+	if (refusal != NULL) {
+		multi_spoil(r->session);
+		run_call(r, &c, 0, refusal);
+	} else if (multi_takes(&c)) {
+		run_call(r, &c, CALL_SESSION, multi_queue);
+	} else {
+		multi_before(&c);
+		run_call(r, &c, commands_needs(&c), c.command->run);
+		if (r->at > r->start)
+			multi_after(&c);
 	}
-	if (r->session->flags & SESSION_GUEST &&
-	    !(c.command->info.flags & COMMAND_NO_AUTH)) {
-		run_call(r, &c, 0, commands_guest);
-		return;
-	}
-	if (r->session->pubsub != NULL && r->session->proto == 2 &&
-	    !commands_subscriber_may(c.command)) {
-		run_call(r, &c, 0, commands_subscribed);
-		return;
-	}
-	run_call(r, &c, commands_needs(&c), c.command->run);
 }

@@ -11,6 +11,8 @@
 
 static const char deadline_by_name[] = DEADLINE_BY_NAME;
 static const char deadline_by_time[] = DEADLINE_BY_TIME;
+/* name -> nothing; the hash has fields with deadlines */
+static const char deadline_fields[] = "\001fields";
 
 int
 deadline_get(struct engine *e, struct kv_slice name, const struct bucket *b,
@@ -73,26 +75,104 @@ deadline_put(struct engine *e, struct kv_slice name, uint64_t deadline)
 	    (struct kv_slice){ "", 0 }, 0);
 }
 
+static int
+deadline_is_marked(struct engine *e, struct kv_slice name,
+    const struct bucket *b, bool *marked)
+{
+	const struct bucket *fields;
+	struct record r;
+	int rc = engine_bucket(e, slice_of(deadline_fields), &fields);
+
+	if (rc == KV_OK)
+		rc = engine_get(e, fields, name, &r);
+	*marked = rc == KV_OK && stamp_compare(r.stamp, b->created) > 0;
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+int
+deadline_put_field(struct engine *e, struct kv_slice name,
+    const struct bucket *b, uint64_t deadline)
+{
+	const struct kv_slice nothing = { "", 0 };
+	const struct bucket *fields, *by_time;
+	char key[KV_KEY_MAX];
+	bool marked;
+	int rc;
+
+	if (b->options & BUCKET_STAYS)
+		return KV_OK;
+	if ((rc = deadline_is_marked(e, name, b, &marked)) < 0 ||
+	    (rc = deadline_bucket(e, deadline_fields, &fields)) < 0 ||
+	    (rc = deadline_bucket(e, deadline_by_time, &by_time)) < 0)
+		return rc;
+	if (!marked && (rc = engine_put(e, fields, name, nothing, 0)) < 0)
+		return rc;
+	return engine_put(e, by_time, deadline_key(deadline, name, key),
+	    nothing, 0);
+}
+
+int
+deadline_is_empty(struct engine *e, struct kv_slice name,
+    const struct bucket *b, bool *empty)
+{
+	struct scan *s;
+	struct record r;
+	bool marked;
+	int rc;
+
+	*empty = false;
+	if (b->options & BUCKET_STAYS)
+		return KV_OK;
+	if ((rc = deadline_is_marked(e, name, b, &marked)) < 0 || !marked)
+		return rc;
+	if ((rc = scan_open(e, b, &s)) < 0)
+		return rc;
+	rc = scan_next(s, &r);
+	scan_close(s);
+	*empty = rc == KV_ENOTFOUND;
+	return *empty ? KV_OK : rc;
+}
+
+/* The hash and what is noted about it. */
+static int
+deadline_drop(struct engine *e, struct kv_slice name)
+{
+	static const char *const notes[] = { deadline_by_name,
+		deadline_fields };
+	const struct bucket *b;
+	size_t i;
+	int rc = engine_drop(e, name);
+
+	for (i = 0; rc == KV_OK && i < 2; i++) {
+		rc = engine_bucket(e, slice_of(notes[i]), &b);
+		if (rc == KV_OK)
+			rc = engine_delete(e, b, name);
+		if (rc == KV_ENOTFOUND)
+			rc = KV_OK;
+	}
+	return rc;
+}
+
 /* One entry whose time has come: is it still true? */
 static int
 deadline_pass(struct engine *e, const struct bucket *by_time,
     const struct record *entry)
 {
 	struct kv_slice name = { entry->key.data + 8, entry->key.len - 8 };
-	const struct bucket *b, *by_name;
+	const struct bucket *b;
 	uint64_t deadline;
+	bool ends = false;
 	int rc = engine_bucket(e, name, &b);
 
 	if (rc == KV_OK)
 		rc = deadline_get(e, name, b, &deadline);
-	if (rc == KV_OK && deadline == bytes_get_be64(entry->key.data)) {
-		rc = engine_drop(e, name);
-		if (rc == KV_OK)
-			rc = engine_bucket(e, slice_of(deadline_by_name),
-			    &by_name);
-		if (rc == KV_OK)
-			rc = engine_delete(e, by_name, name);
+	if (rc == KV_OK) {
+		ends = deadline == bytes_get_be64(entry->key.data);
+		if (!ends)
+			rc = deadline_is_empty(e, name, b, &ends);
 	}
+	if (rc == KV_OK && ends)
+		rc = deadline_drop(e, name);
 	if (rc < 0 && rc != KV_ENOTFOUND)
 		return rc;
 	return engine_delete(e, by_time, entry->key);

@@ -2,9 +2,13 @@
 #ifndef KV_WORKER_DEADLINE_H
 #define KV_WORKER_DEADLINE_H
 
-/* Deadlines of hashes, in two hidden buckets: by the name of the hash's bucket,
+/* Deadlines of hashes, in hidden buckets: by the name of the hash's bucket,
  * and in the order of time.  One that is older than the bucket's making is
- * about a bucket of that name that was dropped, and means nothing. */
+ * about a bucket of that name that was dropped, and means nothing.
+ *
+ * The deadline of a field stands in its record.  But a hash may end with its
+ * last field, so hashes that have such fields are marked, and their names stand
+ * in the order of time as well. */
 
 #include "engine/engine.h"
 
@@ -23,6 +27,15 @@ KV_CHECKED int deadline_get(struct engine *e, struct kv_slice name,
 /* Stage another one; 0 takes it away. */
 KV_CHECKED int deadline_put(struct engine *e, struct kv_slice name,
     uint64_t deadline);
+
+/* Stage that a field of the hash has this deadline. */
+KV_CHECKED int deadline_put_field(struct engine *e, struct kv_slice name,
+    const struct bucket *b, uint64_t deadline);
+
+/* Is it a hash that goes with its last field, and have the last ones reached
+ * their deadlines? */
+KV_CHECKED int deadline_is_empty(struct engine *e, struct kv_slice name,
+    const struct bucket *b, bool *empty);
 
 /* Stage the drop of at most so many hashes whose deadline has passed.  *next:
  * when the next one passes, the past if there are more, 0 if there is none. */

@@ -133,6 +133,22 @@ keyspace_database_of(const struct worker *w, struct kv_slice name,
 	return (uint32_t)n;
 }
 
+/* When the hash ends, and whether it has: by its own deadline or those of its
+ * fields. */
+static int
+keyspace_ends(struct call *c, struct kv_slice name,
+    struct keyspace_bucket *hash)
+{
+	struct engine *e = c->engine;
+	int rc = deadline_get(e, name, hash->bucket, &hash->deadline);
+
+	hash->expired =
+	    hash->deadline != 0 && hash->deadline <= engine_now_ms(e);
+	if (rc == KV_OK && !hash->expired)
+		rc = deadline_is_empty(e, name, hash->bucket, &hash->expired);
+	return rc;
+}
+
 /* KV_ENOTFOUND: there is no bucket that could be a hash. */
 static int
 keyspace_find(struct call *c, struct kv_slice key, struct keyspace_bucket *out)
@@ -154,10 +170,7 @@ keyspace_find(struct call *c, struct kv_slice key, struct keyspace_bucket *out)
 	if (out->bucket->options & BUCKET_DATABASE ||
 	    name.data[0] == DEADLINE_HIDDEN)
 		return KV_ENOTFOUND;
-	rc = deadline_get(c->engine, name, out->bucket, &out->deadline);
-	out->expired =
-	    out->deadline != 0 && out->deadline <= engine_now_ms(c->engine);
-	return rc;
+	return keyspace_ends(c, name, out);
 }
 
 /* The record of a string; no look at hashes. */
@@ -309,6 +322,41 @@ keyspace_remove(struct call *c, struct kv_slice key, bool *was)
 	return keyspace_drop(c, key);
 }
 
+int
+keyspace_hash_trim(struct call *c, struct kv_slice key, const struct bucket *b)
+{
+	char room[KEYSPACE_NAME_MAX];
+	struct kv_slice name;
+	struct totals sums;
+	bool empty;
+	int rc;
+
+	if (b->options & BUCKET_STAYS)
+		return KV_OK;
+	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0 ||
+	    (rc = engine_totals(c->engine, b, &sums)) < 0)
+		return rc;
+	empty = sums.keys == 0;
+	if (!empty && (rc = deadline_is_empty(c->engine, name, b, &empty)) < 0)
+		return rc;
+	return empty ? engine_drop(c->engine, name) : KV_OK;
+}
+
+int
+keyspace_field_expires(struct call *c, struct kv_slice key,
+    const struct bucket *b, uint64_t deadline)
+{
+	char room[KEYSPACE_NAME_MAX];
+	struct kv_slice name;
+	int rc;
+
+	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0)
+		return rc;
+	c->worker->made_bucket = true;
+	sweep_soon(c->worker);
+	return deadline_put_field(c->engine, name, b, deadline);
+}
+
 static int
 keyspace_expire_hash(struct call *c, struct kv_slice key, uint64_t deadline)
 {
@@ -344,14 +392,13 @@ bool
 keyspace_is_hash(struct call *c, const struct bucket *b, struct kv_slice name,
     struct kv_slice *key)
 {
-	uint64_t deadline;
+	struct keyspace_bucket hash = { .bucket = b };
 
 	if (keyspace_is_named(c) || b->options & BUCKET_DATABASE ||
 	    name.data[0] == DEADLINE_HIDDEN ||
 	    keyspace_database_of(c->worker, name, key) != c->session->database)
 		return false;
-	return deadline_get(c->engine, name, b, &deadline) == KV_OK &&
-	    (deadline == 0 || deadline > engine_now_ms(c->engine));
+	return keyspace_ends(c, name, &hash) == KV_OK && !hash.expired;
 }
 
 void

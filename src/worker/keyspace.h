@@ -45,6 +45,14 @@ KV_CHECKED int keyspace_look(struct call *c, struct kv_slice key,
 /* Remove it.  *was: there was something. */
 KV_CHECKED int keyspace_remove(struct call *c, struct kv_slice key, bool *was);
 
+/* After deletions: a hash that HSET made goes with its last field. */
+KV_CHECKED int keyspace_hash_trim(struct call *c, struct kv_slice key,
+    const struct bucket *b);
+
+/* A field of the hash was given a deadline. */
+KV_CHECKED int keyspace_field_expires(struct call *c, struct kv_slice key,
+    const struct bucket *b, uint64_t deadline);
+
 /* Give it another deadline, 0 for none. */
 KV_CHECKED int keyspace_expire(struct call *c, struct kv_slice key,
     const struct keyspace_item *item, uint64_t deadline);

@@ -225,6 +225,9 @@ run_call(struct run *r, struct call *c, unsigned needs, call_handler *handler)
 	}
 	r->done = r->at;
 	run_clock(r, c);
+	/* What changed the session is not done twice: the batch ends here. */
+	if (needs & CALL_SESSION && !run_commit(r))
+		return;
 	if (r->session->flags)
 		run_mute(r, place);
 	if (r->has_lock && --r->locked == 0 && run_commit(r))

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "worker/auth.h"
 #include "worker/commands.h"
+#include "worker/multi.h"
 #include "worker/prefetch.h"
 #include "worker/pubsub.h"
 #include "worker/run.h"
@@ -61,6 +62,7 @@ session_mode(struct session *s, enum session_mode mode)
 void
 session_reset(struct session *s)
 {
+	multi_end(s);
 	s->proto = 2;
 	s->database = 0;
 	s->flags = auth_is_needed(session_worker(s)) ? SESSION_GUEST : 0;
@@ -90,6 +92,7 @@ session_closed(struct conn *c)
 	subscribe_end(s);
 	pubsub_end(s);
 	auth_forget(s);
+	multi_end(s);
 	if (s->extra != NULL) {
 		loop_timer_clear(c->serve->loop, &s->extra->blank);
 		loop_timer_clear(c->serve->loop, &s->extra->look);

@@ -48,6 +48,7 @@ struct session_extra {
 };
 
 struct command;
+struct multi;
 struct subscriber;
 struct pubsub_client;
 
@@ -64,6 +65,7 @@ struct session {
 	struct session_extra *extra;
 	struct subscriber *subscriber;
 	struct pubsub_client *pubsub; /* while subscribed to channels */
+	struct multi *multi; /* transaction and watched keys, or NULL */
 	uint32_t database;
 	uint8_t mode;
 	uint8_t proto; /* 2 or 3 */

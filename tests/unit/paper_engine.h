@@ -252,6 +252,12 @@ NEVER(int, engine_bucket_by_id, struct engine *e, uint64_t bid,
     struct kv_slice *n, struct bucket *b)
 NEVER(int, engine_totals, struct engine *e, const struct bucket *b,
     struct totals *t)
+NEVER(int, engine_get_raw, struct engine *e, uint64_t b, struct kv_slice k,
+    struct record *r)
+NEVER(uint64_t, engine_position, const struct engine *e)
+NEVER(bool, engine_remembers, const struct engine *e, uint64_t p)
+NEVER(bool, engine_bucket_changed, const struct engine *e, uint64_t b,
+    uint64_t p)
 NEVER(uint64_t, engine_bucket_id, struct kv_slice n)
 NEVER(void, engine_wake_drain, struct engine *e)
 NEVER(const char *, engine_trouble_text, uint32_t t)
