@@ -10,6 +10,7 @@
 #include "io/sock.h"
 #include "worker/cmd.h"
 #include "worker/commands.h"
+#include "worker/multi.h"
 #include "worker/pubsub.h"
 #include "worker/run.h"
 
@@ -104,7 +105,7 @@ client_describe(const struct session *s, struct buf *to)
 	local[sock_local_text(s->conn.source.fd, local, sizeof(local) - 1)] = 0;
 	return buf_printf(to,
 	    "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu"
-	    " flags=%s db=%u sub=%zu psub=%zu ssub=0 multi=-1 watch=0 qbuf=%zu"
+	    " flags=%s db=%u sub=%zu psub=%zu ssub=0 multi=%d watch=%zu qbuf=%zu"
 	    " qbuf-free=0 argv-mem=0 multi-mem=0 obl=0 oll=0 omem=%zu"
 	    " tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d"
 	    " lib-name=%s lib-ver=%s\n",
@@ -113,8 +114,9 @@ client_describe(const struct session *s, struct buf *to)
 	    (unsigned long long)idle, is_subscriber ? "P" : "N",
 	    (unsigned)s->database,
 	    s->subscriber != NULL ? 1 : pubsub_count(s, CHANNEL_NAME),
-	    pubsub_count(s, CHANNEL_PATTERN), s->conn.in.len,
-	    output_pending(&s->conn),
+	    pubsub_count(s, CHANNEL_PATTERN),
+	    multi_is_open(s) ? (int)multi_count(s) : -1, multi_watched(s),
+	    s->conn.in.len, output_pending(&s->conn),
 	    sizeof(*s) + s->conn.in.cap + s->conn.out.cap,
 	    s->last == NULL ? "NULL" : s->last->info.name, s->proto, x->library,
 	    x->library_version);

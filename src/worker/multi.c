@@ -75,6 +75,12 @@ multi_count(const struct session *s)
 	return s->multi->count;
 }
 
+size_t
+multi_watched(const struct session *s)
+{
+	return s->multi == NULL ? 0 : watch_count(s->multi->watches);
+}
+
 struct watch **
 multi_watches(struct session *s)
 {

@@ -161,6 +161,16 @@ watch_changed(struct call *c, const struct watch *list, bool *changed)
 	return KV_OK;
 }
 
+size_t
+watch_count(const struct watch *list)
+{
+	const struct watch *w;
+	size_t n = 0;
+
+	LL_COUNT(list, w, n);
+	return n;
+}
+
 void
 watch_clear(struct watch **list)
 {

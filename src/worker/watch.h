@@ -22,6 +22,7 @@ KV_CHECKED int watch_add(struct call *c, struct watch **list,
 KV_CHECKED int watch_changed(struct call *c, const struct watch *list,
     bool *changed);
 
+size_t watch_count(const struct watch *list);
 void watch_clear(struct watch **list);
 
 #endif

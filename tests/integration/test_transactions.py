@@ -284,6 +284,24 @@ class Watched(Shared):
         in_threads(*[lambda p=i % 2: count(p) for i in range(4)])
         self.assertEqual(self.a.must("GET", "n"), b"200")
 
+    def test_client_list_tells_what_is_queued_and_watched(self):
+        number = self.a.must("CLIENT", "ID")
+
+        def told():
+            line, = (x for x in self.client(0).must("CLIENT", "LIST")
+                     .decode().splitlines() if x.startswith(f"id={number} "))
+            fields = dict(x.split("=", 1) for x in line.split())
+            return fields["multi"], fields["watch"]
+        self.assertEqual(told(), ("-1", "0"))
+        self.a.must("WATCH", "k", "l", "k")
+        self.assertEqual(told(), ("-1", "2"))
+        self.a.must("MULTI")
+        self.assertEqual(told(), ("0", "2"))
+        self.a.must("PING")
+        self.assertEqual(told(), ("1", "2"))
+        self.a.must("EXEC")
+        self.assertEqual(told(), ("-1", "0"))
+
     def test_the_null_of_a_conflict_is_that_of_the_protocol(self):
         for version, null in ((2, b"*-1\r\n"), (3, b"_\r\n")):
             self.a.must("HELLO", version)

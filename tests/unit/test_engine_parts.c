@@ -324,6 +324,78 @@ a_scan_does_not_see_what_was_committed_after_it_was_opened(void **state)
 	engine_release(e);
 }
 
+static void
+expect_next(struct scan *s, const char *key, const char *value)
+{
+	struct record r;
+
+	assert_int_equal(scan_next(s, &r), KV_OK);
+	assert_true(slice_equal(r.key, slice_of(key)));
+	assert_true(slice_equal(r.value, slice_of(value)));
+}
+
+static void
+stage_put(const char *key, const char *value)
+{
+	assert_int_equal(engine_put(e, bucket, slice_of(key), slice_of(value),
+			     0),
+	    KV_OK);
+}
+
+static void
+scans_and_sums_see_what_is_staged(void **state)
+{
+	struct totals sums;
+	struct record r, first;
+	struct scan *s;
+	unsigned i;
+
+	(void)state;
+	begin();
+	assert_int_equal(put("a", "1"), KV_OK);
+	assert_int_equal(put("c", "1"), KV_OK);
+	assert_int_equal(put("e", "1"), KV_OK);
+	stage_put("b", "22");
+	stage_put("c", "2");
+	assert_int_equal(engine_delete(e, bucket, slice_of("a")), KV_OK);
+	assert_int_equal(engine_delete(e, bucket, slice_of("z")), KV_OK);
+	stage_put("f", "2");
+	assert_int_equal(engine_get(e, bucket, slice_of("b"), &first), KV_OK);
+	assert_int_equal(scan_open(e, bucket, &s), KV_OK);
+	for (i = 0; i < 2; i++) {
+		expect_next(s, "b", "22");
+		expect_next(s, "c", "2");
+		expect_next(s, "e", "1");
+		expect_next(s, "f", "2");
+		assert_int_equal(scan_next(s, &r), KV_ENOTFOUND);
+		assert_int_equal(scan_seek(s, slice_of("")), KV_OK);
+	}
+	assert_int_equal(scan_seek(s, slice_of("bb")), KV_OK);
+	expect_next(s, "c", "2");
+	scan_close(s);
+	assert_int_equal(engine_totals(e, bucket, &sums), KV_OK);
+	assert_int_equal(sums.keys, 4);
+	assert_int_equal(sums.bytes, 9);
+	for (i = 0; i < 1000; i++)
+		stage_put("b", "a value that makes the stage grow");
+	assert_true(slice_equal(first.value, slice_of("22")));
+	assert_int_equal(engine_drop(e, slice_of("b")), KV_OK);
+	assert_int_equal(engine_create(e, slice_of("b"), BUCKET_STAYS), KV_OK);
+	assert_int_equal(engine_bucket(e, slice_of("b"), &bucket), KV_OK);
+	stage_put("c", "3");
+	assert_int_equal(engine_totals(e, bucket, &sums), KV_OK);
+	assert_int_equal(sums.keys, 1);
+	assert_int_equal(scan_open(e, bucket, &s), KV_OK);
+	expect_next(s, "c", "3");
+	assert_int_equal(scan_next(s, &r), KV_ENOTFOUND);
+	scan_close(s);
+	engine_rollback(e);
+	assert_int_equal(engine_bucket(e, slice_of("b"), &bucket), KV_OK);
+	assert_int_equal(engine_totals(e, bucket, &sums), KV_OK);
+	assert_int_equal(sums.keys, 3);
+	engine_release(e);
+}
+
 static unsigned findings;
 static void
 note(void *user, const char *line)
@@ -403,6 +475,7 @@ main(int argc, char **argv)
 		TEST(a_follower_that_fell_behind_goes_on_in_the_tree),
 		TEST(
 		    a_scan_does_not_see_what_was_committed_after_it_was_opened),
+		TEST(scans_and_sums_see_what_is_staged),
 		TEST(damage_to_a_record_in_memory_is_found),
 		TEST(sums_that_do_not_add_up_are_found),
 	};
