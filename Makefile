@@ -20,6 +20,7 @@ MANDIR		?= $(PREFIX)/share/man
 SYSCONFDIR	?= /etc
 UNITDIR		?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR	?= $(PREFIX)/lib/sysusers.d
+COMPLETIONDIR	?= $(PREFIX)/share/bash-completion/completions
 SEGMENT_SIZE	?= 67108864
 VALUE_MAX	?= 16777216
 MAX_PROCESSES	?= 128
@@ -157,7 +158,7 @@ SONAME	= libkv.so.0
 HEADERS	= $(wildcard include/*.h)
 MAN	= $(wildcard man/*.[1-8])
 INSTALL_DIRS = $(BINDIR) $(LIBEXECDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR) \
-	$(UNITDIR) $(SYSUSERSDIR)
+	$(UNITDIR) $(SYSUSERSDIR) $(COMPLETIONDIR)
 built	= $(addprefix $(BUILD)/,$1)
 fill	= sed -e 's|@VERSION@|$(VERSION)|g; s|@PREFIX@|$(PREFIX)|g' \
 	-e 's|@BINDIR@|$(BINDIR)|g; s|@LIBDIR@|$(LIBDIR)|g' \
@@ -269,6 +270,8 @@ install: all ## install under DESTDIR/PREFIX
 	$(Q)$(fill) tools/dist/kvd.service.in >$(DESTDIR)$(UNITDIR)/kvd.service
 	$(Q)install -m 644 tools/dist/kv.sysusers \
 	    $(DESTDIR)$(SYSUSERSDIR)/kv.conf
+	$(Q)install -m 644 tools/dist/kv.bash-completion \
+	    $(DESTDIR)$(COMPLETIONDIR)/kv
 
 uninstall: ## remove what install put there, never a store
 	rm -f $(addprefix $(DESTDIR),$(addprefix $(BINDIR)/,kvd kv kv-bench) \
@@ -276,7 +279,8 @@ uninstall: ## remove what install put there, never a store
 	    $(addprefix $(LIBDIR)/,libkv.a libkv.so $(SONAME) pkgconfig/kv.pc) \
 	    $(patsubst include/%,$(INCLUDEDIR)/%,$(HEADERS)) \
 	    $(foreach p,$(MAN),$(MANDIR)/man$(lastword $(subst ., \
-	    ,$p))/$(notdir $p)) $(UNITDIR)/kvd.service $(SYSUSERSDIR)/kv.conf)
+	    ,$p))/$(notdir $p)) $(UNITDIR)/kvd.service $(SYSUSERSDIR)/kv.conf \
+	    $(COMPLETIONDIR)/kv)
 	-rmdir $(DESTDIR)$(LIBEXECDIR)
 
 clean: ## remove build/

@@ -4,8 +4,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import time
+import unittest
 
 import kvtest
 from kvtest import BIN, Closed, Error, Kvd, Map, wait_for
@@ -215,6 +217,40 @@ class Admin(kvtest.Case):
         self.assertRegex(text, r"cmdstat_get:calls=\d+,usec=\d+,")
         self.assertNotIn("cmdstat", self.call("INFO").decode())
         self.assertIn("cmdstat", self.call("INFO", "all").decode())
+
+
+    def kv(self, *args, shell=None):
+        done = subprocess.run(
+            shell or [os.path.join(BIN, "kv"), "-p", str(self.kvd.ports[0]),
+                      *args], capture_output=True, text=True, timeout=30,
+            env={**os.environ, "PATH": BIN + ":" + os.environ["PATH"]})
+        return done
+
+    def test_kv_help_describes_commands(self):
+        done = self.kv("help", "SETEX")
+        self.assertEqual(done.returncode, 0, done)
+        self.assertTrue(done.stdout.startswith(
+            "usage: SETEX key seconds value\n"), done)
+        self.assertIn("group string, since 2.0.0", done.stdout)
+        self.assertEqual(self.kv("help", "LPUSH").returncode, 2)
+        self.assertIn("usage: kv", self.kv("help", "get").stdout)
+
+    @unittest.skipUnless(shutil.which("bash"), "no bash here")
+    def test_bash_completes_verbs_commands_and_buckets(self):
+        self.call("KV.CREATE", "completeme")
+        port = str(self.kvd.ports[0])
+
+        def complete(*words):
+            line = " ".join(f"'{w}'" for w in words)
+            out = self.kv(shell=["bash", "-c", f"""
+                . {ROOT}/tools/dist/kv.bash-completion
+                COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}
+                _kv; printf '%s\n' "${{COMPREPLY[@]}}" """])
+            return out.stdout.split()
+        self.assertIn("passwd", complete("kv", "pas"))
+        self.assertIn("--secret-file", complete("kv", "--s"))
+        self.assertIn("setrange", complete("kv", "-p", port, "raw", "setr"))
+        self.assertIn("completeme", complete("kv", "-p", port, "get", "com"))
 
 
 class Shutdown(kvtest.Case):

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "help.h"
 #include "passwd.h"
 #include "print.h"
 #include "reach.h"
@@ -35,6 +36,7 @@ enum slot {
 	SLOT_SECRET,
 	SLOT_HELP,
 	SLOT_VERSION,
+	SLOT_WORDS,
 };
 
 struct option_row {
@@ -53,6 +55,7 @@ static const struct option_row options[] = {
 	{ "-j", "--json", "", false, SLOT_JSON },
 	{ NULL, "--help", "", false, SLOT_HELP },
 	{ "-v", "--version", NULL, false, SLOT_VERSION },
+	{ NULL, "--words", NULL, false, SLOT_WORDS },
 	{ NULL, "--secret-file", NULL, true, SLOT_SECRET },
 	{ NULL, "-o", "passwd", true, SLOT_OUT },
 	{ NULL, "--values", "ls", false, SLOT_VALUES },
@@ -109,7 +112,8 @@ print_help(void)
 			printf("  %-28s %s\n", line, v->summary);
 		}
 	}
-	printf("  %-28s %s\n", "help [VERB]", "more about a verb");
+	printf("  %-28s %s\n", "help [VERB | COMMAND]",
+	    "more about a verb, or a server's command");
 	fputs(options_text, stdout);
 }
 
@@ -121,7 +125,7 @@ print_verb_help(const struct verb *v)
 }
 
 static const struct verb *
-find_verb(const char *name)
+look_verb(const char *name)
 {
 	const struct verb *v;
 	size_t i;
@@ -130,8 +134,17 @@ find_verb(const char *name)
 		for (v = nouns[i](); v->name != NULL; v++)
 			if (strcmp(v->name, name) == 0)
 				return v;
-	tool_say("no verb \"%s\"; kv help shows them", name);
 	return NULL;
+}
+
+static const struct verb *
+find_verb(const char *name)
+{
+	const struct verb *v = look_verb(name);
+
+	if (v == NULL)
+		tool_say("no verb \"%s\"; kv help shows them", name);
+	return v;
 }
 
 /* ---- reading the command line ---- */
@@ -229,6 +242,9 @@ take_option(struct tool *t, enum slot slot, const char *value)
 	case SLOT_VERSION:
 		t->argc = slot == SLOT_HELP ? -1 : -2;
 		break;
+	case SLOT_WORDS:
+		t->argc = -3;
+		break;
 	}
 	return true;
 }
@@ -311,7 +327,7 @@ read_arguments(struct tool *t, const struct verb *v, char **from)
 /* ---- running ---- */
 
 static int
-help(char **names)
+help(struct tool *t, char **names)
 {
 	const struct verb *v;
 
@@ -319,9 +335,26 @@ help(char **names)
 		print_help();
 		return EXIT_FINE;
 	}
-	if ((v = find_verb(names[0])) == NULL)
-		return EXIT_USAGE;
+	if ((v = look_verb(names[0])) == NULL)
+		return help_command(t, names);
 	print_verb_help(v);
+	return EXIT_FINE;
+}
+
+/* For completion: what may stand before or as a verb. */
+static int
+words(void)
+{
+	const struct verb *v;
+	size_t i;
+
+	for (i = 0; i < NOUNS; i++)
+		for (v = nouns[i](); v->name != NULL; v++)
+			puts(v->name);
+	for (i = 0; i < OPTIONS; i++)
+		if (options[i].verb == NULL || options[i].verb[0] == '\0')
+			puts(options[i].name);
+	puts("help");
 	return EXIT_FINE;
 }
 
@@ -352,17 +385,19 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	if (t.argc == -2)
 		return print_end(printf("kv %s\n", kv_version()) < 0);
+	if (t.argc == -3)
+		return print_end(words());
 	if (t.argc == -1)
-		return print_end(help((char *[]){ NULL }));
+		return print_end(help(&t, (char *[]){ NULL }));
 	if (*at == NULL) {
 		tool_say("no verb; try --help");
 		return EXIT_USAGE;
 	}
 	if (strcmp(*at, "help") == 0)
-		return print_end(help(at + 1));
+		return print_end(help(&t, at + 1));
 	if ((v = find_verb(*at)) == NULL || !read_arguments(&t, v, at + 1))
 		return EXIT_USAGE;
 	if (t.argc < 0)
-		return print_end(help((char *[]){ *at, NULL }));
+		return print_end(help(&t, (char *[]){ *at, NULL }));
 	return print_end(run(&t, v));
 }
