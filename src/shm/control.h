@@ -146,7 +146,9 @@ struct control {
 	_Atomic uint64_t cursor_next;
 	uint64_t born_tick;	     /* the clock when the last life ended */
 	_Atomic uint32_t inc_stored; /* the tree knows inc */
-	_Atomic uint32_t notify; /* notify-keyspace-events, of all workers */
+	_Atomic uint32_t notify;    /* notify-keyspace-events, of all workers */
+	_Atomic uint64_t client_id; /* last one given to a client */
+	_Atomic uint64_t pause;	    /* CLIENT PAUSE; see engine/host.c */
 
 	_Alignas(64) struct control_stats stats;
 	struct control_process processes[CONTROL_PROCESSES];

@@ -55,6 +55,8 @@ call_handler cmd_hset, cmd_hmset, cmd_hsetnx, cmd_hget, cmd_hmget, cmd_hdel;
 call_handler cmd_hlen, cmd_hexists, cmd_hstrlen;
 /* cmd_hash_all.c */
 call_handler cmd_hgetall, cmd_hkeys, cmd_hvals, cmd_hrandfield;
+/* monitor.c */
+call_handler cmd_monitor;
 /* cmd_pubsub.c */
 call_handler cmd_subscribe, cmd_unsubscribe, cmd_psubscribe;
 call_handler cmd_punsubscribe, cmd_publish, cmd_pubsub;

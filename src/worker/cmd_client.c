@@ -11,6 +11,7 @@
 #include "worker/cmd.h"
 #include "worker/commands.h"
 #include "worker/multi.h"
+#include "worker/pause.h"
 #include "worker/pubsub.h"
 #include "worker/run.h"
 
@@ -111,7 +112,10 @@ client_describe(const struct session *s, struct buf *to)
 	    " lib-name=%s lib-ver=%s\n",
 	    (unsigned long long)s->id, peer, local, s->conn.source.fd, x->name,
 	    (unsigned long long)((now - s->created_ms) / 1000),
-	    (unsigned long long)idle, is_subscriber ? "P" : "N",
+	    (unsigned long long)idle,
+	    s->flags & SESSION_MONITOR ? "O"
+		: is_subscriber	       ? "P"
+				       : "N",
 	    (unsigned)s->database,
 	    s->subscriber != NULL ? 1 : pubsub_count(s, CHANNEL_NAME),
 	    pubsub_count(s, CHANNEL_PATTERN),
@@ -164,6 +168,7 @@ struct client_filter {
 	uint64_t id;
 	struct kv_slice address, local;
 	bool by_id, by_address, by_local, spare_me;
+	enum { TYPE_ANY, TYPE_NORMAL, TYPE_PUBSUB, TYPE_NONE } type;
 };
 
 static bool
@@ -173,6 +178,11 @@ client_matches(const struct session *s, const struct client_filter *f)
 	int fd = s->conn.source.fd;
 
 	if (f->by_id && s->id != f->id)
+		return false;
+	if (f->type != TYPE_ANY &&
+	    f->type !=
+		(s->pubsub != NULL || s->subscriber != NULL ? TYPE_PUBSUB
+							    : TYPE_NORMAL))
 		return false;
 	if (f->by_address &&
 	    !slice_equal(f->address,
@@ -225,9 +235,14 @@ client_filter_option(struct client_filter *f, struct kv_slice name,
 	} else if (slice_is_word(name, "skipme")) {
 		f->spare_me = slice_is_word(value, "yes");
 		*fits = f->spare_me || slice_is_word(value, "no");
+	} else if (slice_is_word(name, "type")) {
+		f->type = TYPE_NONE; /* replicas and masters: there are none */
+		if (slice_is_word(value, "normal"))
+			f->type = TYPE_NORMAL;
+		else if (slice_is_word(value, "pubsub"))
+			f->type = TYPE_PUBSUB;
 	} else {
-		return slice_is_word(name, "type") ||
-		    slice_is_word(name, "user");
+		return slice_is_word(name, "user");
 	}
 	return true;
 }
@@ -303,6 +318,8 @@ cmd_client(struct call *c)
 		{ "list", -2, client_list },
 		{ "kill", -3, client_kill },
 		{ "reply", 3, client_reply },
+		{ "pause", -3, pause_begin },
+		{ "unpause", 2, pause_end },
 		{ "no-evict", 3, client_switch },
 		{ "no-touch", 3, client_switch },
 		{ NULL, 0, NULL },

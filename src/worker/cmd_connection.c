@@ -3,6 +3,7 @@
 
 #include "base/num.h"
 #include "worker/cmd.h"
+#include "worker/monitor.h"
 #include "worker/pubsub.h"
 #include "worker/run.h"
 
@@ -193,6 +194,7 @@ int
 cmd_reset(struct call *c)
 {
 	pubsub_end(c->session);
+	monitor_end(c->session);
 	session_reset(c->session);
 	c->reply->proto = 2;
 	reply_simple(c->reply, "RESET");

@@ -7,7 +7,9 @@
 #include <stdio.h>
 
 #include "worker/cmd.h"
+#include "worker/monitor.h"
 #include "worker/multi.h"
+#include "worker/pause.h"
 #include "worker/run.h"
 
 #define A CALL_ATOMIC | CALL_WRITES
@@ -126,6 +128,7 @@ X("slaveof", cmd_replicaof, 3, 0,0,0, AD, 0, SERVER, "1.0.0", "host port | NO ON
 X("sync", cmd_sync, 1, 0,0,0, AD | COMMAND_NO_MULTI, 0, SERVER, "1.0.0", "", "Refused: hosts share buckets by kv-syncd.") \
 X("psync", cmd_sync, -3, 0,0,0, AD | COMMAND_NO_MULTI, 0, SERVER, "2.8.0", "replicationid offset", "Refused: hosts share buckets by kv-syncd.") \
 X("lolwut", cmd_lolwut, -1, 0,0,0, RF, 0, SERVER, "5.0.0", "[VERSION version]", "Displays a line of our own and the version.") \
+X("monitor", cmd_monitor, 1, 0,0,0, AD, SES, SERVER, "1.0.0", "", "Listens for all requests of this worker's clients as they come.") \
 X("subscribe", cmd_subscribe, -2, 0,0,0, PS, SES, PUBSUB, "2.0.0", "channel [channel ...]", "Listens for messages published to channels.") \
 X("unsubscribe", cmd_unsubscribe, -1, 0,0,0, PS, SES, PUBSUB, "2.0.0", "[channel [channel ...]]", "Stops listening to messages posted to channels.") \
 X("psubscribe", cmd_psubscribe, -2, 0,0,0, PS, SES, PUBSUB, "2.0.0", "pattern [pattern ...]", "Listens for messages published to channels that match one or more patterns.") \
@@ -383,6 +386,14 @@ commands_refusal(const struct call *c)
 	return NULL;
 }
 
+/* CLIENT PAUSE; CLIENT UNPAUSE itself is never held. */
+static bool
+commands_wait(struct run *r, const struct call *c)
+{
+	return c->command->run != cmd_client &&
+	    pause_holds(r, commands_needs(c) & CALL_WRITES);
+}
+
 void
 commands_run(struct run *r, const struct request *req)
 {
@@ -415,7 +426,8 @@ commands_run(struct run *r, const struct request *req)
 		run_call(r, &c, 0, refusal);
 	} else if (multi_takes(&c)) {
 		run_call(r, &c, CALL_SESSION, multi_queue);
-	} else {
+	} else if (!commands_wait(r, &c)) {
+		monitor_command(&c);
 		multi_before(&c);
 		run_call(r, &c, commands_needs(&c), c.command->run);
 		if (r->at > r->start)

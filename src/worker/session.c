@@ -6,8 +6,10 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "engine/host.h"
 #include "worker/auth.h"
 #include "worker/commands.h"
+#include "worker/monitor.h"
 #include "worker/multi.h"
 #include "worker/prefetch.h"
 #include "worker/pubsub.h"
@@ -77,7 +79,7 @@ session_opened(struct conn *c)
 {
 	struct session *s = session_of(c);
 
-	s->id = ++session_worker(s)->next_id;
+	s->id = host_client_id(session_worker(s)->engine);
 	s->created_ms = clock_wall_ms();
 	s->proto = 2;
 	if (auth_is_needed(session_worker(s)))
@@ -91,6 +93,7 @@ session_closed(struct conn *c)
 
 	subscribe_end(s);
 	pubsub_end(s);
+	monitor_end(s);
 	auth_forget(s);
 	multi_end(s);
 	if (s->extra != NULL) {

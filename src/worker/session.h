@@ -26,6 +26,8 @@ enum session_flag {
 	SESSION_NO_EVICT = 32,
 	SESSION_NO_TOUCH = 64,
 	SESSION_GUEST = 128, /* has to say the password first */
+	SESSION_MONITOR = 256,
+	SESSION_PAUSED = 512, /* its request waits for CLIENT UNPAUSE */
 };
 
 #define SESSION_TEXT_MAX 128 /* a name, a library */

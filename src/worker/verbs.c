@@ -8,6 +8,7 @@
 #include "worker/cmd.h"
 #include "worker/deadline.h"
 #include "worker/keyspace.h"
+#include "worker/pause.h"
 #include "worker/run.h"
 #include "worker/subscribe.h"
 
@@ -338,7 +339,7 @@ verbs_run(struct run *r, const struct request *req)
 	if (r->session->flags & SESSION_GUEST && v->run != cmd_auth &&
 	    v->run != verb_quit && v->run != verb_unknown)
 		run_call(r, &c, 0, verb_guest);
-	else
+	else if (!pause_holds(r, v->needs & CALL_WRITES))
 		run_call(r, &c, v->needs, v->run);
 }
 

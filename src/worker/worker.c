@@ -17,6 +17,8 @@
 #include "worker/auth.h"
 #include "worker/commands.h"
 #include "worker/measure.h"
+#include "worker/monitor.h"
+#include "worker/pause.h"
 #include "worker/pubsub.h"
 #include "worker/session.h"
 #include "worker/subscribe.h"
@@ -144,6 +146,7 @@ worker_turn_end(void *arg)
 		loop_again(w->loop);
 	if (pubsub_pump(w))
 		loop_again(w->loop);
+	monitor_flush(w);
 	engine_release(w->engine);
 	atomic_store_explicit(&p->requests, w->requests, memory_order_relaxed);
 	atomic_store_explicit(&p->clients, (uint32_t)w->serve.count,
@@ -195,6 +198,7 @@ worker_init(struct worker *w, struct engine *e, struct loop *loop,
 	worker_configure(w, conf);
 	loop_set_hooks(loop, &hooks);
 	sweep_start(w);
+	pause_init(w);
 	return KV_OK;
 }
 
@@ -203,6 +207,7 @@ worker_fini(struct worker *w)
 {
 	loop_remove(w->loop, &w->wake);
 	sweep_stop(w);
+	pause_fini(w);
 	serve_fini(&w->serve);
 	auth_fini(w);
 	measure_fini(w);

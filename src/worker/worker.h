@@ -31,6 +31,9 @@ struct worker {
 	struct auth *auth;
 	struct measure *measure;
 	struct sweep sweep;
+	struct timer pause; /* CLIENT PAUSE: looks for its end */
+	bool waiting;	    /* it is set */
+	size_t monitors;    /* sessions with SESSION_MONITOR */
 	struct run *run;    /* what is being carried out, or NULL */
 	struct reply reply; /* into the arena of serve */
 	struct request request;
@@ -57,7 +60,6 @@ struct worker {
 	} blame;
 
 	/* Statistics. */
-	uint64_t next_id;
 	uint64_t started_ms;
 	uint64_t requests;
 	uint64_t hits, misses;

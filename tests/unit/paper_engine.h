@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 
 #include "engine/feed.h"
+#include "engine/host.h"
 #include "engine/prefetch.h"
 #include "engine/scan.h"
 
@@ -233,6 +234,20 @@ engine_wake_fd(const struct engine *e)
 	return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 }
 
+uint64_t
+host_client_id(struct engine *e)
+{
+	return atomic_fetch_add(&e->control.client_id, 1) + 1;
+}
+
+uint64_t
+host_pause(const struct engine *e, bool *all)
+{
+	(void)e;
+	*all = false;
+	return 0;
+}
+
 /* What these tests never reach. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -247,6 +262,7 @@ NEVER(int, engine_create, struct engine *e, struct kv_slice n, uint32_t o)
 NEVER(int, engine_drop, struct engine *e, struct kv_slice n)
 NEVER(int, engine_publish, struct engine *e, struct kv_slice c,
     struct kv_slice p)
+NEVER(void, host_set_pause, struct engine *e, uint64_t ms, bool all)
 NEVER(void, engine_ask_checkpoint, struct engine *e)
 NEVER(int, engine_bucket_by_id, struct engine *e, uint64_t bid,
     struct kv_slice *n, struct bucket *b)

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_ENGINE_HOST_H
+#define KV_ENGINE_HOST_H
+
+/* What all workers of the host agree on about their clients; words of the
+ * control block. */
+
+#include "engine/engine.h"
+
+/* A number for a client that no other on this host has or had. */
+uint64_t host_client_id(struct engine *e);
+
+/* Until when, in wall clock ms, clients are to wait (0: they are not), and
+ * whether that is all commands or those that write. */
+uint64_t host_pause(const struct engine *e, bool *all);
+void host_set_pause(struct engine *e, uint64_t until_ms, bool all);
+
+#endif
