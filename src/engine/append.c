@@ -9,8 +9,8 @@
  *
  * Whoever dies in between leaves either bytes past wal_end, which are void, or
  * records in [indexed_end, wal_end), which the next owner puts into the index
- * again (mend.c).  A roll
- * to the next segment has one commit point too, its store to wal_end. */
+ * again (mend.c).  A roll to the next segment has one commit point too, its
+ * store to wal_end. */
 
 #include <assert.h>
 #include <string.h>

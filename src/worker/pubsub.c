@@ -236,16 +236,32 @@ link_make(struct worker *w, struct pubsub_client *client,
 	return KV_OK;
 }
 
-static void
-client_tidy(struct worker *w, struct session *s)
+void
+pubsub_end(struct session *s)
 {
+	struct worker *w = session_worker(s);
 	struct pubsub_client *client = s->pubsub;
 
-	if (client == NULL || client->count[0] + client->count[1] > 0)
+	if (client == NULL)
 		return;
 	s->pubsub = NULL;
 	s->conn.flags &= ~(uint32_t)CONN_PATIENT;
-	client_free(w, client);
+	client->session = NULL;
+	if (!w->pubsub->pumping) {
+		client_free(w, client);
+		return;
+	}
+	client->lost = w->pubsub->lost;
+	w->pubsub->lost = client;
+}
+
+static void
+client_tidy(struct session *s)
+{
+	const struct pubsub_client *client = s->pubsub;
+
+	if (client != NULL && client->count[0] + client->count[1] == 0)
+		pubsub_end(s);
 }
 
 int
@@ -265,7 +281,7 @@ pubsub_subscribe(struct session *s, enum channel_kind kind,
 		free(t);
 	}
 	if (rc < 0)
-		client_tidy(w, s);
+		client_tidy(s);
 	return rc;
 }
 
@@ -282,26 +298,7 @@ pubsub_unsubscribe(struct session *s, enum channel_kind kind,
 		return;
 	link_free(w, l, kind);
 	channel_total(w->engine, w->pubsub->total);
-	client_tidy(w, s);
-}
-
-void
-pubsub_end(struct session *s)
-{
-	struct worker *w = session_worker(s);
-	struct pubsub_client *client = s->pubsub;
-
-	if (client == NULL)
-		return;
-	s->pubsub = NULL;
-	s->conn.flags &= ~(uint32_t)CONN_PATIENT;
-	client->session = NULL;
-	if (!w->pubsub->pumping) {
-		client_free(w, client);
-		return;
-	}
-	client->lost = w->pubsub->lost;
-	w->pubsub->lost = client;
+	client_tidy(s);
 }
 
 size_t
