@@ -3,6 +3,7 @@
 
 #include "worker/auth.h"
 #include "worker/cmd.h"
+#include "worker/multi.h"
 
 static bool
 auth_wrong(struct call *c)
@@ -26,7 +27,12 @@ cmd_auth_user(struct call *c, struct kv_slice user, struct kv_slice password)
 		c->session->flags &= (uint16_t)~SESSION_GUEST;
 		return true;
 	case AUTH_LATER:
-		call_hold(c);
+		if (!multi_is_open(c->session)) {
+			call_hold(c);
+			return false;
+		}
+		auth_forget(c->session); /* EXEC waits for nothing */
+		call_error(c, "ERR Command not allowed inside a transaction");
 		return false;
 	case AUTH_TOO_MANY:
 		call_errorf(c,

@@ -34,8 +34,8 @@
  * summary */ \
 X("ping", cmd_ping, -1, 0,0,0, COMMAND_FAST, 0, CONNECTION, "1.0.0", "[message]", "Returns the server's liveliness response.") \
 X("echo", cmd_echo, 2, 0,0,0, CNF, 0, CONNECTION, "1.0.0", "message", "Returns the given string.") \
-X("auth", cmd_auth, -2, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY | COMMAND_SKIP_SLOWLOG, SES, CONNECTION, "1.0.0", "[username] password", "Authenticates the connection.") \
-X("hello", cmd_hello, -1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY | COMMAND_SKIP_SLOWLOG, SES, CONNECTION, "6.0.0", "[protover [AUTH username password] [SETNAME clientname]]", "Handshakes with the server.") \
+X("auth", cmd_auth, -2, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY | COMMAND_SKIP_SLOWLOG | COMMAND_SKIP_MONITOR, SES, CONNECTION, "1.0.0", "[username] password", "Authenticates the connection.") \
+X("hello", cmd_hello, -1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY | COMMAND_SKIP_SLOWLOG | COMMAND_SKIP_MONITOR, SES, CONNECTION, "6.0.0", "[protover [AUTH username password] [SETNAME clientname]]", "Handshakes with the server.") \
 X("select", cmd_select, 2, 0,0,0, CNF, SES, CONNECTION, "1.0.0", "index | bucket", "Changes the selected database, or makes a bucket's records the strings.") \
 X("quit", cmd_quit, -1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY, SES, CONNECTION, "1.0.0", "", "Closes the connection.") \
 X("reset", cmd_reset, 1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY, SES, CONNECTION, "6.2.0", "", "Resets the connection.") \

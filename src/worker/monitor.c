@@ -86,7 +86,8 @@ monitor_command(const struct call *c)
 	struct conn *conn, *next;
 	struct buf line;
 
-	if (w->monitors == 0 || c->command->info.flags & COMMAND_ADMIN)
+	if (w->monitors == 0 ||
+	    c->command->info.flags & (COMMAND_ADMIN | COMMAND_SKIP_MONITOR))
 		return;
 	buf_init(&line);
 	if (monitor_line(c, &line) == KV_OK) {

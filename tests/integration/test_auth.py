@@ -109,6 +109,20 @@ class WithPassword(kvtest.Case):
             self.assertLess(worst, 0.06 * kvtest.SLOW)
             self.assertEqual(str(bad.read_reply()), WRONG)
 
+    def test_neither_monitors_nor_transactions_are_disturbed(self):
+        with self.kvd.resp() as c, self.kvd.resp() as m:
+            c.call("AUTH", SECRET)
+            m.call("AUTH", SECRET)
+            self.assertEqual(m.call("MONITOR"), b"OK")
+            got = c.pipeline([["MULTI"], ["SET", "m", "1"],
+                              ["AUTH", "unseen"], ["GET", "m"], ["EXEC"]])
+            self.assertEqual(got[4][0], b"OK")
+            self.assertIn("inside a transaction", str(got[4][1]))
+            self.assertEqual(got[4][2], b"1")
+            c.call("ECHO", "end")
+            seen = m.read_until(b'"end"')
+            self.assertNotIn(b"unseen", seen)
+
     def test_guests_cannot_send_much(self):
         for data, want in (
                 (b"*11\r\n", b"-ERR Protocol error: unauthenticated "
