@@ -48,6 +48,8 @@ call_handler cmd_rename, cmd_renamenx, cmd_copy, cmd_move;
 /* cmd_expire.c */
 call_handler cmd_expire, cmd_pexpire, cmd_expireat, cmd_pexpireat;
 call_handler cmd_ttl, cmd_pttl, cmd_expiretime, cmd_pexpiretime, cmd_persist;
+/* cmd_swapdb.c */
+call_handler cmd_swapdb;
 /* cmd_scan.c */
 call_handler cmd_keys, cmd_scan, cmd_hscan;
 /* cmd_hash.c */

@@ -81,6 +81,7 @@ X("rename", cmd_rename, 3, 1,2,1, WR, AS, GENERIC, "1.0.0", "key newkey", "Renam
 X("renamenx", cmd_renamenx, 3, 1,2,1, WF, AS, GENERIC, "1.0.0", "key newkey", "Renames a key only when the target key name doesn't exist.") \
 X("copy", cmd_copy, -3, 1,2,1, WO, AS, GENERIC, "6.2.0", "source destination [DB destination-db] [REPLACE]", "Copies the value of a key to a new key.") \
 X("move", cmd_move, 3, 1,1,1, WF, AS, GENERIC, "1.0.0", "key db", "Moves a key to another database.") \
+X("swapdb", cmd_swapdb, 3, 0,0,0, WF, AS, SERVER, "4.0.0", "index1 index2", "Swaps two databases.") \
 X("expire", cmd_expire, -3, 1,1,1, WF, AS, GENERIC, "1.0.0", "key seconds [NX | XX | GT | LT]", "Sets the expiration time of a key in seconds.") \
 X("pexpire", cmd_pexpire, -3, 1,1,1, WF, AS, GENERIC, "2.6.0", "key milliseconds [NX | XX | GT | LT]", "Sets the expiration time of a key in milliseconds.") \
 X("expireat", cmd_expireat, -3, 1,1,1, WF, AS, GENERIC, "1.2.0", "key unix-time-seconds [NX | XX | GT | LT]", "Sets the expiration time of a key to a Unix timestamp.") \
