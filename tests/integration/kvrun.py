@@ -127,11 +127,14 @@ class Result(unittest.TestResult):
 
 
 def _cases_of(module):
-    """The Case classes of a module and their tests, in the order written."""
+    """The Case classes of a module and their tests, in the order written.  A
+    class that says `again = True` runs its base's tests too, in its own way;
+    otherwise a base is only what its classes share."""
     for cls in vars(module).values():
         if isinstance(cls, type) and issubclass(cls, Case) \
                 and cls.__module__ == module.__name__:
-            for name in vars(cls):
+            of = [cls, *cls.__mro__[1:2]] if "again" in vars(cls) else [cls]
+            for name in dict.fromkeys(n for c in of for n in vars(c)):
                 if name.startswith("test_"):
                     yield cls, name
 

@@ -245,6 +245,7 @@ class Pubsub(kvtest.Case):
 
 
 class PubsubEverysec(Pubsub):
+    again = True
     durability = "everysec"
 
 
