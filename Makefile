@@ -116,7 +116,7 @@ DIR_kv-syncd		= src/syncd
 LAYERS_kv-syncd		= syncd engine sync tree wal shm serve io conf base
 LIBS_kv-syncd		= -llmdb -lsodium -linih -lcares
 
-LAYERS_libkv		= lib engine tree wal shm proto io conf base
+LAYERS_libkv		= lib engine sync tree wal shm proto io conf base
 LIBS_libkv		= -llmdb -lsodium -linih
 
 # Tools see <kv.h> and nothing else of ours.

@@ -14,7 +14,7 @@
 
 static const struct verb *(*const nouns[])(void) = { bucket_verbs, key_verbs,
 	list_verbs, watch_verbs, status_verbs, verify_verbs, raw_verbs,
-	passwd_verbs };
+	passwd_verbs, cookie_verbs };
 
 #define NOUNS (sizeof(nouns) / sizeof(nouns[0]))
 
@@ -34,6 +34,9 @@ enum slot {
 	SLOT_COUNT,
 	SLOT_OUT,
 	SLOT_SECRET,
+	SLOT_GENERATION,
+	SLOT_FORCE,
+	SLOT_FINGERPRINT,
 	SLOT_HELP,
 	SLOT_VERSION,
 	SLOT_WORDS,
@@ -58,6 +61,10 @@ static const struct option_row options[] = {
 	{ NULL, "--words", NULL, false, SLOT_WORDS },
 	{ NULL, "--secret-file", NULL, true, SLOT_SECRET },
 	{ NULL, "-o", "passwd", true, SLOT_OUT },
+	{ NULL, "-o", "cookie", true, SLOT_OUT },
+	{ NULL, "--generation", "cookie", true, SLOT_GENERATION },
+	{ NULL, "--force", "cookie", false, SLOT_FORCE },
+	{ NULL, "--fingerprint", "cookie", false, SLOT_FINGERPRINT },
 	{ NULL, "--values", "ls", false, SLOT_VALUES },
 	{ NULL, "--values", "buckets", false, SLOT_VALUES },
 	{ NULL, "--from", "watch", true, SLOT_FROM },
@@ -237,6 +244,15 @@ take_option(struct tool *t, enum slot slot, const char *value)
 		break;
 	case SLOT_SECRET:
 		t->secret = value;
+		break;
+	case SLOT_GENERATION:
+		t->generation = value;
+		break;
+	case SLOT_FORCE:
+		t->force = true;
+		break;
+	case SLOT_FINGERPRINT:
+		t->fingerprint = true;
 		break;
 	case SLOT_HELP:
 	case SLOT_VERSION:

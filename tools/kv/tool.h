@@ -25,7 +25,9 @@ struct tool {
 	bool json, values;
 	const char *from, *ttl, *count, *out;
 	const char *secret; /* file with the password to say */
-	int argc;	    /* of the verb */
+	const char *generation;
+	bool force, fingerprint;
+	int argc; /* of the verb */
 	char **argv;
 	char *input; /* what was read from stdin; main frees it */
 
@@ -56,6 +58,7 @@ const struct verb *status_verbs(void);
 const struct verb *raw_verbs(void);
 const struct verb *verify_verbs(void);
 const struct verb *passwd_verbs(void);
+const struct verb *cookie_verbs(void);
 
 static inline struct kv_slice
 tool_arg(const struct tool *t, int i)
