@@ -128,12 +128,12 @@ class Result(unittest.TestResult):
 
 def _cases_of(module):
     """The Case classes of a module and their tests, in the order written.  A
-    class that says `again = True` runs its base's tests too, in its own way;
+    class that says `inherits_tests = True` runs its base's tests too, in its own way;
     otherwise a base is only what its classes share."""
     for cls in vars(module).values():
         if isinstance(cls, type) and issubclass(cls, Case) \
                 and cls.__module__ == module.__name__:
-            of = [cls, *cls.__mro__[1:2]] if "again" in vars(cls) else [cls]
+            of = [cls, *cls.__mro__[1:2]] if "inherits_tests" in vars(cls) else [cls]
             for name in dict.fromkeys(n for c in of for n in vars(c)):
                 if name.startswith("test_"):
                     yield cls, name

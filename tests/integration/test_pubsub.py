@@ -245,7 +245,7 @@ class Pubsub(kvtest.Case):
 
 
 class PubsubEverysec(Pubsub):
-    again = True
+    inherits_tests = True
     durability = "everysec"
 
 
