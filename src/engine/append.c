@@ -216,10 +216,12 @@ append_stamp_row(struct engine *e, size_t i, struct stamp stamp)
 	struct record r;
 	struct bucket b;
 	char value[SCHEMA_BUCKET_ROW];
+	int rc;
 
 	wal_record_view(w, 0, 0, &r);
-	if (schema_get_bucket(r.value, &b) < 0)
-		assert(!"a row we encoded ourselves");
+	rc = schema_get_bucket(r.value, &b);
+	assert(rc == KV_OK); /* we encoded it ourselves */
+	(void)rc;
 	/* A drop staged before this row in the same batch has its stamp in
 	 * the row it wrote, as STAGE_TICK and its place. */
 	if (b.dropped.tick >= STAGE_TICK)
