@@ -67,7 +67,7 @@ rnd(uint64_t below)
 
 /* ---- operations ---- */
 
-static void
+static void __attribute__((format(printf, 2, 3)))
 put_text(struct client *c, const char *fmt, ...)
 {
 	va_list ap;
