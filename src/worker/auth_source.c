@@ -28,6 +28,7 @@ source_address(int fd, unsigned char to[16])
 	socklen_t len = sizeof(peer);
 
 	memset(to, 0, 16);
+	memset(&peer, 0, sizeof(peer));
 	if (getpeername(fd, &peer.any, &len) < 0)
 		return;
 	if (peer.any.sa_family == AF_INET) {

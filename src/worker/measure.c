@@ -90,7 +90,7 @@ measure_trim(struct measure *m, size_t most)
 {
 	struct measure_slow *oldest;
 
-	while (m->slow_count > most) {
+	while (m->slow != NULL && m->slow_count > most) {
 		oldest = m->slow->prev; /* utlist: the tail */
 		DL_DELETE(m->slow, oldest);
 		m->slow_count--;

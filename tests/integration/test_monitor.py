@@ -33,14 +33,14 @@ class Clients(kvtest.Case):
         c.must("SELECT", "2")
         c.must("SET", 'a"b', b"\x00\n\xff")
         c.call("AUTH", "default", "secret")
+        c.must("ECHO", "behind")  # AUTH is not shown, as in Redis
         got = [m.read_reply() for _ in range(3)]
         self.assertTrue(re.fullmatch(
             rb'\d{10}\.\d{6} \[0 127\.0\.0\.1:\d+\] "SELECT" "2"', got[0]),
             got[0])
         self.assertTrue(got[1].endswith(rb'"SET" "a\"b" "\x00\n\xff"'), got)
         self.assertIn(b"[2 ", got[1])
-        self.assertTrue(
-            got[2].endswith(b'"AUTH" "(redacted)" "(redacted)"'), got)
+        self.assertTrue(got[2].endswith(b'"ECHO" "behind"'), got)
         self.assertEqual(m.must("RESET"), b"RESET")
         c.must("PING")
         self.assertEqual(m.must("ECHO", "quiet"), b"quiet")
