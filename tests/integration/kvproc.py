@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Processes as /proc shows them, free ports, waiting for a condition."""
 
+import contextlib
 import ctypes
 import os
 import random
@@ -90,7 +91,8 @@ class Process:
 
     def kill(self, sig=signal.SIGKILL):
         if self.is_alive():
-            os.kill(self.pid, sig)
+            with contextlib.suppress(ProcessLookupError):  # ended just now
+                os.kill(self.pid, sig)
 
     def kill_and_wait(self, sig=signal.SIGKILL, limit=10):
         self.kill(sig)

@@ -304,13 +304,26 @@ class Outcome:
                 f"stdout: {self.out!r}\nstderr: {self.err!r}")
 
 
+def program_for_all(name):
+    """A program where every user can run it, its siblings beside it: the tree
+    may lie below a home that is closed to others."""
+    folder = tempfile.mkdtemp(prefix="kvtest-bin-", dir=TMP)
+    os.chmod(folder, 0o755)
+    for file in os.listdir(os.path.dirname(program(name))):
+        path = os.path.join(os.path.dirname(program(name)), file)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            shutil.copy(path, folder)
+    return os.path.join(folder, name)
+
+
 def run_kvd(args, env=None, store=None, limit=10, user=None):
     """Run a kvd that is to end by itself, e.g. because it is refused."""
     own = store is None
     store = store or Store()
+    kvd = program("kvd") if user is None else program_for_all("kvd")
     began = time.monotonic()
     p = subprocess.Popen(
-        [program("kvd"), *args], stdin=subprocess.DEVNULL,
+        [kvd, *args], stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=clean_env(store.base, env), preexec_fn=die_with_parent, user=user,
         group=user, extra_groups=None if user is None else [])
@@ -326,6 +339,8 @@ def run_kvd(args, env=None, store=None, limit=10, user=None):
             f"kvd {' '.join(args)} did not end by itself within "
             f"{limit * SLOW:.0f} s; stderr: {err!r}") from None
     finally:
+        if user is not None:
+            shutil.rmtree(os.path.dirname(kvd))
         for child in seen:
             child.kill()
         store.note_id()
