@@ -116,23 +116,6 @@ region_allocate(const char *folder, const char *name, size_t size)
 	return rc;
 }
 
-int
-region_punch(const char *folder, const char *name, size_t offset, size_t size)
-{
-	char path[PATH_MAX];
-	int fd, rc;
-
-	if ((rc = region_path(path, folder, name)) < 0)
-		return rc;
-	if ((fd = open(path, O_RDWR | O_CLOEXEC)) < 0)
-		return err_system("open", path);
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		(off_t)offset, (off_t)size) < 0)
-		rc = err_system("fallocate", path);
-	close(fd);
-	return rc;
-}
-
 void
 region_unmap(void *memory, size_t size)
 {

@@ -27,11 +27,6 @@ KV_CHECKED int region_map(const char *folder, const char *name, void **out,
 KV_CHECKED int region_allocate(const char *folder, const char *name,
     size_t size);
 
-/* Give the memory behind [offset, offset + size) back to the system and read
- * as zero from now on; allocate again before use. */
-KV_CHECKED int region_punch(const char *folder, const char *name, size_t offset,
-    size_t size);
-
 void region_unmap(void *memory, size_t size);
 
 /* Bytes that the file system of folder can still give. */
