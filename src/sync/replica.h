@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_SYNC_REPLICA_H
+#define KV_SYNC_REPLICA_H
+
+/* One node's part in replication (man kv-sync.7): what it tells each peer and
+ * does with what they tell.  No sockets, no clock, no randomness of its own:
+ * time is an argument, frames go in and out as plaintext (sync/frame.h), the
+ * store is an interface (sync/store.h).  The simulator and kv-syncd run this
+ * same code.
+ *
+ * A turn of the program:
+ *
+ *	replica_begin		a snapshot of the store, the time
+ *	replica_receive		for each frame that came, in order per link
+ *	replica_end		commit what is due; timers
+ *	replica_send		as often as the link's socket has room
+ *	replica_release		the snapshot goes
+ */
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "sync/frame.h"
+#include "sync/store.h"
+
+struct replica;
+struct replica_link; /* one authenticated connection */
+
+struct replica_time {
+	uint64_t mono_ms; /* never goes back */
+	uint64_t wall_ms; /* since 1970 */
+};
+
+struct replica_config {
+	uint64_t uid;	     /* of the store */
+	uint64_t inc;	     /* of this run */
+	uint64_t start;	     /* the clock's tick when this run began */
+	const char *name;    /* foo@host */
+	uint16_t port;	     /* where this node listens for peers */
+	uint32_t timeout_ms; /* T: silence that means down */
+	size_t value_max;
+	struct kv_slice lineage; /* rows (inc, end), newest first; copied */
+	uint64_t seed; /* of all that must not be the same everywhere */
+};
+
+/* Why things are as they are, for log lines and `kv nodes`. */
+#define REPLICA_EVENTS(X)                                                      \
+	X(REPLICA_UP, "up") /* HELLO done, link stays */                       \
+	X(REPLICA_DOWN, "down")                                                \
+	X(REPLICA_REPLACED, "replaced")	  /* same name, other store */         \
+	X(REPLICA_DUPLICATE, "duplicate") /* name or store is taken */         \
+	X(REPLICA_CLOCK, "clock")	  /* too far off */                    \
+	X(REPLICA_RESYNC, "resync")	  /* reading all ranges */             \
+	X(REPLICA_IN_STEP, "in-step")	  /* and done with it */               \
+	X(REPLICA_DIVERGED, "diverged")	  /* digests differ: repair */         \
+	X(REPLICA_NO_ROOM, "no-room")	  /* the store refuses: paused */      \
+	X(REPLICA_REDIRECT, "redirect")	  /* dial that port instead */         \
+	X(REPLICA_PROTOCOL, "protocol")	  /* a frame that cannot be */
+
+enum replica_event_kind {
+#define X(name, text) name,
+	REPLICA_EVENTS(X)
+#undef X
+};
+
+struct replica_event {
+	enum replica_event_kind kind;
+	struct replica_link *link; /* may be gone by then: only a number */
+	char name[FRAME_NAME_MAX + 1];
+	uint64_t uid, inc;
+	uint8_t bye;		       /* of enum frame_bye_code, 0: none */
+	uint16_t port;		       /* REDIRECT */
+	int64_t offset_ms;	       /* CLOCK: theirs - ours */
+	char text[FRAME_TEXT_MAX + 1]; /* printable */
+};
+
+KV_CHECKED int replica_new(const struct replica_config *config,
+    struct sync_store store, struct replica **out);
+void replica_free(struct replica *r);
+
+/* ---- links ---- */
+
+/* After the handshake.  dialled: the name we meant (initiator; may be ""). */
+KV_CHECKED int replica_open(struct replica *r, bool initiator,
+    struct kv_slice dialled, struct replica_link **out);
+/* The connection is gone or will be; the link with it. */
+void replica_close(struct replica *r, struct replica_link *l);
+
+/* ---- a turn ---- */
+
+KV_CHECKED int replica_begin(struct replica *r, struct replica_time now);
+
+/* One frame's plaintext.  A negative code: send what replica_send() still has
+ * (a BYE), then close. */
+KV_CHECKED int replica_receive(struct replica *r, struct replica_link *l,
+    struct kv_slice plain);
+
+/* May the peer's bytes be read now?  False while a buffer for a large value is
+ * taken by others, or a commit waits for room. */
+bool replica_wants_input(const struct replica *r, const struct replica_link *l);
+
+/* Commit what is due.  *next_ms: mono time of the next timer. */
+KV_CHECKED int replica_end(struct replica *r, uint64_t *next_ms);
+
+/* Append one frame's plaintext to out.  KV_EAGAIN: nothing to send now;
+ * KV_ECLOSED: that was all, close the link when it is out. */
+KV_CHECKED int replica_send(struct replica *r, struct replica_link *l,
+    struct buf *out);
+
+void replica_release(struct replica *r);
+
+/* Events since the last call, oldest first; false when there are no more. */
+bool replica_take_event(struct replica *r, struct replica_event *out);
+
+/* ---- looking in, for `kv nodes` ---- */
+
+struct replica_status {
+	char name[FRAME_NAME_MAX + 1];
+	uint64_t uid, inc;
+	bool is_up;
+	bool is_resyncing;
+	uint64_t behind_ms; /* we of them: age of what we miss, 0: in step */
+	uint64_t unacked;   /* they of us: bytes sent and not acknowledged */
+	uint64_t acked_seq; /* they have all up to here (durable) */
+	uint32_t rtt_us;
+	int64_t offset_ms;		     /* their clock - ours */
+	uint64_t sent_bytes, received_bytes; /* of DATA */
+	uint64_t sent_ops, received_ops, dropped_ops;
+};
+void replica_status(const struct replica *r, const struct replica_link *l,
+    struct replica_status *out);
+struct replica_link *replica_next_link(const struct replica *r,
+    const struct replica_link *after);
+
+#endif
