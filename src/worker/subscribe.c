@@ -109,6 +109,20 @@ subscribe_text(struct session *s, const char *text)
 	(void)output_append(&s->conn, text, strlen(text));
 }
 
+/* A feed of his own, behind seq.  Where the log no longer reaches, the tree
+ * has the newest change of each key. */
+static int
+subscribe_replay(struct worker *w, struct subscriber *sub, uint64_t seq)
+{
+	struct feeds *f = w->feeds;
+	int rc = feed_seek(w->engine, &sub->feed, seq);
+
+	if (rc == KV_OK && !sub->replays)
+		DL_APPEND2(f->replaying, sub, prev_all, next_all);
+	sub->replays |= rc == KV_OK;
+	return rc;
+}
+
 int
 subscribe_begin(struct session *s, uint64_t bid, struct subscribe_from from)
 {
@@ -130,14 +144,9 @@ subscribe_begin(struct session *s, uint64_t bid, struct subscribe_from from)
 		free(sub);
 		return rc;
 	}
-	if (from.how == SUBSCRIBE_FROM_SEQ) {
-		rc = feed_seek(w->engine, &sub->feed, from.seq);
-		if (rc == KV_ENOTFOUND)
-			line_gap(&w->reply);
-		sub->replays = rc == KV_OK;
-		if (sub->replays)
-			DL_APPEND2(f->replaying, sub, prev_all, next_all);
-	}
+	if (from.how == SUBSCRIBE_FROM_SEQ &&
+	    subscribe_replay(w, sub, from.seq) == KV_ENOTFOUND)
+		line_gap(&w->reply);
 	s->subscriber = sub;
 	s->conn.flags |= CONN_PATIENT;
 	session_mode(s, MODE_DEAF);
@@ -267,6 +276,22 @@ subscribe_deliver(struct worker *w, const struct record *r)
 	}
 }
 
+/* One with numbers has said that he can do without old versions. */
+static void
+subscribe_missed(struct worker *w, struct subscriber *sub, uint64_t seq)
+{
+	if (!sub->numbered) {
+		subscribe_lose(sub->session, "changes were missed");
+		return;
+	}
+	if (seq < sub->after)
+		seq = sub->after;
+	if (subscribe_replay(w, sub, seq) < 0) {
+		subscribe_text(sub->session, "GAP\r\n");
+		output_flush(&sub->session->conn);
+	}
+}
+
 /* The common feed lost its place: a worker that was stopped for long. */
 static void
 subscribe_all_missed(struct worker *w)
@@ -274,6 +299,7 @@ subscribe_all_missed(struct worker *w)
 	struct subscribed *b, *next_b;
 	struct subscriber *sub, *next;
 	struct feeds *f = w->feeds;
+	uint64_t seq = f->feed.seq;
 	bool last;
 
 	feed_tail(w->engine, &f->feed);
@@ -282,16 +308,10 @@ subscribe_all_missed(struct worker *w)
 		for (sub = b->list; sub != NULL; sub = next) {
 			next = sub->next;
 			last = next == NULL;
-			if (sub->replays)
-				continue;
-			if (sub->numbered) {
-				subscribe_text(sub->session, "GAP\r\n");
-				output_flush(&sub->session->conn);
-			} else
-				subscribe_lose(sub->session,
-				    "changes were missed");
+			if (!sub->replays)
+				subscribe_missed(w, sub, seq);
 			if (last)
-				break;
+				break; /* losing him freed b */
 		}
 	}
 }
@@ -329,13 +349,30 @@ subscribe_join(struct feeds *f, struct subscriber *sub)
 	DL_DELETE2(f->replaying, sub, prev_all, next_all);
 }
 
+/* GAP: some changes are nowhere any more. */
+static void
+subscribe_gap(struct worker *w, struct subscriber *sub)
+{
+	subscribe_text(sub->session, "GAP\r\n");
+	feed_tail(w->engine, &sub->feed);
+	subscribe_join(w->feeds, sub);
+}
+
+static void
+subscribe_tell(struct worker *w, struct subscriber *sub, const struct record *r)
+{
+	const struct buf *text;
+
+	if (r->bid == sub->bid && subscribe_is_told(r) &&
+	    (text = subscribe_encode(w->feeds, r, true)) != NULL)
+		subscribe_send(w, sub, text);
+}
+
 /* One who replays.  True when there is more for him. */
 static bool
 subscribe_pump_own(struct worker *w, struct subscriber *sub)
 {
-	struct feeds *f = w->feeds;
 	struct session *s = sub->session;
-	const struct buf *text;
 	struct record r;
 	unsigned n;
 	int rc;
@@ -348,19 +385,17 @@ subscribe_pump_own(struct worker *w, struct subscriber *sub)
 		}
 		rc = feed_next(w->engine, &sub->feed, &r);
 		if (rc == KV_EAGAIN) {
-			subscribe_join(f, sub);
+			subscribe_join(w->feeds, sub);
 			return false;
 		}
-		if (rc < 0) {
-			subscribe_text(s, "GAP\r\n");
-			feed_tail(w->engine, &sub->feed);
-			subscribe_join(f, sub);
+		if (rc == KV_OK)
+			subscribe_tell(w, sub, &r);
+		else if (rc != KV_ENOTFOUND ||
+		    subscribe_replay(w, sub, sub->feed.seq) < 0) {
+			/* Not even the tree has what the log dropped. */
+			subscribe_gap(w, sub);
 			return false;
 		}
-		if (r.bid != sub->bid || !subscribe_is_told(&r))
-			continue;
-		if ((text = subscribe_encode(f, &r, true)) != NULL)
-			subscribe_send(w, sub, text);
 		if (s->subscriber == NULL)
 			return false; /* lost */
 	}

@@ -92,16 +92,18 @@ def _merge(followers):
     return None, merged
 
 
-def _missed(piece, resumed, merged, order):
+def _missed(piece, resumed, merged, order, before_gap):
     """The first change that should have been told and was not.  Who comes
     back where the log no longer reaches is told each key's newest change
-    only."""
+    only; that one may lie in the gap that follows the piece."""
     seen = dict(piece)
     told_later = set()
     for seq in reversed(order):
+        key = merged[seq].partition(b" ")[0]
+        if before_gap and seq > piece[-1][0]:
+            told_later.add(key)
         if not piece[0][0] <= seq <= piece[-1][0]:
             continue
-        key = merged[seq].partition(b" ")[0]
         if seq in seen:
             told_later.add(key)
         elif seq <= resumed or key not in told_later:
@@ -119,7 +121,8 @@ def check_order(followers):
         for n, piece in enumerate(f.pieces):
             # Before it first came back a follower has heard everything.
             resumed = f.first_resumed if n == 0 else 0
-            missed = _missed(piece, resumed, merged, order) if piece else None
+            missed = _missed(piece, resumed, merged, order,
+                             n + 1 < len(f.pieces)) if piece else None
             if missed is not None:
                 return (f"port {f.port}: missed {missed} "
                         f"{merged[missed][:60]!r}; heard {piece[0][0]} to "

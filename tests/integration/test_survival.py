@@ -387,6 +387,37 @@ class Subscribers(Survival):
                          {f"k{n}": f"SET TO {n}"
                           for n in range(10) if n != 5})
 
+    def test_a_subscriber_that_the_log_left_behind_hears_the_newest_of_all(
+            self):
+        """Its worker stood still while the log was recycled: with numbers it
+        goes on in the tree, without it is told that changes are missing."""
+        kv = self.serve(args=["--segment-size", "1m"])
+        value = "v" * 4000
+        with kv.line(0) as sub, kv.line(0) as plain, kv.line(1) as writer:
+            sub.send(b"SUBSCRIBE b FROM NOW\r\n")
+            plain.send(b"SUBSCRIBE b\r\n")
+            writer.put("b", "first", "1")
+            self.assertIn(b" first SET TO 1", sub.read_line())
+            self.assertEqual(plain.read_line(), b"first SET TO 1")
+            worker = kv.worker_of(sub)
+            worker.kill(signal.SIGSTOP)
+            for n in range(50):  # 10 MB: ten segments, four are kept
+                writer.batch(f"PUT b k{k} {n}.{k}.{value}" for k in range(50))
+            writer.ok("DELETE b k7")
+            worker.kill(signal.SIGCONT)
+            writer.put("b", "last", "1")
+            told = {}
+            while "last" not in told:
+                _, key, text = sub.read_line().decode().split(" ", 2)
+                told[key] = text
+            self.assertEqual(told.pop("k7"), "DELETED")
+            self.assertEqual(told, {"last": "SET TO 1"} | {
+                f"k{k}": f"SET TO 49.{k}.{value}" for k in range(50)
+                if k != 7})
+            self.assertEqual(plain.read_line(), b"ERROR changes were missed")
+            with self.assertRaises((Closed, ConnectionError)):
+                plain.read_line()
+
     def test_subscribers_of_other_workers_see_no_gap_when_one_dies(self):
         kv = self.serve()
         with kv.line(1) as sub:
