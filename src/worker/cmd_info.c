@@ -15,6 +15,7 @@
 #include "worker/commands.h"
 #include "worker/keyspace.h"
 #include "worker/measure.h"
+#include "worker/memory.h"
 #include "worker/subscribe.h"
 
 #ifndef KV_VERSION
@@ -27,21 +28,6 @@
 #define ULL(x) ((unsigned long long)(x))
 
 typedef int info_section(struct call *c, struct buf *b);
-
-/* Resident memory of this process, bytes. */
-static uint64_t
-info_resident(void)
-{
-	unsigned long long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-
-	if (f == NULL)
-		return 0;
-	if (fscanf(f, "%*u %llu", &pages) != 1)
-		pages = 0;
-	fclose(f);
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
 
 static int
 info_server(struct call *c, struct buf *b)
@@ -85,7 +71,7 @@ info_clients(struct call *c, struct buf *b)
 static int
 info_memory(struct call *c, struct buf *b)
 {
-	uint64_t used = info_resident();
+	uint64_t used = memory_use().resident;
 	struct rusage ru;
 
 	(void)c;

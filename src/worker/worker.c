@@ -147,6 +147,7 @@ worker_turn_end(void *arg)
 	if (pubsub_pump(w))
 		loop_again(w->loop);
 	monitor_flush(w);
+	memory_turn(w);
 	engine_release(w->engine);
 	atomic_store_explicit(&p->requests, w->requests, memory_order_relaxed);
 	atomic_store_explicit(&p->clients, (uint32_t)w->serve.count,
@@ -199,6 +200,7 @@ worker_init(struct worker *w, struct engine *e, struct loop *loop,
 	loop_set_hooks(loop, &hooks);
 	sweep_start(w);
 	pause_init(w);
+	memory_init(w);
 	return KV_OK;
 }
 
@@ -208,6 +210,7 @@ worker_fini(struct worker *w)
 	loop_remove(w->loop, &w->wake);
 	sweep_stop(w);
 	pause_fini(w);
+	memory_fini(w);
 	serve_fini(&w->serve);
 	auth_fini(w);
 	measure_fini(w);

@@ -9,6 +9,7 @@
 #include "proto/request.h"
 #include "proto/resp.h"
 #include "serve/serve.h"
+#include "worker/memory.h"
 #include "worker/sweep.h"
 
 #define WORKER_DATABASE_NAME 8 /* "db1023" */
@@ -31,6 +32,7 @@ struct worker {
 	struct auth *auth;
 	struct measure *measure;
 	struct sweep sweep;
+	struct memory memory;
 	struct timer pause; /* CLIENT PAUSE: looks for its end */
 	bool waiting;	    /* it is set */
 	size_t monitors;    /* sessions with SESSION_MONITOR */
