@@ -104,8 +104,9 @@ X(IDLE_TIMEOUT, "idle_timeout", TIME, "0", 0, 365 * CONF_DAY_MS, NULL, WORKER, \
   "Close a client that is silent for so long; 0: never.")                      \
 X(OUTPUT_LIMIT, "output_limit", SIZE, "64m", 64 * CONF_K, CONF_T, NULL,        \
   WORKER, true, 0, "SIZE",                                                     \
-  "Replies held for a client that does not read; past it no more of its "      \
-  "requests are read.")                                                        \
+  "Replies held for a client that does not read: from half of it on no more "  \
+  "of its requests are read, and a single reply beyond it is refused. At "     \
+  "least four times value_max.")                                               \
 X(SUBSCRIBER_LIMIT, "subscriber_limit", SIZE, "16m", 64 * CONF_K, CONF_T,      \
   NULL, WORKER, true, 0, "SIZE",                                               \
   "Messages held for a subscriber that does not read; past it, it is closed "  \

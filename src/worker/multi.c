@@ -377,6 +377,8 @@ multi_run(struct call *exec)
 		rc = multi_run_one(&c);
 		if (exec->session->multi != m)
 			break; /* it closed its own connection */
+		if (rc == KV_OK && call_overflows(exec))
+			rc = KV_ETOOBIG;
 		if (rc < 0 || multi_is_held(exec)) {
 			rc = multi_undo(exec, place, rc);
 			break;

@@ -329,6 +329,38 @@ class Pressure(kvtest.Case):
         finally:
             self.note(f"{self.anon() >> 20} MiB afterwards")
 
+    @limit(120)
+    def test_no_reply_takes_more_memory_than_the_output_limit(self):
+        """One request can name a large value thousands of times."""
+        value, many = value_of("many", MIB), 3000
+        with self.kvd.resp(limit=60) as c:
+            c.must("SET", "k", value)
+            c.must("HSET", "h", "f", value, "n", "1")
+            self.peak = before = self.anon()
+            together = Together()
+            together.add(self.ask_too_much, c, many)
+            together.run([self.watch_memory], 100)
+            self.assertEqual(c.call("PING"), b"PONG")
+            self.assertEqual(c.call("HGET", "h", "n"), b"1")
+        grown = self.peak - before
+        self.note(f"{grown >> 20} MiB for {many} MiB asked for")
+        if not INSTRUMENTED:
+            self.assertLess(grown, 3 * OUTPUT_LIMIT)
+
+    def ask_too_much(self, c, many):
+        asked = [["MGET"] + ["k"] * many, ["HMGET", "h"] + ["f"] * many,
+                 ["HRANDFIELD", "h", -2 * many, "WITHVALUES"]]
+        for args in asked:
+            self.assert_too_large(c.call(*args))
+        self.assertEqual(c.call("MULTI"), b"OK")
+        queue = [["HINCRBY", "h", "n", "1"]] + [["GET", "k"]] * many
+        self.assertEqual(set(c.pipeline(queue)), {b"QUEUED"})
+        self.assert_too_large(c.call("EXEC"))
+
+    def assert_too_large(self, answer):
+        self.assertIsInstance(answer, kvtest.Error)
+        self.assertIn("reply is too large", str(answer))
+
 
 if __name__ == "__main__":
     kvtest.main()
