@@ -11,7 +11,8 @@
  * A turn of the program:
  *
  *	replica_begin		a snapshot of the store, the time
- *	replica_receive		for each frame that came, in order per link
+ *	replica_receive		for each frame that came, in order per link, as
+ *				long as replica_wants_input
  *	replica_end		commit what is due; timers
  *	replica_send		as often as the link's socket has room
  *	replica_release		the snapshot goes
@@ -31,6 +32,16 @@ struct replica_time {
 	uint64_t wall_ms; /* since 1970 */
 };
 
+/* How much at a time.  0: as the design says; tests take smaller ones. */
+struct replica_tuning {
+	uint32_t mark_ops;   /* between two MARKs: 1000 */
+	uint32_t mark_bytes; /* 256 KiB */
+	uint32_t credit;     /* of each stream: 1 MiB */
+	uint32_t range_keys; /* own keys that one RANGE spans: 8192 */
+	uint32_t digest_ms;  /* between two looks at the digests: 5 s */
+	bool has_no_digests; /* none are sent, nothing is repaired */
+};
+
 struct replica_config {
 	uint64_t uid;	     /* of the store */
 	uint64_t inc;	     /* of this run */
@@ -41,6 +52,12 @@ struct replica_config {
 	size_t value_max;
 	struct kv_slice lineage; /* rows (inc, end), newest first; copied */
 	uint64_t seed; /* of all that must not be the same everywhere */
+	struct replica_tuning tuning;
+
+	/* The port where another node of this host listens that has the name
+	 * which a peer dialled; 0 when there is none.  NULL: never. */
+	uint16_t (*sibling)(void *user, struct kv_slice dialled);
+	void *sibling_user;
 };
 
 /* Why things are as they are, for log lines and `kv nodes`. */
@@ -63,6 +80,7 @@ enum replica_event_kind {
 #undef X
 };
 
+/* name, uid and inc are set whenever the peer's HELLO was read. */
 struct replica_event {
 	enum replica_event_kind kind;
 	struct replica_link *link; /* may be gone by then: only a number */
@@ -80,23 +98,28 @@ void replica_free(struct replica *r);
 
 /* ---- links ---- */
 
-/* After the handshake.  dialled: the name we meant (initiator; may be ""). */
+/* After the handshake.  dialled: the name we meant (initiator; may be ""): a
+ * whole name, or what stands in one before the '@'. */
 KV_CHECKED int replica_open(struct replica *r, bool initiator,
     struct kv_slice dialled, struct replica_link **out);
 /* The connection is gone or will be; the link with it. */
 void replica_close(struct replica *r, struct replica_link *l);
+/* This node stops: a BYE on all links. */
+void replica_stop(struct replica *r);
 
 /* ---- a turn ---- */
 
 KV_CHECKED int replica_begin(struct replica *r, struct replica_time now);
 
 /* One frame's plaintext.  A negative code: send what replica_send() still has
- * (a BYE), then close. */
+ * (a BYE), then close.  KV_ECLOSED is an end in order. */
 KV_CHECKED int replica_receive(struct replica *r, struct replica_link *l,
     struct kv_slice plain);
 
-/* May the peer's bytes be read now?  False while a buffer for a large value is
- * taken by others, or a commit waits for room. */
+/* May the peer's next frame be handed over?  False while it is not decided
+ * whether the link stays (C.4), and while the peer does not take our answers.
+ * To be asked before each frame.  Data is held back by credit, not by this: a
+ * full disk or the want of a large buffer never keeps a PONG waiting. */
 bool replica_wants_input(const struct replica *r, const struct replica_link *l);
 
 /* Commit what is due.  *next_ms: mono time of the next timer. */

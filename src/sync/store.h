@@ -23,7 +23,8 @@
 #include "base/record.h"
 
 /* What is known of one incarnation: a row of the database `incs`.  Ticks; 0 is
- * "nothing".  vv is I1 of the design: for every write by inc with a tick up to
+ * "nothing".  The row of our own inc may be missing: head() stands for its vv.
+ * vv is I1 of the design: for every write by inc with a tick up to
  * vv, our state of its key is that write or a newer one. */
 struct sync_row {
 	uint64_t inc;
@@ -55,9 +56,16 @@ enum sync_change_how {
 	CHANGE_ERASE,
 };
 
+/* A record as it is read and written here.  RECORD_BUCKET: record.key is the
+ * name, record.value is not set: `bucket` has its stamps and options. */
+struct sync_item {
+	struct record record;
+	struct bucket bucket;
+};
+
 struct sync_change {
 	enum sync_change_how how;
-	struct record record;
+	struct sync_item item;
 };
 
 /* One atomic piece of the log: the data and the claims made of it. */
@@ -80,22 +88,25 @@ struct sync_store_ops {
 	uint64_t (*head)(void *self);
 
 	/* The next record past the cursor, of what other hosts may want: PUT,
-	 * TOMB, or BUCKET (key is the name, value a bucket row).  Old versions
-	 * of a key may be left out.  KV_ENOTFOUND: none up to head(); the
-	 * cursor then stands at or past head(). */
+	 * TOMB, or BUCKET.  Old versions of a key may be left out.
+	 * KV_ENOTFOUND: none up to head(); the cursor then stands at or past
+	 * head(). */
 	KV_CHECKED int (
-	    *next)(void *self, struct sync_cursor *c, struct record *out);
+	    *next)(void *self, struct sync_cursor *c, struct sync_item *out);
 
 	/* The first record of the tree at or after (bid, key), over all buckets
 	 * that are not local, tombstones too.  A bucket's row (RECORD_BUCKET)
 	 * stands in front of its records: the key of its place is empty.
-	 * KV_ENOTFOUND: none.  after: past (bid, key), not at it. */
+	 * record.bid is set.  KV_ENOTFOUND: none.  after: past (bid, key). */
 	KV_CHECKED int (*range)(void *self, uint64_t bid, struct kv_slice key,
-	    bool after, struct record *out);
+	    bool after, struct sync_item *out);
 
 	/* The newest version of a key, tombstones too; log before tree. */
 	KV_CHECKED int (*get)(void *self, uint64_t bid, struct kv_slice key,
 	    struct record *out);
+
+	/* The id of the global bucket of this name: the same on every host. */
+	uint64_t (*bucket_id)(void *self, struct kv_slice name);
 
 	/* All rows, of the log's end (tree: as they were checkpointed); each()
 	 * returns a negative code to stop. */
