@@ -85,7 +85,7 @@ ALL_LDFLAGS = -pthread -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro \
 # A folder is a layer; its archive holds all but main.c, so that unit tests can
 # reach every module.  A folder that is not there yet is skipped.
 
-LAYERS	= syncd supervisor checkpointer walwriter worker lib engine \
+LAYERS	= syncd supervisor checkpointer walwriter worker lib engine secret \
 	  sync serve tree wal shm conf proto io base
 sources	 = $(sort $(filter-out %/main.c,$(wildcard src/$1/*.c)))
 objects	 = $(patsubst %.c,$(OBJ)/%.o,$1)
@@ -113,10 +113,10 @@ LAYERS_kv-checkpointer	= checkpointer engine tree wal shm io conf base
 LIBS_kv-checkpointer	= -llmdb -lsodium -linih
 
 DIR_kv-syncd		= src/syncd
-LAYERS_kv-syncd		= syncd engine sync tree wal shm serve io conf base
+LAYERS_kv-syncd		= syncd engine secret sync tree wal shm serve io conf base
 LIBS_kv-syncd		= -llmdb -lsodium -linih -lcares
 
-LAYERS_libkv		= lib engine sync tree wal shm proto io conf base
+LAYERS_libkv		= lib engine secret sync tree wal shm proto io conf base
 LIBS_libkv		= -llmdb -lsodium -linih
 
 # Tools see <kv.h> and nothing else of ours.
@@ -125,7 +125,7 @@ LIBS_kv			= $(LIBS_libkv) -ledit -ljansson
 DIR_kv-bench		= tools/bench
 LIBS_kv-bench		= $(LIBS_libkv)
 
-LIBS_tests		= $(LIBS_libkv) -lcmocka
+LIBS_tests		= $(LIBS_libkv) -lcares -lcmocka
 
 have	 = $(foreach p,$1,$(if $(wildcard $(DIR_$p)/main.c),$p))
 ROLES	:= $(call have,kv-worker kv-walwriter kv-checkpointer kv-syncd)
@@ -167,7 +167,7 @@ fill	= sed -e 's|@VERSION@|$(VERSION)|g; s|@PREFIX@|$(PREFIX)|g' \
 # ---- packages of Debian 12 --------------------------------------------------
 
 RUN_DEPS = gcc libc6-dev liblmdb-dev libsodium-dev libxxhash-dev uthash-dev \
-	libinih-dev libedit-dev libjansson-dev
+	libinih-dev libedit-dev libjansson-dev libc-ares-dev
 CHECK_DEPS = $(RUN_DEPS) libcmocka-dev python3 redis-tools procps iproute2
 DEV_DEPS = $(CHECK_DEPS) git clang libclang-rt-14-dev clang-format clang-tidy
 

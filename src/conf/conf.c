@@ -215,6 +215,19 @@ conf_rank(const struct conf *c, enum conf_id id)
 	return c->values[id].rank;
 }
 
+bool
+conf_has_nodes(const struct conf *c)
+{
+	return conf_text(c, CONF_NODES)[0] != '\0' ||
+	    conf_text(c, CONF_DNS)[0] != '\0' || conf_u64(c, CONF_BEACON) != 0;
+}
+
+bool
+conf_has_sync(const struct conf *c)
+{
+	return conf_text(c, CONF_SYNC_BIND)[0] != '\0' || conf_has_nodes(c);
+}
+
 const char *
 conf_node(const struct conf *c)
 {

@@ -61,6 +61,11 @@ const char *conf_shown(const struct conf *c, enum conf_id id);
 /* Do clients need a password? */
 bool conf_has_password(const struct conf *c);
 
+/* Is there a way to find other nodes: nodes, dns, beacon?  Is there a kv-syncd:
+ * to find them, or to be found? */
+bool conf_has_nodes(const struct conf *c);
+bool conf_has_sync(const struct conf *c);
+
 /* The node's name: name, or sname@HOST, or the host's short name. */
 const char *conf_node(const struct conf *c);
 

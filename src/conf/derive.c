@@ -102,6 +102,18 @@ derive_dir(struct conf *c, struct conf_error *e)
 	return derive_one_path(c, CONF_DIR, rc, &path, e);
 }
 
+int
+derive_cookie_path(struct buf *out)
+{
+	static const char shared[] = KV_BUILD_SYSCONFDIR "/kv/cookie";
+	const char *home = getenv("HOME");
+
+	if (home == NULL || home[0] != '/' ||
+	    (geteuid() == 0 && access(shared, F_OK) == 0))
+		return buf_append(out, shared, sizeof(shared));
+	return buf_printf(out, "%s/.kv.cookie", home);
+}
+
 static int
 derive_cookie_file(struct conf *c, struct conf_error *e)
 {
@@ -111,9 +123,18 @@ derive_cookie_file(struct conf *c, struct conf_error *e)
 	if (conf_text(c, CONF_COOKIE_FILE)[0] != '\0')
 		return KV_OK;
 	buf_init(&path);
-	rc = derive_path("XDG_CONFIG_HOME", ".config",
-	    KV_BUILD_SYSCONFDIR "/kv", "cookie", &path);
+	rc = derive_cookie_path(&path);
 	return derive_one_path(c, CONF_COOKIE_FILE, rc, &path, e);
+}
+
+/* Who asks for other nodes hears them, too. */
+static int
+derive_sync_bind(struct conf *c, struct conf_error *e)
+{
+	if (conf_text(c, CONF_SYNC_BIND)[0] != '\0' || !conf_has_nodes(c))
+		return KV_OK;
+	return conf_set(c, CONF_SYNC_BIND,
+	    "0.0.0.0,::", conf_rank(c, CONF_SYNC_BIND), "default", e);
 }
 
 /* A smaller segment lowers a value_max that nobody chose. */
@@ -148,7 +169,8 @@ derive_defaults(struct conf *c, struct conf_error *e)
 	int rc;
 
 	if ((rc = derive_port(c, e)) < 0 || (rc = derive_dir(c, e)) < 0 ||
-	    (rc = derive_cookie_file(c, e)) < 0)
+	    (rc = derive_cookie_file(c, e)) < 0 ||
+	    (rc = derive_sync_bind(c, e)) < 0)
 		return rc;
 	return derive_value_max(c, e);
 }

@@ -16,7 +16,7 @@ struct conf;
 KV_CHECKED int derive_node(const struct conf *c, char to[DERIVE_NODE_MAX],
     struct conf_error *e);
 
-/* port, dir, cookie_file, value_max, where nobody set them. */
+/* port, dir, cookie_file, sync_bind, value_max, where nobody set them. */
 KV_CHECKED int derive_defaults(struct conf *c, struct conf_error *e);
 
 KV_CHECKED int derive_check(const struct conf *c, struct conf_error *e);
@@ -26,5 +26,9 @@ KV_CHECKED int derive_check(const struct conf *c, struct conf_error *e);
  * https://specifications.freedesktop.org/basedir-spec/ */
 KV_CHECKED int derive_path(const char *variable, const char *below,
     const char *system, const char *name, struct buf *out);
+
+/* ~/.kv.cookie, so that all of a user's nodes have one cookie; without a home,
+ * or for root where there is one, /etc/kv/cookie.  A string with a NUL. */
+KV_CHECKED int derive_cookie_path(struct buf *out);
 
 #endif

@@ -175,6 +175,7 @@ options_expected(enum conf_id id, char *to, size_t size)
 		[OPTION_FULL_NAME] = "a name and a host, such as foo@a.example",
 		[OPTION_NODES] =
 		    "nodes such as foo@a.example,bar@10.0.0.7:4071",
+		[OPTION_HOST] = "the name of a host, such as app.internal",
 		[OPTION_SECRET] = "an Argon2id hash as kv passwd prints it",
 	};
 	const struct conf_option *option = options_get(id);

@@ -33,6 +33,7 @@ enum option_type {
 	OPTION_NAME,	  /* foo */
 	OPTION_FULL_NAME, /* foo@host */
 	OPTION_NODES,	  /* list of foo@host[:port] */
+	OPTION_HOST,	  /* a.example */
 	OPTION_SECRET,	  /* an Argon2id hash; only in a file, never shown */
 };
 
@@ -80,8 +81,31 @@ X(NODES, "nodes", NODES, "", 0, 0, NULL, SYNCD, true, 0, "LIST",               \
   "Other nodes to share buckets with: NAME@HOST or NAME@HOST:PORT, with "      \
   "commas.")                                                                   \
 X(COOKIE_FILE, "cookie_file", PATH, "", 0, 0, NULL, SYNCD, true, 0, "FILE",    \
-  "File with the secret that nodes share. Default: kv/cookie in "              \
-  "$XDG_CONFIG_HOME or ~/.config; /etc/kv/cookie for root.")                   \
+  "File with the secret that nodes share. Default: ~/.kv.cookie, which is "    \
+  "made if it is missing; without a home, /etc/kv/cookie.")                    \
+X(WEAK_COOKIE, "weak_cookie", CHOICE, "no", 0, 0, "no\0yes\0", SYNCD, true,    \
+  0, "YES",                                                                    \
+  "Accept secrets of less than 16 bytes, which can be guessed.")               \
+X(CLUSTER, "cluster", NAME, "kv", 0, 0, NULL, SYNCD, false, 0, "NAME",         \
+  "Name that nodes which share buckets have in common; of another cluster's "  \
+  "nodes the cookie is wrong.")                                                \
+X(SYNC_PORT, "sync_port", NUMBER, "4069", 1, 65535, NULL, SYNCD, false, 0,     \
+  "PORT",                                                                      \
+  "Port on which nodes find each other where none is named. Of the nodes of "  \
+  "a host one holds it and shows the way to the others, which listen on "      \
+  "ports of their own.")                                                       \
+X(SYNC_BIND, "sync_bind", ADDRESSES, "", 0, 0, NULL, SYNCD, true, 0, "LIST",  \
+  "Addresses to listen on for other nodes. Default: all, when nodes, dns or "  \
+  "beacon are set; else none.")                                                \
+X(DNS, "dns", HOST, "", 0, 0, NULL, SYNCD, true, 0, "NAME",                    \
+  "Name whose addresses are all nodes of this cluster; asked for again "       \
+  "every five seconds.")                                                       \
+X(BEACON, "beacon", CHOICE, "no", 0, 0, "no\0yes\0", SYNCD, true, 0, "YES",    \
+  "Find nodes of the local network by multicast.")                             \
+X(SYNC_TIMEOUT, "sync_timeout", TIME, "10s", 1000, 600000, NULL, SYNCD, false, \
+  0, "TIME",                                                                   \
+  "Silence after which another node is held to be down; of two nodes the "     \
+  "larger one counts.")                                                        \
 X(DURABILITY, "durability", CHOICE, "always", 0, 0, "always\0everysec\0os\0",  \
   STORE, false, 0, "MODE",                                                     \
   "When a reply may leave: always: once it is on disk; everysec: at once, "    \

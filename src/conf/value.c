@@ -10,7 +10,8 @@
 
 #include "base/num.h"
 
-#define VALUE_NODE_MAX 63 /* sync: a node name on the wire */
+#define VALUE_NODE_MAX 63  /* sync: a node name on the wire */
+#define VALUE_HOST_MAX 253 /* RFC 1035 */
 
 static bool
 value_is_blank(char c)
@@ -254,7 +255,7 @@ value_parse_addresses(const struct conf_option *option, struct kv_slice text,
 /* ---- nodes ---- */
 
 static bool
-value_is_word(struct kv_slice s, const char *more)
+value_is_made_of(struct kv_slice s, const char *more)
 {
 	size_t i;
 
@@ -265,31 +266,106 @@ value_is_word(struct kv_slice s, const char *more)
 		    (c < '0' || c > '9') && strchr(more, c) == NULL)
 			return false;
 	}
-	return s.len > 0 && s.len <= VALUE_NODE_MAX;
+	return s.len > 0;
+}
+
+static bool
+value_is_word(struct kv_slice s, const char *more)
+{
+	return s.len <= VALUE_NODE_MAX && value_is_made_of(s, more);
+}
+
+/* ":4071" behind a host; nothing is fine. */
+static bool
+value_node_port(struct kv_slice text, uint16_t *port)
+{
+	uint64_t number;
+
+	*port = 0;
+	if (text.len == 0)
+		return true;
+	text.data++;
+	text.len--;
+	if (num_parse_u64(text, &number) < 0 || number == 0 ||
+	    number > UINT16_MAX)
+		return false;
+	*port = (uint16_t)number;
+	return true;
+}
+
+static bool
+value_node_host(struct kv_slice text, struct value_node *out)
+{
+	const char *end = text.data + text.len, *close, *colon;
+
+	if (text.len > 0 && text.data[0] == '[') {
+		if ((close = memchr(text.data, ']', text.len)) == NULL ||
+		    (close + 1 < end && close[1] != ':'))
+			return false;
+		out->host = (struct kv_slice){ text.data + 1,
+			(size_t)(close - text.data) - 1 };
+		return value_is_address(out->host) &&
+		    value_node_port((struct kv_slice){ close + 1,
+					(size_t)(end - close) - 1 },
+			&out->port);
+	}
+	out->host = text;
+	out->port = 0;
+	/* Of several colons none stands before a port. */
+	if (value_is_address(text))
+		return true;
+	if ((colon = memchr(text.data, ':', text.len)) == NULL)
+		return value_is_word(text, "-_.%");
+	out->host.len = (size_t)(colon - text.data);
+	return value_is_word(out->host, "-_.%") &&
+	    value_node_port((struct kv_slice){ colon, (size_t)(end - colon) },
+		&out->port);
+}
+
+bool
+value_node(struct kv_slice item, struct value_node *out)
+{
+	const char *at = memchr(item.data, '@', item.len);
+
+	if (at == NULL)
+		return false;
+	out->name = (struct kv_slice){ item.data, (size_t)(at - item.data) };
+	return value_is_word(out->name, "-_.") &&
+	    value_node_host((struct kv_slice){ at + 1,
+				item.len - out->name.len - 1 },
+		out);
 }
 
 static bool
 value_is_node(struct kv_slice item)
 {
-	const char *at = memchr(item.data, '@', item.len);
-	size_t len = at == NULL ? 0 : (size_t)(at - item.data);
+	struct value_node node;
 
-	return at != NULL &&
-	    value_is_word((struct kv_slice){ item.data, len }, "-_.") &&
-	    value_is_word((struct kv_slice){ at + 1, item.len - len - 1 },
-		"-_.:[]%");
+	return value_node(item, &node);
 }
 
 static int
 value_parse_name(const struct conf_option *option, struct kv_slice text,
     struct buf *normal, uint64_t *number)
 {
-	bool good = option->type == OPTION_NAME
-	    ? value_is_word(text, "-_")
-	    : value_is_node(text) && text.len <= VALUE_NODE_MAX;
+	struct value_node node;
+	bool good = option->type == OPTION_NAME ? value_is_word(text, "-_")
+						: value_node(text, &node) &&
+		node.port == 0 && text.len <= VALUE_NODE_MAX;
 
 	(void)number;
 	if (!good)
+		return KV_EINVAL;
+	return buf_append(normal, text.data, text.len);
+}
+
+static int
+value_parse_host(const struct conf_option *option, struct kv_slice text,
+    struct buf *normal, uint64_t *number)
+{
+	(void)option;
+	(void)number;
+	if (text.len > VALUE_HOST_MAX || !value_is_made_of(text, "-_.:"))
 		return KV_EINVAL;
 	return buf_append(normal, text.data, text.len);
 }
@@ -373,6 +449,7 @@ static value_parser *const value_parsers[] = {
 	[OPTION_NAME] = value_parse_name,
 	[OPTION_FULL_NAME] = value_parse_name,
 	[OPTION_NODES] = value_parse_nodes,
+	[OPTION_HOST] = value_parse_host,
 	[OPTION_SECRET] = value_parse_secret,
 };
 

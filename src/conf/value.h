@@ -5,6 +5,8 @@
 /* Values of options: text in, checked and normalised text and a number out.
  * Pure, but that a relative path is completed with the current folder. */
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "conf/options.h"
 #include "kv_types.h"
@@ -29,6 +31,15 @@ void value_format(enum option_type type, uint64_t number,
  * or one twice (0 may repeat); KV_ETOOBIG: more than room. */
 KV_CHECKED int value_ports(const char *text, uint16_t *to, size_t room,
     size_t *count);
+
+/* An item of `nodes`: name@host[:port], name@[v6]:port, name@v6.  port is 0
+ * when there is none.  False: it is no such thing. */
+struct value_node {
+	struct kv_slice name; /* before the @ */
+	struct kv_slice host; /* without brackets */
+	uint16_t port;
+};
+bool value_node(struct kv_slice item, struct value_node *out);
 
 /* Take the next item off a list (commas or blanks); false at its end. */
 bool value_next(struct kv_slice *rest, struct kv_slice *item);
