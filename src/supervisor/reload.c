@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "supervisor/announce.h"
 #include "supervisor/limits.h"
 
 /* What does not change while we run stays as it is.  *users: who looks at what
@@ -37,6 +38,8 @@ reload_merge(const struct conf *old, struct conf *new, unsigned *users,
 	/* The path is the same, what is in the file perhaps not. */
 	if (conf_text(new, CONF_PASSWORD_FILE)[0] != '\0')
 		*users |= USED_WORKER;
+	if (conf_has_sync(new))
+		*users |= USED_SYNCD; /* cookie_file */
 	return conf_complete(new, e);
 }
 
@@ -126,9 +129,7 @@ reload_ports(struct supervisor *s, struct port *added,
 	DL_FOREACH_SAFE(added, p, next) {
 		DL_DELETE(added, p);
 		DL_APPEND(s->ports, p);
-		log_info("listen port=%u address=%s workers=%llu", p->number,
-		    p->where,
-		    (unsigned long long)conf_u64(s->conf, CONF_WORKERS));
+		announce_port(s, p);
 		if (supervisor_add_workers(s, p) < 0)
 			log_error("worker missing port=%u", p->number);
 	}
@@ -207,6 +208,8 @@ reload_all(struct supervisor *s, struct conf_error *e)
 	}
 	reload_ports(s, added, kept);
 	reload_tell(s, users);
+	if (supervisor_set_syncd(s) < 0)
+		log_error("kv-syncd missing reason=\"out of memory\"");
 	return KV_OK;
 }
 

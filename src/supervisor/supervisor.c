@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "supervisor/announce.h"
 #include "supervisor/limits.h"
 #include "supervisor/preflight.h"
 #include "supervisor/reload.h"
@@ -63,6 +64,23 @@ supervisor_add_workers(struct supervisor *s, struct port *port)
 	return rc;
 }
 
+int
+supervisor_set_syncd(struct supervisor *s)
+{
+	bool wanted = conf_has_sync(s->conf) &&
+	    process_has_program(&s->home, PROCESS_SYNCD);
+	struct process *p;
+
+	DL_FOREACH(s->processes, p) {
+		if (p->role == PROCESS_SYNCD)
+			break;
+	}
+	if (p == NULL)
+		return wanted ? supervisor_add(s, PROCESS_SYNCD, NULL) : KV_OK;
+	process_handle(p, wanted ? CHILD_WANTED : CHILD_UNWANTED);
+	return KV_OK;
+}
+
 /* All but the walwriter, which runs already. */
 static int
 supervisor_add_others(struct supervisor *s)
@@ -72,9 +90,7 @@ supervisor_add_others(struct supervisor *s)
 
 	if ((rc = supervisor_add(s, PROCESS_CHECKPOINTER, NULL)) < 0)
 		return rc;
-	if (conf_text(s->conf, CONF_NODES)[0] != '\0' &&
-	    process_has_program(&s->home, PROCESS_SYNCD) &&
-	    (rc = supervisor_add(s, PROCESS_SYNCD, NULL)) < 0)
+	if ((rc = supervisor_set_syncd(s)) < 0)
 		return rc;
 	DL_FOREACH(s->ports, port) {
 		if ((rc = supervisor_add_workers(s, port)) < 0)
@@ -84,43 +100,14 @@ supervisor_add_others(struct supervisor *s)
 }
 
 static void
-supervisor_announce_port(const struct supervisor *s, const struct port *port)
-{
-	unsigned long long workers = conf_u64(s->conf, CONF_WORKERS);
-
-	if (port->is_unix)
-		log_info("listen unix=%s workers=%llu", port->where, workers);
-	else
-		log_info("listen port=%u address=%s workers=%llu", port->number,
-		    port->where, workers);
-}
-
-/* A line to paste next, for people; a service manager has none.  bash alone
- * does it: a fresh Debian has neither nc nor telnet. */
-static void
-supervisor_greet(const struct supervisor *s)
-{
-	const struct port *port = s->ports;
-
-	if (s->notify.socket[0] != '\0' || port == NULL || port->is_unix)
-		return;
-	printf("try: (printf 'CREATE shopping\\r\\nPUT shopping milk 1\\r\\n"
-	       "GET shopping milk\\r\\n' >&3; head -n 4 <&3) "
-	       "3<>/dev/tcp/%.*s/%u   (or: redis-cli -p %u)\n",
-	    (int)strcspn(port->where, ","), port->where, port->number,
-	    port->number);
-	fflush(stdout);
-}
-
-static void
 supervisor_announce(struct supervisor *s)
 {
 	struct port *port;
 
 	s->phase = SUPERVISOR_SERVING;
 	DL_FOREACH(s->ports, port)
-		supervisor_announce_port(s, port);
-	supervisor_greet(s);
+		announce_port(s, port);
+	announce_first_steps(s);
 	sdnotify_send(&s->notify, "READY=1\nSTATUS=Serving %s",
 	    conf_text(s->conf, CONF_DIR));
 }
@@ -167,7 +154,12 @@ supervisor_news(void *arg, struct process *p, enum process_news news)
 		supervisor_stop(s);
 		break;
 	case PROCESS_IS_GONE:
-		break; /* looked at after the turn */
+		/* A reload may have changed its mind meanwhile; ports are
+		 * looked at after the turn. */
+		if (p->role == PROCESS_SYNCD && conf_has_sync(s->conf) &&
+		    s->phase == SUPERVISOR_SERVING)
+			process_handle(p, CHILD_WANTED);
+		break;
 	}
 }
 

@@ -48,6 +48,9 @@ int supervisor_run(struct conf *conf, const struct flags *flags,
 /* For reload.c: workers of a port, started at once. */
 KV_CHECKED int supervisor_add_workers(struct supervisor *s, struct port *port);
 
+/* Start kv-syncd, or stop it, as the configuration wants. */
+KV_CHECKED int supervisor_set_syncd(struct supervisor *s);
+
 /* For the control socket. */
 void supervisor_stop(struct supervisor *s);
 
