@@ -3,7 +3,8 @@
 #
 #	make V=1		show whole commands
 #	make WERROR=1		a warning is an error (CI)
-#	make VARIANT=asan	build one variant: normal crash asan tsan fuzz cover
+#	make VARIANT=asan	build one variant: normal crash sim asan tsan fuzz
+#				cover
 #	make check T=wal	run only the tests whose name contains "wal"
 #	make BUILD=/tmp/b	build there, beside another one's build
 
@@ -37,12 +38,14 @@ VARIANT	?= normal
 OBJ	= $(BUILD)/obj/$(VARIANT)
 OUT	= $(BUILD)$(if $(filter normal,$(VARIANT)),,/$(VARIANT))
 
-ifneq ($(filter-out normal crash asan tsan fuzz cover,$(VARIANT)),)
-$(error VARIANT=$(VARIANT): expected normal, crash, asan, tsan, fuzz or cover)
+ifneq ($(filter-out normal crash sim asan tsan fuzz cover,$(VARIANT)),)
+$(error VARIANT=$(VARIANT): expected normal, crash, sim, asan, tsan, fuzz \
+    or cover)
 endif
 
 SANITIZE	= -fno-omit-frame-pointer -fno-sanitize-recover=all
 VARIANT_crash	= -DKV_CRASH_POINTS
+VARIANT_sim	= -DKV_MUTATE
 VARIANT_asan	= -O1 -fsanitize=address,undefined $(SANITIZE)
 VARIANT_tsan	= -O1 -fsanitize=thread $(SANITIZE)
 VARIANT_fuzz	= -O1 -fsanitize=fuzzer-no-link,address,undefined $(SANITIZE)
@@ -143,6 +146,8 @@ pick	 = $(if $(T),$(foreach f,$1,$(if $(findstring $(T),$f),$f)),$1)
 named	 = $(sort $(patsubst %.c,$(OUT)/tests/%,$(notdir $(wildcard $1))))
 UNIT_HELPERS := $(filter-out tests/unit/test_% tests/unit/thread_%, \
 	$(wildcard tests/unit/*.c))
+SIM_PARTS := $(filter-out tests/sim/test_% tests/sim/main.c, \
+	$(wildcard tests/sim/*.c))
 UNIT	 = $(call named,tests/unit/test_*.c tests/unit/thread_*.c \
 	tests/sim/test_*.c tests/fuzz/fuzz_*.c)
 THREADS	 = $(call named,tests/unit/thread_*.c)
@@ -377,6 +382,11 @@ $(OBJ)/tests/unit/helpers.a: $(call objects,$(UNIT_HELPERS))
 	@rm -f $@
 	$(Q)$(AR) rcsD $@ $^
 
+$(OBJ)/tests/sim/parts.a: $(call objects,$(SIM_PARTS))
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $^
+
 define test_rule
 $(OUT)/tests/$(basename $(notdir $1)): $(call objects,$1) \
     $2 $(call archives,$(LAYERS)) | $(OUT)/tests/.dir
@@ -385,7 +395,7 @@ $(OUT)/tests/$(basename $(notdir $1)): $(call objects,$1) \
 endef
 $(foreach t,$(wildcard tests/unit/test_*.c tests/unit/thread_*.c \
     tests/sim/test_*.c),$(eval $(call test_rule,$t,$(if \
-    $(UNIT_HELPERS),$(OBJ)/tests/unit/helpers.a))))
+    $(UNIT_HELPERS),$(OBJ)/tests/unit/helpers.a) $(OBJ)/tests/sim/parts.a)))
 # In the fuzz variant the same sources are linked with libFuzzer instead.
 $(foreach t,$(wildcard tests/fuzz/fuzz_*.c), \
     $(eval $(call test_rule,$t,$(OBJ)/tools/dev/fuzz_replay.o)))
