@@ -70,6 +70,9 @@ FIELDS(reply_fields, U64(reply.id), FLAGS(reply.flags, FRAME_MORE),
     U8(reply.class, REPLY_OK, REPLY_TIMEOUT), TAIL(reply.bytes, 1, 0));
 FIELDS(presence_fields, FLAGS(presence.flags, FRAME_MORE | FRAME_FIRST),
     TAIL(presence.entries, 1, 0));
+FIELDS(message_fields, U64(message.inc), U64(message.tick),
+    KEY(message.channel), TAIL(message.payload, 1, 0));
+FIELDS(flow_fields, U64(flow.id), U32(flow.credit));
 FIELDS(bye_fields, U8(bye.code, 0, UINT8_MAX), TEXT(bye.text));
 
 struct layout {
@@ -103,6 +106,8 @@ static const struct layout layouts[] = {
 	[FRAME_CALL] = LAYOUT("CALL", call_fields),
 	[FRAME_REPLY] = LAYOUT("REPLY", reply_fields),
 	[FRAME_PRESENCE] = LAYOUT("PRESENCE", presence_fields),
+	[FRAME_MESSAGE] = LAYOUT("MESSAGE", message_fields),
+	[FRAME_FLOW] = LAYOUT("FLOW", flow_fields),
 	[FRAME_BYE] = LAYOUT("BYE", bye_fields),
 };
 

@@ -40,6 +40,8 @@ enum frame_type {
 	FRAME_CALL = 32,
 	FRAME_REPLY = 33,
 	FRAME_PRESENCE = 34,
+	FRAME_MESSAGE = 35, /* of PUBLISH; not kept, not repeated */
+	FRAME_FLOW = 36,    /* the caller takes more of an answer, or none */
 	FRAME_BYE = 127,
 };
 
@@ -137,9 +139,9 @@ struct frame_ping { /* and PONG, which echoes token */
 };
 
 struct frame_call {
-	uint64_t id;
+	uint64_t id; /* the caller's own */
 	uint8_t flags;
-	uint32_t deadline_ms;  /* from now */
+	uint32_t deadline_ms;  /* from now; 0: none, it is a subscription */
 	struct kv_slice bytes; /* of the arguments, see items.h */
 };
 
@@ -157,6 +159,20 @@ struct frame_reply {
 	uint8_t flags;
 	uint8_t class;
 	struct kv_slice bytes;
+};
+
+struct frame_message {
+	uint64_t inc;		 /* of the run where it was published */
+	uint64_t tick;		 /* its stamp there; of one run they rise */
+	struct kv_slice channel; /* <= KV_KEY_MAX */
+	struct kv_slice payload;
+};
+/* Beside the channel and the payload. */
+#define FRAME_MESSAGE_HEAD 19
+
+struct frame_flow {
+	uint64_t id;	 /* of the CALL */
+	uint32_t credit; /* so many bytes of REPLY more; 0: stop it */
 };
 
 struct frame_presence {
@@ -186,6 +202,8 @@ struct frame {
 		struct frame_call call;
 		struct frame_reply reply;
 		struct frame_presence presence;
+		struct frame_message message;
+		struct frame_flow flow;
 		struct frame_bye bye;
 	} u;
 };

@@ -73,6 +73,10 @@ static const struct golden golden[] = {
 	    "21 0000000000000005 00 04" },
 	{ { FRAME_PRESENCE, { .presence = { FRAME_FIRST, S("entries") } } },
 	    "22 02 656e7472696573" },
+	{ { FRAME_MESSAGE, { .message = { 1, 2, S("news"), S("hello") } } },
+	    "23 0000000000000001 0000000000000002 0004 6e657773 68656c6c6f" },
+	{ { FRAME_FLOW, { .flow = { 5, 65536 } } },
+	    "24 0000000000000005 00010000" },
 	{ { FRAME_BYE, { .bye = { BYE_CLOCK, S("off by 1 h") } } },
 	    "7f 06 6f66662062792031 2068" },
 };
@@ -148,7 +152,8 @@ has_open_end(enum frame_type type)
 {
 	return type == FRAME_DATA_OWN || type == FRAME_DATA_FULL ||
 	    type == FRAME_DATA_RANGE || type == FRAME_CALL ||
-	    type == FRAME_PRESENCE || type == FRAME_BYE;
+	    type == FRAME_PRESENCE || type == FRAME_MESSAGE ||
+	    type == FRAME_BYE;
 }
 
 static void
@@ -223,6 +228,8 @@ static const char *const refused[] = {
 	"0b 00 0000000000000001 0000000000000002 000000000000000a",
 	/* a key of 501 bytes that are not there */
 	"08 0000000000000009 01 0000000000000001 01f5 0000000000000002 0000",
+	/* a channel of 501 bytes */
+	"23 0000000000000001 0000000000000002 01f5",
 	/* text with a line feed */
 	"7f 01 610a62",
 };
