@@ -168,6 +168,11 @@ append_recheck(struct engine *e, uint64_t end)
 		for (i = 0; i < s->bucket_count; i++)
 			if (append_bucket_changed(e, &s->buckets[i], end))
 				return KV_ESTALE;
+	for (i = 0; i < s->bucket_count; i++)
+		if (s->buckets[i].recounted &&
+		    view_find_chain(e, s->buckets[i].hash, s->buckets[i].bid,
+			end) >= e->view_end)
+			return KV_ESTALE;
 	/* Only what came after the view: the segments before its last one
 	 * have not changed. */
 	e->view_lo = e->view_hi;
@@ -183,11 +188,13 @@ append_recheck(struct engine *e, uint64_t end)
 		    wal_record_key(w), end);
 		if (lsn < e->view_end)
 			continue;
+		if (s->items[i].decided)
+			break;
 		view_record(e, lsn, &r);
 		stage_count(&b, &r, &s->items[i].before);
 	}
 	e->view_lo = lo;
-	return KV_OK;
+	return i < s->count ? KV_ESTALE : KV_OK;
 }
 
 static void
@@ -266,7 +273,8 @@ append_sum(struct engine *e, size_t i, struct stamp stamp)
 	if (item->row == STAGE_DROP) {
 		b->totals = (struct totals){ 0 };
 		b->drop = (int32_t)i;
-	}
+	} else if (item->row == STAGE_MERGED && b->recounted)
+		b->totals = b->survivors;
 	item->after = nothing;
 	if (wal_class(w->type) == WAL_KEY) {
 		if (item->earlier >= 0)
@@ -314,6 +322,8 @@ append_finish(struct engine *e, uint64_t end, uint64_t wall_ms)
 	uint32_t base = (uint32_t)(end - start);
 	size_t i;
 
+	if (s->clock > e->control->seq)
+		e->control->seq = s->clock;
 	for (i = 0; i < s->count; i++) {
 		const struct stage_item *item = &s->items[i];
 		struct wal_record *w = stage_bytes(s, i);
@@ -407,7 +417,8 @@ append_note_buckets(struct engine *e)
 		struct record r;
 		struct bucket b;
 
-		if (e->stage.items[i].row != STAGE_CREATE)
+		if (e->stage.items[i].row != STAGE_CREATE &&
+		    e->stage.items[i].row != STAGE_MERGED)
 			continue;
 		stage_view(e, (int32_t)i, &r);
 		if (schema_get_bucket(r.value, &b) == KV_OK &&

@@ -30,7 +30,7 @@ struct count {
 	uint64_t digest[2]; /* 0 when it has a deadline */
 };
 
-enum stage_row { STAGE_NO_ROW, STAGE_CREATE, STAGE_DROP };
+enum stage_row { STAGE_NO_ROW, STAGE_CREATE, STAGE_DROP, STAGE_MERGED };
 #define STAGE_NO_BUCKET UINT32_MAX
 
 /* A staged record: its bytes lie in stage.bytes, its place in the log, its
@@ -42,6 +42,7 @@ struct stage_item {
 	int32_t earlier;     /* item of the same key staged before, -1 */
 	uint32_t bucket;     /* in stage.buckets; STAGE_NO_BUCKET: a message */
 	enum stage_row row;  /* a bucket row: which stamp it will set */
+	bool decided; /* against the newest version that the view had */
 	struct count before; /* what the view had for the key */
 	struct count after;  /* what it has with this; set by append */
 };
@@ -54,7 +55,11 @@ struct stage_bucket {
 	struct totals totals; /* running; set by append */
 	uint32_t last;	      /* offset of its newest record; by append */
 	int32_t drop;	      /* newest drop before the item at hand, -1 */
-	struct stamp dropped; /* as the view says */
+	struct stamp dropped; /* as the view says, or a row merged before */
+
+	/* foreign.c: a merged drop hides what is older, not all there is. */
+	bool recounted;
+	struct totals survivors; /* of the view */
 
 	/* staged.c: what the batch changes, up to stage.summed. */
 	uint64_t ahead_keys, ahead_bytes;
@@ -76,6 +81,7 @@ struct stage {
 	size_t rows;	/* items that are bucket rows */
 	size_t summed;	/* items that staged_totals has seen */
 	uint64_t batch; /* another one after each commit or rollback */
+	uint64_t clock; /* highest tick of a stamp from elsewhere */
 	struct stage_table item_table, bucket_table;
 };
 
@@ -215,6 +221,12 @@ void stage_count(const struct bucket *b, const struct record *r,
 int32_t stage_find(const struct engine *e, uint64_t hash, enum wal_class class,
     uint64_t bid, struct kv_slice key);
 void stage_view(const struct engine *e, int32_t item, struct record *out);
+/* Stage a record of bucket b, whose row may be unknown: bid and dropped only.
+ * Failures as of engine_put. */
+KV_CHECKED int stage_record(struct engine *e, const struct bucket *b,
+    const struct record *r, enum stage_row row);
+/* NULL: the batch does not write to that bucket yet. */
+struct stage_bucket *stage_find_bucket(const struct engine *e, uint64_t bid);
 
 /* append.c */
 /* Take the mutex, mending what a dead owner left. */

@@ -37,6 +37,7 @@ stage_clear(struct stage *s)
 		buf_fini(&s->bytes);
 	s->bytes.len = 0;
 	s->summed = 0;
+	s->clock = 0;
 	s->batch++;
 	s->count = 0;
 	s->rows = 0;
@@ -182,32 +183,44 @@ stage_add_bucket(struct engine *e, const struct bucket *of, uint64_t hash,
 	return KV_OK;
 }
 
-static int
-stage_bucket_of(struct engine *e, const struct bucket *of, uint32_t *out)
+static struct stage_bucket *
+stage_bucket_at(const struct stage *s, uint64_t bid, uint64_t hash)
 {
-	struct stage *s = &e->stage;
-	uint64_t bid = of->bid;
-	uint64_t hash = index_hash_chain(e->control->hash_secret, bid);
 	size_t i, at;
 
 	if (s->bucket_table.size == 0) {
 		for (i = s->bucket_count; i > 0; i--)
-			if (s->buckets[i - 1].bid == bid) {
-				*out = (uint32_t)(i - 1);
-				return KV_OK;
-			}
-		return stage_add_bucket(e, of, hash, out);
+			if (s->buckets[i - 1].bid == bid)
+				return &s->buckets[i - 1];
+		return NULL;
 	}
 	for (at = hash & (s->bucket_table.size - 1);
 	     s->bucket_table.at[at] != 0;
 	     at = (at + 1) & (s->bucket_table.size - 1)) {
 		i = s->bucket_table.at[at] - 1;
-		if (s->buckets[i].bid == bid) {
-			*out = (uint32_t)i;
-			return KV_OK;
-		}
+		if (s->buckets[i].bid == bid)
+			return &s->buckets[i];
 	}
-	return stage_add_bucket(e, of, hash, out);
+	return NULL;
+}
+
+struct stage_bucket *
+stage_find_bucket(const struct engine *e, uint64_t bid)
+{
+	return stage_bucket_at(&e->stage, bid,
+	    index_hash_chain(e->control->hash_secret, bid));
+}
+
+static int
+stage_bucket_of(struct engine *e, const struct bucket *of, uint32_t *out)
+{
+	uint64_t hash = index_hash_chain(e->control->hash_secret, of->bid);
+	const struct stage_bucket *b = stage_bucket_at(&e->stage, of->bid, hash);
+
+	if (b == NULL)
+		return stage_add_bucket(e, of, hash, out);
+	*out = (uint32_t)(b - e->stage.buckets);
+	return KV_OK;
 }
 
 /* What the view, or an earlier record of the batch, has for the key. */
@@ -293,7 +306,7 @@ stage_reserve(struct engine *e)
 	    : buf_reserve(b, e->segment_size - b->len);
 }
 
-static int
+int
 stage_record(struct engine *e, const struct bucket *b, const struct record *r,
     enum stage_row row)
 {
@@ -366,8 +379,10 @@ engine_expire(struct engine *e, const struct bucket *b,
 		.deadline = expired->deadline,
 		.key = expired->key };
 
-	r.flags =
-	    stage_scope(b) | RECORD_FOREIGN | RECORD_DEADLINE | RECORD_EXPIRED;
+	/* Still what replaced a write of ours here: it proves the claims that
+	 * were made of that one (sync.md B.5). */
+	r.flags = (uint8_t)(stage_scope(b) | RECORD_FOREIGN | RECORD_DEADLINE |
+	    RECORD_EXPIRED | (expired->flags & RECORD_RELAY));
 	return stage_record(e, b, &r, STAGE_NO_ROW);
 }
 

@@ -85,6 +85,8 @@ decode_seq(struct tree_scan *s, MDB_val key, MDB_val value, struct record *out)
 
 	if (key.mv_size != 8 || schema_get_entry(tree_slice(value), &entry) < 0)
 		return tree_corrupt("byseq", tree_slice(key));
+	if (s->bid != 0 && entry.bid != s->bid)
+		return KV_ENOTFOUND;
 	entry.seq = bytes_get_be64(key.mv_data);
 	return find_current(s, &entry, out);
 }

@@ -89,7 +89,8 @@ enum tree_order {
 	TREE_BY_POSITION, /* RECORD_POSITION rows in key order */
 };
 
-/* bid only matters to TREE_BY_KEY. */
+/* bid only matters to TREE_BY_KEY, and to TREE_BY_SEQ unless it is 0: of that
+ * bucket alone. */
 KV_CHECKED int tree_scan_open(struct tree *t, enum tree_order order,
     uint64_t bid, struct tree_scan **out);
 void tree_scan_close(struct tree_scan *s);

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: ISC */
+/* Records of other hosts: deciding, staging, appending. */
+
+#include "engine/foreign.h"
+
+#include <string.h>
+
+#include "engine/internal.h"
+
+/* So often a batch is decided without the mutex, then with it. */
+#define FOREIGN_TRIES 3
+
+static bool
+foreign_is_sane(const struct engine *e, struct stamp stamp)
+{
+	return stamp_ms(stamp) <= e->now_ms + FOREIGN_DRIFT_MS;
+}
+
+static void
+foreign_see_stamp(struct engine *e, struct stamp stamp)
+{
+	if (stamp.tick > e->stage.clock)
+		e->stage.clock = stamp.tick;
+}
+
+/* ---- records ---- */
+
+/* id, drop stamp and options as the view and the batch so far have them. */
+static int
+foreign_bucket(struct engine *e, uint64_t bid, struct bucket *out)
+{
+	const struct stage_bucket *staged = stage_find_bucket(e, bid);
+	struct kv_slice name;
+	int rc;
+
+	*out = (struct bucket){ .bid = bid };
+	if (staged != NULL) {
+		out->dropped = staged->dropped;
+		return KV_OK;
+	}
+	rc = engine_bucket_by_id(e, bid, &name, out);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+static int
+foreign_stage(struct engine *e, const struct bucket *b, struct record *r)
+{
+	int rc;
+
+	r->flags |= RECORD_FOREIGN;
+	if (r->deadline != 0)
+		r->flags |= RECORD_DEADLINE;
+	if ((rc = stage_record(e, b, r, STAGE_NO_ROW)) < 0)
+		return rc;
+	e->stage.items[e->stage.count - 1].decided = true;
+	foreign_see_stamp(e, r->stamp);
+	return KV_OK;
+}
+
+static int
+foreign_erase(struct engine *e, const struct bucket *b,
+    const struct record *there)
+{
+	struct record r = { .type = RECORD_TOMB,
+		.flags = there->flags & RECORD_RELAY,
+		.stamp = there->stamp,
+		.bid = b->bid,
+		.deadline = there->deadline,
+		.key = there->key };
+
+	if (there->type == RECORD_TOMB)
+		return KV_OK;
+	return foreign_stage(e, b, &r);
+}
+
+static int
+foreign_merge(struct engine *e, const struct bucket *b, const struct record *in,
+    const struct record *there)
+{
+	struct record r = { .type = in->type,
+		.stamp = in->stamp,
+		.bid = b->bid,
+		.deadline = in->deadline,
+		.key = in->key };
+
+	if (!bucket_shows(b, in->stamp))
+		return KV_OK;
+	if (there != NULL) {
+		if (stamp_compare(there->stamp, in->stamp) >= 0)
+			return KV_OK;
+		if (there->stamp.inc == e->control->inc ||
+		    there->flags & RECORD_RELAY)
+			r.flags |= RECORD_RELAY;
+	}
+	if (in->type == RECORD_PUT)
+		r.value = in->value;
+	else
+		r.flags |= in->flags & RECORD_EXPIRED;
+	return foreign_stage(e, b, &r);
+}
+
+static int
+foreign_record(struct engine *e, const struct foreign *f)
+{
+	const struct record *in = &f->record;
+	struct record there;
+	struct bucket b;
+	int rc;
+
+	if (in->key.len == 0 || in->key.len > KV_KEY_MAX ||
+	    in->flags & RECORD_LOCAL || !foreign_is_sane(e, in->stamp))
+		return KV_EINVAL;
+	if ((rc = foreign_bucket(e, in->bid, &b)) < 0)
+		return rc;
+	if (b.options & BUCKET_LOCAL)
+		return KV_OK;
+	rc = engine_get_raw(e, in->bid, in->key, &there);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	if (f->how == FOREIGN_MERGE)
+		return foreign_merge(e, &b, in, rc == KV_OK ? &there : NULL);
+	if (rc == KV_ENOTFOUND || stamp_compare(there.stamp, in->stamp) != 0)
+		return KV_OK;
+	return foreign_erase(e, &b, &there);
+}
+
+static int
+foreign_stage_note(struct engine *e, const struct record *note)
+{
+	struct record r = { .type = RECORD_POSITION,
+		.flags = RECORD_LOCAL,
+		.key = note->key,
+		.value = note->value };
+	const struct bucket none = { .bid = 0 };
+
+	return stage_record(e, &none, &r, STAGE_NO_ROW);
+}
+
+/* ---- bucket rows ---- */
+
+/* False: nothing new in it. */
+static bool
+foreign_raise(struct bucket *mine, const struct bucket *in)
+{
+	bool newer = false;
+
+	if (stamp_compare(in->created, mine->created) > 0) {
+		mine->created = in->created;
+		mine->options = in->options;
+		newer = true;
+	}
+	if (stamp_compare(in->dropped, mine->dropped) > 0) {
+		mine->dropped = in->dropped;
+		newer = true;
+	}
+	return newer;
+}
+
+static int
+foreign_stage_row(struct engine *e, const struct bucket *row,
+    struct kv_slice name, bool recount)
+{
+	char value[SCHEMA_BUCKET_ROW];
+	const struct record r = { .type = RECORD_BUCKET,
+		.bid = row->bid,
+		.key = name,
+		.value = { value, sizeof(value) } };
+	struct totals survivors = { 0 };
+	struct stage_bucket *b;
+	int rc;
+
+	if (recount && (rc = foreign_survivors(e, row, &survivors)) < 0)
+		return rc;
+	schema_put_bucket(value, row);
+	if ((rc = stage_record(e, row, &r, STAGE_MERGED)) < 0)
+		return rc;
+	b = &e->stage.buckets[e->stage.items[e->stage.count - 1].bucket];
+	b->dropped = row->dropped;
+	if (recount) {
+		b->recounted = true;
+		b->survivors = survivors;
+	}
+	foreign_see_stamp(e, row->created);
+	foreign_see_stamp(e, row->dropped);
+	return KV_OK;
+}
+
+static int
+foreign_row(struct engine *e, const struct record *in)
+{
+	struct bucket row, mine;
+	struct stamp dropped;
+	int rc;
+
+	if (in->key.len == 0 || in->key.len > KV_BUCKET_MAX ||
+	    schema_get_bucket(in->value, &row) < 0 ||
+	    row.bid != engine_bucket_id(in->key) ||
+	    row.options & BUCKET_LOCAL || !foreign_is_sane(e, row.created) ||
+	    !foreign_is_sane(e, row.dropped))
+		return KV_EINVAL;
+	rc = engine_bucket_row(e, in->key, &mine);
+	if (rc == KV_ENOTFOUND)
+		mine = (struct bucket){ .bid = row.bid };
+	else if (rc < 0)
+		return rc;
+	dropped = mine.dropped;
+	if (mine.options & BUCKET_LOCAL || !foreign_raise(&mine, &row))
+		return KV_OK;
+	return foreign_stage_row(e, &mine, in->key,
+	    stamp_compare(mine.dropped, dropped) > 0);
+}
+
+/* ---- sums behind a drop ---- */
+
+/* The record of the bucket (notes: 0) before the one at lsn; 0: none. */
+static uint64_t
+chain_back(const struct engine *e, uint64_t hash, uint64_t bid, uint64_t lsn)
+{
+	uint64_t number = engine_segment_of(e, lsn), at;
+
+	at = (uint64_t)engine_record_at(e, lsn)->bucket_prev << 3;
+	if (at != 0)
+		return number * e->segment_size + at;
+	while (number-- > e->view_lo) {
+		at = index_find_chain(engine_segment(e, number), hash, bid);
+		if (at != 0)
+			return number * e->segment_size + at;
+	}
+	return 0;
+}
+
+/* The newest record of its key in the view, if the log's is that one. */
+static void
+survivors_add(struct engine *e, const struct bucket *b, uint64_t lsn,
+    struct totals *out)
+{
+	const struct wal_record *w = engine_record_at(e, lsn);
+	struct kv_slice key = wal_record_key(w);
+	struct record r;
+	struct count count;
+
+	if (wal_class(w->type) != WAL_KEY ||
+	    view_find(e,
+		index_hash_key(e->control->hash_secret, WAL_KEY, b->bid, key),
+		WAL_KEY, b->bid, key, e->view_end) != lsn)
+		return;
+	view_record(e, lsn, &r);
+	stage_count(b, &r, &count);
+	out->keys += count.live;
+	out->bytes += count.bytes;
+	out->digest[0] += count.digest[0];
+	out->digest[1] += count.digest[1];
+}
+
+/* Back along the bucket's chain.  True: the log goes back beyond the drop. */
+static bool
+survivors_in_log(struct engine *e, const struct bucket *b, struct totals *out)
+{
+	uint64_t hash = index_hash_chain(e->control->hash_secret, b->bid);
+	uint64_t lsn = view_find_chain(e, hash, b->bid, e->view_end);
+
+	for (; lsn != 0; lsn = chain_back(e, hash, b->bid, lsn)) {
+		if (engine_record_at(e, lsn)->seq < b->dropped.tick)
+			return true;
+		survivors_add(e, b, lsn, out);
+	}
+	return segment_header(engine_segment(e, e->view_lo))->first_seq <=
+	    b->dropped.tick;
+}
+
+static int
+survivors_in_tree(struct engine *e, const struct bucket *b, struct totals *out)
+{
+	uint64_t limit =
+	    segment_header(engine_segment(e, e->view_lo))->first_seq;
+	struct tree_scan *scan = NULL;
+	struct record r;
+	struct count count;
+	int rc;
+
+	rc = tree_scan_open(e->tree, TREE_BY_SEQ, b->bid, &scan);
+	if (rc == KV_OK)
+		rc = tree_scan_seek(scan, (struct kv_slice){ "", 0 },
+		    b->dropped.tick);
+	while (rc == KV_OK && (rc = tree_scan_next(scan, &r)) == KV_OK) {
+		if (r.seq >= limit) /* the log has it, or a newer one */
+			break;
+		if (r.type == RECORD_BUCKET || r.bid != b->bid ||
+		    view_find(e,
+			index_hash_key(e->control->hash_secret, WAL_KEY, b->bid,
+			    r.key),
+			WAL_KEY, b->bid, r.key, e->view_end) != 0)
+			continue;
+		stage_count(b, &r, &count);
+		out->keys += count.live;
+		out->bytes += count.bytes;
+		out->digest[0] += count.digest[0];
+		out->digest[1] += count.digest[1];
+	}
+	tree_scan_close(scan);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+/* A record's seq is above every stamp that its host knew when it came, its own
+ * too.  So whatever is newer than the drop has a seq past it, and only that
+ * end of the order is looked at, however large the bucket is. */
+int
+foreign_survivors(struct engine *e, const struct bucket *b, struct totals *out)
+{
+	*out = (struct totals){ 0 };
+	if (survivors_in_log(e, b, out))
+		return KV_OK;
+	return survivors_in_tree(e, b, out);
+}
+
+/* ---- the batch ---- */
+
+static int
+foreign_stage_batch(struct engine *e, const struct foreign *batch, size_t n)
+{
+	size_t i;
+	int rc = KV_OK;
+
+	for (i = 0; rc == KV_OK && i < n; i++)
+		if (batch[i].record.type == RECORD_BUCKET)
+			rc = batch[i].how == FOREIGN_MERGE
+			    ? foreign_row(e, &batch[i].record)
+			    : KV_EINVAL;
+	for (i = 0; rc == KV_OK && i < n; i++) {
+		const struct record *r = &batch[i].record;
+
+		if (batch[i].how == FOREIGN_NOTE)
+			rc = foreign_stage_note(e, r);
+		else if (r->type == RECORD_PUT || r->type == RECORD_TOMB)
+			rc = foreign_record(e, &batch[i]);
+		else if (r->type != RECORD_BUCKET)
+			rc = KV_EINVAL;
+	}
+	return rc;
+}
+
+static int
+foreign_try(struct engine *e, const struct foreign *batch, size_t n,
+    uint64_t *end)
+{
+	int rc = foreign_stage_batch(e, batch, n);
+
+	if (rc == KV_OK)
+		rc = engine_commit(e, end);
+	else
+		engine_rollback(e);
+	return rc;
+}
+
+int
+foreign_commit(struct engine *e, const struct foreign *batch, size_t n,
+    uint64_t *end)
+{
+	uint64_t revealed = e->revealed;
+	int rc = KV_ESTALE, tries;
+
+	for (tries = 0; rc == KV_ESTALE && tries < FOREIGN_TRIES; tries++) {
+		if (tries > 0)
+			view_advance(e);
+		*end = e->view_end;
+		rc = foreign_try(e, batch, n, end);
+	}
+	if (rc == KV_ESTALE) {
+		/* Keys that are written all the time: what the tree has of
+		 * them was read just now, so this reads no disk. */
+		engine_lock(e);
+		*end = e->view_end;
+		rc = foreign_try(e, batch, n, end);
+		engine_unlock(e);
+	}
+	e->revealed = revealed; /* nobody was shown anything */
+	return rc;
+}
+
+/* ---- notes ---- */
+
+int
+foreign_note(struct engine *e, bool tree, struct kv_slice key,
+    struct kv_slice *value)
+{
+	uint64_t lsn = 0;
+	struct record r;
+	int rc;
+
+	if (!tree)
+		lsn = view_find(e,
+		    index_hash_key(e->control->hash_secret, WAL_POSITION, 0,
+			key),
+		    WAL_POSITION, 0, key, e->view_end);
+	if (lsn != 0)
+		view_record(e, lsn, &r);
+	else if ((rc = tree_get_position(e->tree, key, &r)) < 0)
+		return rc;
+	*value = r.value;
+	return value->len == 0 ? KV_ENOTFOUND : KV_OK;
+}
+
+int
+foreign_notes(struct engine *e, int (*each)(void *user, const struct record *),
+    void *user)
+{
+	uint64_t hash = index_hash_chain(e->control->hash_secret, 0);
+	uint64_t lsn = view_find_chain(e, hash, 0, e->view_end);
+	struct record r;
+	int rc = KV_OK;
+
+	for (; rc == KV_OK && lsn != 0; lsn = chain_back(e, hash, 0, lsn)) {
+		view_record(e, lsn, &r);
+		if (r.type == RECORD_POSITION)
+			rc = each(user, &r);
+	}
+	return rc;
+}
