@@ -195,6 +195,10 @@ KV_CHECKED int engine_cursor_load(struct engine *e, uint64_t cursor,
 
 /* ---- looking in ---- */
 
+/* The tree as the view sees it, for raw reads in the view. */
+struct tree;
+struct tree *engine_tree(struct engine *e);
+
 /* The shared block, for statistics; read only. */
 const struct control *engine_control(const struct engine *e);
 struct control_process *engine_process(struct engine *e);

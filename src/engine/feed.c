@@ -27,25 +27,6 @@ feed_limit(const struct engine *e)
 	return durable < e->view_end ? durable : e->view_end;
 }
 
-/* A place behind the last record of a segment is the start of the next.
- * KV_ENOTFOUND: the segment was recycled and there were records behind it. */
-static int
-feed_settle(const struct engine *e, struct feed *f)
-{
-	uint64_t number = engine_segment_of(e, f->position);
-
-	if (number + 1 < e->view_lo)
-		return KV_ENOTFOUND;
-	for (; number < e->view_hi; number++) {
-		const struct segment *next = engine_segment(e, number + 1);
-
-		if (f->position < segment_header(next)->prev_end)
-			break;
-		f->position = feed_segment_start(e, number + 1);
-	}
-	return number < e->view_lo ? KV_ENOTFOUND : KV_OK;
-}
-
 void
 feed_tail(struct engine *e, struct feed *f)
 {
@@ -154,7 +135,7 @@ feed_next_in_log(struct engine *e, struct feed *f, struct record *out)
 		const struct wal_record *r;
 		uint64_t at;
 
-		if ((rc = feed_settle(e, f)) < 0)
+		if ((rc = walk_settle(e, &f->position)) < 0)
 			return rc;
 		if (f->position >= limit)
 			return KV_EAGAIN;

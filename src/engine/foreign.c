@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/internal.h"
+#include "sync/merge.h"
 
 /* So often a batch is decided without the mutex, then with it. */
 #define FOREIGN_TRIES 3
@@ -83,15 +84,9 @@ foreign_merge(struct engine *e, const struct bucket *b, const struct record *in,
 		.deadline = in->deadline,
 		.key = in->key };
 
-	if (!bucket_shows(b, in->stamp))
+	if (!bucket_shows(b, in->stamp) || !merge_wins(there, in))
 		return KV_OK;
-	if (there != NULL) {
-		if (stamp_compare(there->stamp, in->stamp) >= 0)
-			return KV_OK;
-		if (there->stamp.inc == e->control->inc ||
-		    there->flags & RECORD_RELAY)
-			r.flags |= RECORD_RELAY;
-	}
+	r.flags = merge_relay(there, e->control->inc);
 	if (in->type == RECORD_PUT)
 		r.value = in->value;
 	else
@@ -119,7 +114,7 @@ foreign_record(struct engine *e, const struct foreign *f)
 		return rc;
 	if (f->how == FOREIGN_MERGE)
 		return foreign_merge(e, &b, in, rc == KV_OK ? &there : NULL);
-	if (rc == KV_ENOTFOUND || stamp_compare(there.stamp, in->stamp) != 0)
+	if (!merge_erases(rc == KV_OK ? &there : NULL, in->stamp))
 		return KV_OK;
 	return foreign_erase(e, &b, &there);
 }
@@ -137,24 +132,6 @@ foreign_stage_note(struct engine *e, const struct record *note)
 }
 
 /* ---- bucket rows ---- */
-
-/* False: nothing new in it. */
-static bool
-foreign_raise(struct bucket *mine, const struct bucket *in)
-{
-	bool newer = false;
-
-	if (stamp_compare(in->created, mine->created) > 0) {
-		mine->created = in->created;
-		mine->options = in->options;
-		newer = true;
-	}
-	if (stamp_compare(in->dropped, mine->dropped) > 0) {
-		mine->dropped = in->dropped;
-		newer = true;
-	}
-	return newer;
-}
 
 static int
 foreign_stage_row(struct engine *e, const struct bucket *row,
@@ -186,27 +163,25 @@ foreign_stage_row(struct engine *e, const struct bucket *row,
 }
 
 static int
-foreign_row(struct engine *e, const struct record *in)
+foreign_row(struct engine *e, struct kv_slice name, const struct bucket *in)
 {
-	struct bucket row, mine;
+	struct bucket mine;
 	struct stamp dropped;
 	int rc;
 
-	if (in->key.len == 0 || in->key.len > KV_BUCKET_MAX ||
-	    schema_get_bucket(in->value, &row) < 0 ||
-	    row.bid != engine_bucket_id(in->key) ||
-	    row.options & BUCKET_LOCAL || !foreign_is_sane(e, row.created) ||
-	    !foreign_is_sane(e, row.dropped))
+	if (name.len == 0 || name.len > KV_BUCKET_MAX ||
+	    in->options & BUCKET_LOCAL || !foreign_is_sane(e, in->created) ||
+	    !foreign_is_sane(e, in->dropped))
 		return KV_EINVAL;
-	rc = engine_bucket_row(e, in->key, &mine);
+	rc = engine_bucket_row(e, name, &mine);
 	if (rc == KV_ENOTFOUND)
-		mine = (struct bucket){ .bid = row.bid };
+		mine = (struct bucket){ .bid = engine_bucket_id(name) };
 	else if (rc < 0)
 		return rc;
 	dropped = mine.dropped;
-	if (mine.options & BUCKET_LOCAL || !foreign_raise(&mine, &row))
+	if (mine.options & BUCKET_LOCAL || !merge_bucket(&mine, in))
 		return KV_OK;
-	return foreign_stage_row(e, &mine, in->key,
+	return foreign_stage_row(e, &mine, name,
 	    stamp_compare(mine.dropped, dropped) > 0);
 }
 
@@ -324,7 +299,8 @@ foreign_stage_batch(struct engine *e, const struct foreign *batch, size_t n)
 	for (i = 0; rc == KV_OK && i < n; i++)
 		if (batch[i].record.type == RECORD_BUCKET)
 			rc = batch[i].how == FOREIGN_MERGE
-			    ? foreign_row(e, &batch[i].record)
+			    ? foreign_row(e, batch[i].record.key,
+				  &batch[i].bucket)
 			    : KV_EINVAL;
 	for (i = 0; rc == KV_OK && i < n; i++) {
 		const struct record *r = &batch[i].record;

@@ -22,7 +22,7 @@ enum foreign_how {
 	 * its bucket's drop; stored, and hidden, where its bucket's row has not
 	 * come yet.  With RECORD_RELAY if it replaces our own, or one that had
 	 * it.  BUCKET: each of its two stamps raises ours, its options are
-	 * taken with a newer `created`; bid must be that of the name. */
+	 * taken with a newer `created`. */
 	FOREIGN_MERGE,
 	/* If the key still has just this stamp: a tombstone of that stamp. */
 	FOREIGN_ERASE,
@@ -33,7 +33,10 @@ enum foreign_how {
 
 struct foreign {
 	enum foreign_how how;
-	struct record record; /* of the flags only RECORD_EXPIRED counts */
+	/* Of the flags only RECORD_EXPIRED counts.  RECORD_BUCKET: the key is
+	 * the name, nothing else is looked at. */
+	struct record record;
+	struct bucket bucket; /* its stamps and options */
 };
 
 /* Append what wins of the batch, and all notes, as one atomic piece; bucket

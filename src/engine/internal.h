@@ -42,7 +42,7 @@ struct stage_item {
 	int32_t earlier;     /* item of the same key staged before, -1 */
 	uint32_t bucket;     /* in stage.buckets; STAGE_NO_BUCKET: a message */
 	enum stage_row row;  /* a bucket row: which stamp it will set */
-	bool decided; /* against the newest version that the view had */
+	bool decided;	     /* against the newest version that the view had */
 	struct count before; /* what the view had for the key */
 	struct count after;  /* what it has with this; set by append */
 };

@@ -215,7 +215,8 @@ static int
 stage_bucket_of(struct engine *e, const struct bucket *of, uint32_t *out)
 {
 	uint64_t hash = index_hash_chain(e->control->hash_secret, of->bid);
-	const struct stage_bucket *b = stage_bucket_at(&e->stage, of->bid, hash);
+	const struct stage_bucket *b =
+	    stage_bucket_at(&e->stage, of->bid, hash);
 
 	if (b == NULL)
 		return stage_add_bucket(e, of, hash, out);

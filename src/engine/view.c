@@ -243,6 +243,12 @@ engine_revealed(struct engine *e)
 	return end > engine_durable(e) ? end : 0;
 }
 
+struct tree *
+engine_tree(struct engine *e)
+{
+	return e->tree;
+}
+
 const struct control *
 engine_control(const struct engine *e)
 {

@@ -97,3 +97,20 @@ walk_seek(struct engine *e, struct walk *w, uint64_t seq, uint64_t limit,
 		*before = r->seq;
 	}
 }
+
+int
+walk_settle(const struct engine *e, uint64_t *position)
+{
+	uint64_t number = engine_segment_of(e, *position);
+
+	if (number + 1 < e->view_lo)
+		return KV_ENOTFOUND;
+	for (; number < e->view_hi; number++) {
+		const struct segment *next = engine_segment(e, number + 1);
+
+		if (*position < segment_header(next)->prev_end)
+			break;
+		*position = (number + 1) * e->segment_size + SEGMENT_HEADER;
+	}
+	return number < e->view_lo ? KV_ENOTFOUND : KV_OK;
+}

@@ -30,6 +30,11 @@ KV_CHECKED int walk_next(struct walk *w, const struct wal_record **out);
 void walk_seek(struct engine *e, struct walk *w, uint64_t seq, uint64_t limit,
     uint64_t *before);
 
+/* A position behind the last record of a segment becomes the start of the
+ * next.  KV_ENOTFOUND: its segment has left the view, and there were records
+ * behind it. */
+KV_CHECKED int walk_settle(const struct engine *e, uint64_t *position);
+
 #define WALK_MARKS 256
 
 /* Places in a segment: for each 256th of it the first record that begins

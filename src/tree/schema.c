@@ -194,3 +194,69 @@ schema_get_totals(struct kv_slice from, struct totals *out)
 	out->digest[1] = bytes_get_be64(from.data + 24);
 	return KV_OK;
 }
+
+/* ---- incs -------------------------------------------------------------- */
+
+void
+schema_put_inc(char to[SCHEMA_INC_KEY], char kind, uint64_t inc)
+{
+	to[0] = kind;
+	bytes_put_be64(to + 1, inc);
+}
+
+void
+schema_put_vector(char to[SCHEMA_VECTOR_ROW], const struct schema_vector *v)
+{
+	bytes_put_be64(to, v->vv);
+	bytes_put_be64(to + 8, v->announced);
+	bytes_put_be64(to + 16, v->purged);
+	bytes_put_be64(to + 24, v->own);
+	bytes_put_be64(to + 32, v->full);
+	bytes_put_be64(to + 40, v->full_head);
+	bytes_put_be64(to + 48, v->uid);
+}
+
+static int
+get_inc(struct kv_slice key, char kind, uint64_t *inc)
+{
+	if (key.len == 0 || key.data[0] != kind)
+		return KV_ENOTFOUND;
+	if (key.len != SCHEMA_INC_KEY)
+		return KV_ECORRUPT;
+	*inc = bytes_get_be64(key.data + 1);
+	return KV_OK;
+}
+
+int
+schema_get_vector(struct kv_slice key, struct kv_slice value,
+    struct schema_vector *out)
+{
+	int rc;
+
+	if ((rc = get_inc(key, 'V', &out->inc)) < 0)
+		return rc;
+	if (value.len != SCHEMA_VECTOR_ROW)
+		return KV_ECORRUPT;
+	out->vv = bytes_get_be64(value.data);
+	out->announced = bytes_get_be64(value.data + 8);
+	out->purged = bytes_get_be64(value.data + 16);
+	out->own = bytes_get_be64(value.data + 24);
+	out->full = bytes_get_be64(value.data + 32);
+	out->full_head = bytes_get_be64(value.data + 40);
+	out->uid = bytes_get_be64(value.data + 48);
+	return KV_OK;
+}
+
+int
+schema_get_purged(struct kv_slice key, struct kv_slice value, uint64_t *inc,
+    uint64_t *tick)
+{
+	int rc;
+
+	if ((rc = get_inc(key, 'P', inc)) < 0)
+		return rc;
+	if (value.len != 8)
+		return KV_ECORRUPT;
+	*tick = bytes_get_be64(value.data);
+	return KV_OK;
+}

@@ -12,7 +12,11 @@
  * byseq     seq 8                       type 1, flags 1, inc 8, bid 8, key
  * buckets   name                        bucket row (below)
  * names     bid 8                       name
- * incs      key of a POSITION record    its value
+ * incs      key of a POSITION record    its value:
+ *           'V' inc 8                   vector row (below)
+ *           'P' inc 8                   tick 8: highest of its tombstones that
+ *                                       were purged here; the tree's own
+ *           'N' name                    a note of replication's
  * expiry    'D' deadline_ms 8, seq 8    bid 8, key
  *           'T' death_ms 8, seq 8       bid 8, key
  * drops     bid 8                       dropped tick 8, inc 8, key to go on at
@@ -25,8 +29,8 @@
  * Rows of meta that are the tree's own: "format" 4 (SCHEMA_FORMAT),
  * "byteorder" (text: LMDB's pages are in the order of their machine),
  * "position" checkpointed 8, seq 8, "applying" seq 8, which stands while a
- * checkpoint is half applied (tree/apply.h), and "purged_seq" seq 8, the
- * highest of all purged tombstones.
+ * checkpoint is half applied (tree/apply.h), "purged_seq" seq 8, the highest of
+ * all purged tombstones, and "purges" 8, how many there were.
  *
  * All get functions return KV_ECORRUPT for bytes that no put function makes;
  * what they hand out borrows from what they were given. */
@@ -79,6 +83,25 @@ KV_CHECKED int schema_get_bucket(struct kv_slice from, struct bucket *out);
 
 void schema_put_totals(char to[SCHEMA_TOTALS_ROW], const struct totals *t);
 KV_CHECKED int schema_get_totals(struct kv_slice from, struct totals *out);
+
+/* What replication knows of an incarnation, in ticks (see sync.md B.2). */
+#define SCHEMA_INC_KEY 9
+#define SCHEMA_VECTOR_ROW 56
+struct schema_vector {
+	uint64_t inc;
+	uint64_t vv, announced, purged, own, full, full_head;
+	uint64_t uid;
+};
+
+void schema_put_inc(char to[SCHEMA_INC_KEY], char kind, uint64_t inc);
+void schema_put_vector(char to[SCHEMA_VECTOR_ROW],
+    const struct schema_vector *v);
+
+/* From key and value of a row; KV_ENOTFOUND for a key of another kind. */
+KV_CHECKED int schema_get_vector(struct kv_slice key, struct kv_slice value,
+    struct schema_vector *out);
+KV_CHECKED int schema_get_purged(struct kv_slice key, struct kv_slice value,
+    uint64_t *inc, uint64_t *tick);
 
 void schema_put_stamp(char to[SCHEMA_DROP_HEAD], struct stamp s);
 struct stamp schema_get_stamp(const char from[SCHEMA_DROP_HEAD]);

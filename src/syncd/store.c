@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: ISC */
+/* sync/store.h on the engine. */
+
+#include "syncd/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "engine/foreign.h"
+#include "engine/scan.h"
+#include "engine/trail.h"
+#include "syncd/rows.h"
+#include "tree/range.h"
+#include "tree/schema.h"
+
+#define NOTE 'N'
+#define VECTOR 'V'
+#define VECTOR_BYTES (SCHEMA_INC_KEY + SCHEMA_VECTOR_ROW)
+
+struct syncd_store {
+	struct engine *engine;
+	struct syncd_self self;
+	struct buf lineage;
+	struct rows *rows; /* of the log's end */
+	uint64_t purges;   /* that rows knows of */
+	struct trail head;
+	bool viewing;
+
+	/* Of the snapshot; opened when asked for. */
+	struct trail_view trail;
+	struct tree_range *range;
+
+	/* Of a commit. */
+	struct foreign *batch;
+	size_t batch_cap;
+	struct buf bytes;
+};
+
+/* ---- the snapshot ---- */
+
+static void
+store_release(void *self)
+{
+	struct syncd_store *s = self;
+
+	trail_end(&s->trail);
+	tree_range_close(s->range);
+	s->range = NULL;
+	if (!s->viewing)
+		return;
+	s->viewing = false;
+	engine_release(s->engine);
+	engine_kick(s->engine);
+}
+
+static int
+store_refresh(void *self)
+{
+	struct syncd_store *s = self;
+	int rc;
+
+	store_release(s);
+	if ((rc = engine_refresh(s->engine)) < 0)
+		return rc;
+	s->viewing = true;
+	if ((rc = trail_head(s->engine, &s->head)) < 0)
+		store_release(s);
+	return rc;
+}
+
+/* ---- by seq, by range, by key ---- */
+
+static uint64_t
+store_head(void *self)
+{
+	return ((struct syncd_store *)self)->head.seq;
+}
+
+static int
+store_item(struct sync_item *item)
+{
+	int rc;
+
+	if (item->record.type != RECORD_BUCKET)
+		return KV_OK;
+	rc = schema_get_bucket(item->record.value, &item->bucket);
+	item->record.value = (struct kv_slice){ NULL, 0 };
+	return rc;
+}
+
+static int
+store_next(void *self, struct sync_cursor *c, struct sync_item *out)
+{
+	struct syncd_store *s = self;
+	struct trail t = { c->seq, c->place };
+	int rc;
+
+	rc = trail_next(s->engine, &s->trail, &t, &out->record);
+	*c = (struct sync_cursor){ t.seq, t.place };
+	return rc < 0 ? rc : store_item(out);
+}
+
+static int
+store_range(void *self, uint64_t bid, struct kv_slice key, bool after,
+    struct sync_item *out)
+{
+	struct syncd_store *s = self;
+	int rc;
+
+	if (s->range == NULL &&
+	    (rc = tree_range_open(engine_tree(s->engine), &s->range)) < 0)
+		return rc;
+	rc = tree_range_next(s->range, bid, key, after, &out->record);
+	return rc < 0 ? rc : store_item(out);
+}
+
+static int
+store_get(void *self, uint64_t bid, struct kv_slice key, struct record *out)
+{
+	return engine_get_raw(((struct syncd_store *)self)->engine, bid, key,
+	    out);
+}
+
+static uint64_t
+store_bucket_id(void *self, struct kv_slice name)
+{
+	(void)self;
+	return engine_bucket_id(name);
+}
+
+/* ---- rows and notes ---- */
+
+static uint64_t
+store_purges(void *self)
+{
+	struct syncd_store *s = self;
+	struct kv_slice row;
+
+	if (tree_meta_get(engine_tree(s->engine), "purges", &row) < 0 ||
+	    row.len != 8)
+		return 0;
+	return bytes_get_be64(row.data);
+}
+
+static int
+store_rows_of_tree(struct syncd_store *s,
+    int (*each)(void *user, const struct sync_row *row), void *user)
+{
+	struct tree *t = engine_tree(s->engine);
+	struct tree_position p;
+	struct rows *rows = NULL;
+	int rc;
+
+	rc = rows_read_tree(&rows, t);
+	if (rc == KV_OK)
+		rc = tree_position(t, &p);
+	if (rc == KV_OK)
+		rc = rows_add_lineage(&rows, s->self.lineage, s->self.uid,
+		    p.seq);
+	if (rc == KV_OK)
+		rc = rows_each(rows, each, user);
+	rows_free(&rows);
+	return rc;
+}
+
+static int
+store_rows(void *self, bool tree,
+    int (*each)(void *user, const struct sync_row *row), void *user)
+{
+	struct syncd_store *s = self;
+	uint64_t purges;
+	int rc;
+
+	if (tree)
+		return store_rows_of_tree(s, each, user);
+	if ((purges = store_purges(s)) != s->purges) {
+		rc = rows_read_purged(&s->rows, engine_tree(s->engine));
+		if (rc < 0)
+			return rc;
+		s->purges = purges;
+	}
+	return rows_each(s->rows, each, user);
+}
+
+static int
+store_note(void *self, struct kv_slice name, struct kv_slice *value)
+{
+	struct syncd_store *s = self;
+	char key[KV_KEY_MAX];
+
+	if (name.len >= sizeof(key))
+		return KV_ETOOBIG;
+	key[0] = NOTE;
+	memcpy(key + 1, name.data, name.len);
+	return foreign_note(s->engine, false,
+	    (struct kv_slice){ key, name.len + 1 }, value);
+}
+
+/* ---- the tree catching up ---- */
+
+static uint64_t
+store_tree_head(void *self)
+{
+	struct syncd_store *s = self;
+	struct tree_position p;
+
+	return tree_position(engine_tree(s->engine), &p) < 0 ? 0 : p.seq;
+}
+
+static bool
+store_settle(void *self, uint64_t *since)
+{
+	struct syncd_store *s = self;
+	struct tree_position p;
+
+	if (*since == 0)
+		*since = engine_position(s->engine);
+	if (tree_position(engine_tree(s->engine), &p) == KV_OK &&
+	    p.checkpointed >= *since)
+		return true;
+	engine_ask_checkpoint(s->engine);
+	return false;
+}
+
+/* ---- writing ---- */
+
+static int
+commit_reserve(struct syncd_store *s, size_t n, size_t bytes)
+{
+	struct foreign *batch;
+
+	if (n > s->batch_cap) {
+		batch = realloc(s->batch, n * sizeof(*batch));
+		if (batch == NULL)
+			return KV_ENOMEM;
+		s->batch = batch;
+		s->batch_cap = n;
+	}
+	s->bytes.len = 0;
+	return buf_reserve(&s->bytes, bytes);
+}
+
+/* Key and value of a note lie in s->bytes, which does not move. */
+static void
+commit_put_note(struct syncd_store *s, struct foreign *to, size_t key_len,
+    size_t value_len)
+{
+	char *at = s->bytes.data + s->bytes.len;
+
+	*to = (struct foreign){ .how = FOREIGN_NOTE,
+		.record = { .type = RECORD_POSITION,
+		    .key = { at, key_len },
+		    .value = { at + key_len, value_len } } };
+	s->bytes.len += key_len + value_len;
+}
+
+static void
+commit_put_row(struct syncd_store *s, struct foreign *to,
+    const struct sync_row *row)
+{
+	const struct schema_vector v = { .inc = row->inc,
+		.vv = row->vv,
+		.announced = row->announced,
+		.purged = row->purged,
+		.own = row->own,
+		.full = row->full,
+		.full_head = row->full_head,
+		.uid = row->uid };
+	char *at = s->bytes.data + s->bytes.len;
+
+	schema_put_inc(at, VECTOR, row->inc);
+	schema_put_vector(at + SCHEMA_INC_KEY, &v);
+	commit_put_note(s, to, SCHEMA_INC_KEY, SCHEMA_VECTOR_ROW);
+}
+
+static size_t
+commit_fill(struct syncd_store *s, const struct sync_batch *b)
+{
+	char *at;
+	size_t i, n = 0;
+
+	for (i = 0; i < b->count; i++) {
+		const struct sync_change *c = &b->changes[i];
+
+		s->batch[n++] = (struct foreign){
+			.how = c->how == CHANGE_ERASE ? FOREIGN_ERASE
+						      : FOREIGN_MERGE,
+			.record = c->item.record,
+			.bucket = c->item.bucket,
+		};
+	}
+	for (i = 0; i < b->row_count; i++)
+		commit_put_row(s, &s->batch[n++], &b->rows[i]);
+	if (b->note_name.len > 0) {
+		at = s->bytes.data + s->bytes.len;
+		*at = NOTE;
+		memcpy(at + 1, b->note_name.data, b->note_name.len);
+		if (b->note_value.len > 0)
+			memcpy(at + 1 + b->note_name.len, b->note_value.data,
+			    b->note_value.len);
+		commit_put_note(s, &s->batch[n++], 1 + b->note_name.len,
+		    b->note_value.len);
+	}
+	return n;
+}
+
+static int
+store_commit(void *self, const struct sync_batch *b, uint64_t *position)
+{
+	struct syncd_store *s = self;
+	size_t i;
+	int rc;
+
+	/* Memory first: what the log has must be known here. */
+	rc = commit_reserve(s, b->count + b->row_count + 1,
+	    b->row_count * VECTOR_BYTES + 1 + b->note_name.len +
+		b->note_value.len);
+	if (rc < 0)
+		return rc;
+	for (i = 0; rc == KV_OK && i < b->row_count; i++)
+		rc = rows_reserve(&s->rows, b->rows[i].inc);
+	if (rc == KV_OK)
+		rc = foreign_commit(s->engine, s->batch, commit_fill(s, b),
+		    position);
+	if (rc < 0)
+		return rc;
+	for (i = 0; rc == KV_OK && i < b->row_count; i++)
+		rc = rows_put(&s->rows, &b->rows[i], true);
+	return rc < 0 ? rc : trail_head(s->engine, &s->head);
+}
+
+static uint64_t
+store_durable(void *self)
+{
+	return engine_durable(((struct syncd_store *)self)->engine);
+}
+
+/* ---- digests ---- */
+
+static int
+digest_of(struct syncd_store *s, const struct record *r, struct totals *out)
+{
+	struct bucket b;
+	int rc;
+
+	if ((rc = schema_get_bucket(r->value, &b)) < 0)
+		return rc;
+	if (b.options & BUCKET_LOCAL)
+		return KV_ENOTFOUND;
+	if ((rc = engine_totals(s->engine, &b, out)) < 0)
+		return rc;
+	/* Counts have in them what deadlines end, on each host when its clock
+	 * says so. */
+	out->keys = out->bytes = 0;
+	return KV_OK;
+}
+
+static int
+store_digests(void *self,
+    int (*each)(void *user, uint64_t bid, const struct totals *t), void *user)
+{
+	struct syncd_store *s = self;
+	struct scan *scan = NULL;
+	struct record r;
+	struct totals t;
+	int rc;
+
+	rc = scan_open_buckets(s->engine, &scan);
+	while (rc == KV_OK && (rc = scan_next(scan, &r)) == KV_OK) {
+		rc = digest_of(s, &r, &t);
+		if (rc == KV_OK)
+			rc = each(user, r.bid, &t);
+		else if (rc == KV_ENOTFOUND)
+			rc = KV_OK;
+	}
+	scan_close(scan);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+/* ---- opening ---- */
+
+/* Newest first: what is there already is newer. */
+static int
+load_row(void *user, const struct record *note)
+{
+	struct syncd_store *s = user;
+	struct schema_vector v;
+	struct sync_row row;
+	int rc = schema_get_vector(note->key, note->value, &v);
+
+	if (rc < 0)
+		return rc == KV_ENOTFOUND ? KV_OK : rc;
+	row = (struct sync_row){ v.inc, v.vv, v.announced, v.purged, v.own,
+		v.full, v.full_head, v.uid };
+	return rows_put(&s->rows, &row, false);
+}
+
+static int
+load_self(struct syncd_store *s)
+{
+	const struct control *c = engine_control(s->engine);
+	struct kv_slice lineage;
+	int rc;
+
+	rc = tree_meta_get(engine_tree(s->engine), "lineage", &lineage);
+	if (rc == KV_OK)
+		rc = buf_append(&s->lineage, lineage.data, lineage.len);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	s->self = (struct syncd_self){ .uid = c->store_id,
+		.inc = c->inc,
+		.start = c->start_tick,
+		.lineage = buf_slice(&s->lineage) };
+	return KV_OK;
+}
+
+static int
+load(struct syncd_store *s)
+{
+	int rc;
+
+	if ((rc = store_refresh(s)) < 0)
+		return rc;
+	rc = load_self(s);
+	if (rc == KV_OK)
+		rc = foreign_notes(s->engine, load_row, s);
+	if (rc == KV_OK)
+		rc = rows_read_tree(&s->rows, engine_tree(s->engine));
+	s->purges = store_purges(s);
+	if (rc == KV_OK)
+		rc = rows_add_lineage(&s->rows, s->self.lineage, s->self.uid,
+		    UINT64_MAX);
+	store_release(s);
+	return rc;
+}
+
+int
+syncd_store_new(struct engine *e, struct syncd_store **out)
+{
+	struct syncd_store *s;
+	int rc;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return KV_ENOMEM;
+	s->engine = e;
+	if ((rc = load(s)) < 0) {
+		syncd_store_free(s);
+		return rc;
+	}
+	*out = s;
+	return KV_OK;
+}
+
+void
+syncd_store_free(struct syncd_store *s)
+{
+	if (s == NULL)
+		return;
+	store_release(s);
+	rows_free(&s->rows);
+	buf_fini(&s->lineage);
+	buf_fini(&s->bytes);
+	free(s->batch);
+	free(s);
+}
+
+const struct syncd_self *
+syncd_store_self(const struct syncd_store *s)
+{
+	return &s->self;
+}
+
+struct sync_store
+syncd_store_ops(struct syncd_store *s)
+{
+	static const struct sync_store_ops ops = {
+		.refresh = store_refresh,
+		.release = store_release,
+		.head = store_head,
+		.next = store_next,
+		.range = store_range,
+		.get = store_get,
+		.bucket_id = store_bucket_id,
+		.rows = store_rows,
+		.tree_head = store_tree_head,
+		.settle = store_settle,
+		.purges = store_purges,
+		.note = store_note,
+		.commit = store_commit,
+		.durable = store_durable,
+		.digests = store_digests,
+	};
+
+	return (struct sync_store){ &ops, s };
+}
