@@ -42,6 +42,25 @@ struct replica_tuning {
 	bool has_no_digests; /* none are sent, nothing is repaired */
 };
 
+/* What nodes do for each other beside replication hangs on the links by these
+ * (sync/services.h).  All are called within a turn. */
+struct replica_services {
+	void *user;
+	/* The link stays: both HELLOs are read, C.4 is decided. */
+	void (*up)(void *user, struct replica_link *l);
+	/* Only after up; the last call with l. */
+	void (*down)(void *user, struct replica_link *l);
+	/* CALL, REPLY, FLOW, PRESENCE, MESSAGE, BARRIER, BARRIER_OK; after up.
+	 * A negative code: close the link. */
+	KV_CHECKED int (*receive)(void *user, struct replica_link *l,
+	    const struct frame *f);
+	/* Append one frame's plaintext, as replica_send() does; KV_EAGAIN:
+	 * nothing to send now.  Takes turns with DATA; what keeps the link
+	 * alive goes first. */
+	KV_CHECKED int (
+	    *send)(void *user, struct replica_link *l, struct buf *out);
+};
+
 struct replica_config {
 	uint64_t uid;	     /* of the store */
 	uint64_t inc;	     /* of this run */
@@ -58,6 +77,8 @@ struct replica_config {
 	 * which a peer dialled; 0 when there is none.  NULL: never. */
 	uint16_t (*sibling)(void *user, struct kv_slice dialled);
 	void *sibling_user;
+
+	const struct replica_services *services; /* NULL: none; borrowed */
 };
 
 /* Why things are as they are, for log lines and `kv nodes`. */
