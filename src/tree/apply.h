@@ -57,7 +57,9 @@ KV_CHECKED int apply_meta(struct tree *t, const char *name,
     struct kv_slice value);
 
 /* Remove tombstones whose death (max of stamp's ms and deadline) lies before
- * `before_ms`, at most max; *done is how many. */
+ * `before_ms`, at most max, up to the first that is newer than something which
+ * is known to be missing here (tree/incs.h); *done is how many.  In the same
+ * transaction the rows 'P' of incs learn of it. */
 KV_CHECKED int apply_purge_tombs(struct tree *t, uint64_t before_ms, size_t max,
     size_t *done);
 

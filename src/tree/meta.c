@@ -16,6 +16,7 @@
 #define POSITION "position"
 #define APPLYING "applying"
 #define PURGED "purged_seq"
+#define PURGES "purges"
 
 static int
 get(struct tree *t, MDB_txn *txn, const char *name, struct kv_slice *out)
@@ -106,19 +107,38 @@ meta_get_position(struct tree *t, MDB_txn *txn, struct tree_position *out)
 	return KV_OK;
 }
 
+/* A number of 8 bytes, 0 when absent. */
+static int
+get_number(struct chunk *c, const char *name, uint64_t *out)
+{
+	struct kv_slice row;
+	int rc = get(c->tree, c->txn, name, &row);
+
+	*out = rc == KV_OK && row.len == 8 ? bytes_get_be64(row.data) : 0;
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+static int
+put_number(struct chunk *c, const char *name, uint64_t n)
+{
+	char row[8];
+
+	bytes_put_be64(row, n);
+	return put(c, name, (struct kv_slice){ row, sizeof(row) });
+}
+
 int
 meta_note_purged(struct chunk *c, uint64_t seq)
 {
-	struct kv_slice row;
-	char bytes[8];
-	int rc = get(c->tree, c->txn, PURGED, &row);
+	uint64_t before, purges;
+	int rc;
 
-	if (rc < 0 && rc != KV_ENOTFOUND)
+	if ((rc = get_number(c, PURGED, &before)) < 0 ||
+	    (rc = get_number(c, PURGES, &purges)) < 0)
 		return rc;
-	if (rc == KV_OK && row.len == 8 && bytes_get_be64(row.data) >= seq)
-		return KV_OK;
-	bytes_put_be64(bytes, seq);
-	return put(c, PURGED, (struct kv_slice){ bytes, sizeof(bytes) });
+	if (seq > before && (rc = put_number(c, PURGED, seq)) < 0)
+		return rc;
+	return put_number(c, PURGES, purges + 1);
 }
 
 int
@@ -193,7 +213,7 @@ is_own(const char *name)
 {
 	return strcmp(name, FORMAT) == 0 || strcmp(name, BYTEORDER) == 0 ||
 	    strcmp(name, POSITION) == 0 || strcmp(name, APPLYING) == 0 ||
-	    strcmp(name, PURGED) == 0;
+	    strcmp(name, PURGED) == 0 || strcmp(name, PURGES) == 0;
 }
 
 int

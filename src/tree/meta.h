@@ -17,7 +17,7 @@ KV_CHECKED int meta_put_applying(struct chunk *c, uint64_t seq);
 KV_CHECKED int meta_del_applying(struct chunk *c);
 
 /* The tombstone of seq goes: who follows changes from before it can no longer
- * be told of all ("purged_seq", for engine/feed). */
+ * be told of all ("purged_seq", for engine/feed).  Counted in "purges". */
 KV_CHECKED int meta_note_purged(struct chunk *c, uint64_t seq);
 
 /* KV_ENOTFOUND for a tree without; KV_EVERSION, logged, for another's. */

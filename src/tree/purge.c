@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "tree/apply.h"
+#include "tree/incs.h"
 #include "tree/meta.h"
 #include "tree/rows.h"
 
@@ -40,10 +41,22 @@ oldest_tomb(struct chunk *c, struct schema_expiry *e, struct record *entry,
 	return KV_OK;
 }
 
-/* Only a tombstone that is still the one the entry was made for may go. */
+/* Who follows this host's changes must know, and who has them from it. */
+static int
+note_purged(struct chunk *c, const struct record *row)
+{
+	int rc = meta_note_purged(c, row->seq);
+
+	if (rc < 0 || row->flags & RECORD_LOCAL)
+		return rc;
+	return incs_note_purged(c, row->stamp);
+}
+
+/* Only a tombstone that is still the one the entry was made for may go, and
+ * only before a gap: KV_EAGAIN. */
 static int
 purge_tomb(struct chunk *c, const struct schema_expiry *e,
-    const struct record *entry)
+    const struct record *entry, uint64_t gap)
 {
 	struct schema_expiry now;
 	struct record row;
@@ -54,7 +67,9 @@ purge_tomb(struct chunk *c, const struct schema_expiry *e,
 	if (rc == KV_OK) {
 		now = schema_expiry_of(&row);
 		if (now.kind == 'T' && now.ms == e->ms && now.seq == e->seq) {
-			if ((rc = meta_note_purged(c, row.seq)) < 0)
+			if (row.stamp.tick > gap && !(row.flags & RECORD_LOCAL))
+				return KV_EAGAIN;
+			if ((rc = note_purged(c, &row)) < 0)
 				return rc;
 			return rows_remove(c, &row);
 		}
@@ -70,16 +85,19 @@ purge_tombs(struct chunk *c, uint64_t before_ms, size_t max, size_t *done)
 	char bytes[SCHEMA_KEY_MAX];
 	struct schema_expiry e;
 	struct record entry;
+	uint64_t gap = 0;
 	int rc;
 
 	for (; *done < max; ++*done) {
 		rc = oldest_tomb(c, &e, &entry, bytes);
 		if (rc == KV_ENOTFOUND || (rc == KV_OK && e.ms >= before_ms))
 			return KV_OK;
+		if (rc == KV_OK && *done == 0)
+			rc = incs_gap(c, &gap);
+		if (rc == KV_OK)
+			rc = purge_tomb(c, &e, &entry, gap);
 		if (rc < 0)
-			return rc;
-		if ((rc = purge_tomb(c, &e, &entry)) < 0)
-			return rc;
+			return rc == KV_EAGAIN ? KV_OK : rc;
 		if ((rc = chunk_step(c, 0)) < 0)
 			return rc;
 	}

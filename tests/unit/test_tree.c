@@ -370,7 +370,7 @@ static void
 a_meta_value_is_kept_and_the_trees_own_are_refused(void **state)
 {
 	static const char *const own[] = { "format", "byteorder", "position",
-		"applying", "purged_seq", "" };
+		"applying", "purged_seq", "purges", "" };
 	struct tree *t = folder_open(folder, true);
 	struct kv_slice value;
 	size_t i;
