@@ -65,6 +65,8 @@ adopt_forget_processes(struct control *c)
 		atomic_store(&p->pid, 0);
 		atomic_store(&p->pin, CONTROL_NO_PIN);
 		channel_forget(c, i);
+		host_forget(c, i);
+		ask_forget(c, i);
 		atomic_store(&p->want_durable, 0);
 		atomic_store(&p->want_indexed, 0);
 		atomic_store(&p->want_room, 0);

@@ -15,4 +15,11 @@ uint64_t host_client_id(struct engine *e);
 uint64_t host_pause(const struct engine *e, bool *all);
 void host_set_pause(struct engine *e, uint64_t until_ms, bool all);
 
+/* This process has clients that monitor, or has none; does any process? */
+void host_set_monitors(struct engine *e, bool any);
+bool host_has_monitors(const struct engine *e);
+
+/* Now and then: processes that were killed have none. */
+void host_look_for_dead(struct engine *e);
+
 #endif

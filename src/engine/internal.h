@@ -243,8 +243,14 @@ uint64_t append_tick(struct control *c, uint64_t wall_ms);
 /* mend.c: put [indexed_end, wal_end) into the index again; under the lock. */
 void append_repair(struct engine *e);
 
-/* channel.c: whoever had the slot is gone. */
+/* channel.c, host.c, ask.c: whoever had the slot is gone. */
 void channel_forget(struct control *c, unsigned slot);
+void host_forget(struct control *c, unsigned slot);
+void ask_forget(struct control *c, unsigned slot);
+
+/* host.c: does a process have the slot?  One that was killed keeps its pid
+ * there, but not its lock. */
+bool host_is_alive(const struct engine *e, unsigned slot);
 
 /* home.c: where the memory of the present or last life is; where that of a new
  * one is to be; the marks by which it is known. */

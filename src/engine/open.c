@@ -203,6 +203,8 @@ open_slot(struct engine *e)
 	atomic_store(&e->process->want_room, 0);
 	atomic_store(&e->process->clients, 0);
 	channel_forget(c, i);
+	host_forget(c, i);
+	ask_forget(c, i);
 	atomic_store(&e->process->requests, 0);
 	atomic_store(&e->process->started_ms, clock_wall_ms());
 	atomic_store(&e->process->role, e->options.role);
@@ -293,6 +295,8 @@ engine_close(struct engine *e)
 		if (atomic_exchange(&e->process->want_indexed, 0) != 0)
 			atomic_fetch_sub(&e->control->followers, 1);
 		atomic_store(&e->process->want_durable, 0);
+		host_forget(e->control, e->slot);
+		ask_forget(e->control, e->slot);
 		atomic_store(&e->process->pid, 0);
 	}
 	recent_free(e->recent);

@@ -238,3 +238,20 @@ file_unlock(int fd, off_t byte)
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
 		(void)err_system("fcntl", "unlock");
 }
+
+bool
+file_is_locked(int fd, off_t byte)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = byte,
+		.l_len = 1,
+	};
+
+	if (fcntl(fd, F_OFD_GETLK, &lock) < 0) {
+		(void)err_system("fcntl", "lock");
+		return true;
+	}
+	return lock.l_type != F_UNLCK;
+}

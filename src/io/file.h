@@ -45,4 +45,7 @@ KV_CHECKED int file_lock(int fd, off_t byte, enum file_lock_mode mode,
     bool wait);
 void file_unlock(int fd, off_t byte);
 
+/* Does another open hold the lock, in any mode?  In doubt it does. */
+bool file_is_locked(int fd, off_t byte);
+
 #endif

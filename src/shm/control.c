@@ -36,6 +36,8 @@ static_assert(offsetof(struct control, trouble) == 512, "own line");
 static_assert(sizeof(struct control_process) == 64, "one line each");
 static_assert(sizeof(struct control_cursor) == 576, "whole lines");
 static_assert(sizeof(struct control_channel) == 512, "whole lines");
+static_assert(offsetof(struct control_ask, answers) == 16 + 8 * 48, "layout");
+static_assert(sizeof(struct control_ask) % 64 == 0, "whole lines");
 
 static int
 control_check(const struct control *c, const char *folder)

@@ -22,7 +22,7 @@
 #include "kv_types.h"
 
 #define CONTROL_MAGIC 0x6b7663746c303031u /* "kvctl001" */
-#define CONTROL_VERSION 2
+#define CONTROL_VERSION 3
 #define CONTROL_SLOTS 5 /* segments in memory: 4 outstanding and a spare */
 #define CONTROL_OUTSTANDING 4
 #define CONTROL_PROCESSES KV_BUILD_MAX_PROCESSES
@@ -30,6 +30,9 @@
 #define CONTROL_CHANNELS 4096
 #define CONTROL_PATTERNS 256 /* of them: the first ones */
 #define CONTROL_NO_PIN UINT64_MAX
+#define CONTROL_ASKS 64 /* bits of a word */
+#define CONTROL_ASK_WORDS 48
+#define CONTROL_PROCESS_WORDS ((CONTROL_PROCESSES + 63) / 64)
 
 enum control_role {
 	ROLE_NONE,
@@ -86,6 +89,18 @@ struct control_channel {
 	_Atomic uint32_t count;
 	_Atomic uint32_t len;
 	char name[KV_KEY_MAX];
+};
+
+/* A question to other processes of the host; see engine/ask.c.  It is its
+ * owner's, but for the answers: each process turns the one of its slot from
+ * "wanted" into what it answers.  All of it atomic words: a question may go
+ * away while somebody reads it, who then finds another owner. */
+struct control_ask {
+	_Alignas(64) _Atomic uint64_t owner; /* number and slot + 1; 0: free */
+	_Atomic uint32_t what;
+	_Atomic uint32_t len;
+	_Atomic uint64_t body[CONTROL_ASK_WORDS];
+	_Atomic uint64_t answers[CONTROL_PROCESSES]; /* number, answer */
 };
 
 struct control_stats {
@@ -149,12 +164,17 @@ struct control {
 	_Atomic uint32_t notify;    /* notify-keyspace-events, of all workers */
 	_Atomic uint64_t client_id; /* last one given to a client */
 	_Atomic uint64_t pause;	    /* CLIENT PAUSE; see engine/host.c */
+	_Atomic uint64_t ask_number; /* last one given to a question */
+	/* By process slot, a bit each: has clients that monitor. */
+	_Atomic uint64_t monitors[CONTROL_PROCESS_WORDS];
 
 	_Alignas(64) struct control_stats stats;
 	struct control_process processes[CONTROL_PROCESSES];
 	struct control_cursor cursors[CONTROL_CURSORS];
 	_Atomic uint64_t channel_tags[CONTROL_CHANNELS]; /* hash; 0: none */
 	struct control_channel channels[CONTROL_CHANNELS];
+	_Atomic uint64_t asked[CONTROL_PROCESSES]; /* a bit for each ask */
+	struct control_ask asks[CONTROL_ASKS];
 };
 
 /* Map <folder>/control.  make: create it afresh (an old one is unlinked
