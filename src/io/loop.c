@@ -181,18 +181,26 @@ loop_wait(struct loop *loop, int *count)
 	return KV_OK;
 }
 
+/* Tell each source its place, so that removing it finds its event at once; also
+ * in turn_begin, so before that.  This also brings the sources into the cache
+ * ahead of use. */
 static void
-loop_deliver(struct loop *loop, int count)
+loop_mark(const struct loop *loop, int count)
 {
 	int i;
 
-	/* Tell each source its place, so that removing it finds its event at
-	 * once.  This also brings the sources into the cache ahead of use. */
 	for (i = 0; i < count; i++) {
 		struct loop_source *source = loop->events[i].data.ptr;
 
 		source->slot = (uint32_t)i + 1;
 	}
+}
+
+static void
+loop_deliver(struct loop *loop, int count)
+{
+	int i;
+
 	for (i = 0; i < count; i++) {
 		struct loop_source *source = loop->events[i].data.ptr;
 
@@ -222,6 +230,7 @@ loop_turn(struct loop *loop)
 		hooks->before_sleep(hooks->arg);
 	if ((rc = loop_wait(loop, &count)) < 0)
 		return rc;
+	loop_mark(loop, count);
 	if (hooks->turn_begin != NULL)
 		hooks->turn_begin(hooks->arg);
 	loop_deliver(loop, count);

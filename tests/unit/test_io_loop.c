@@ -137,6 +137,27 @@ a_source_removed_by_another_one_gets_no_event_of_that_turn(void **state)
 }
 
 static void
+remove_at_begin(void *arg)
+{
+	(void)arg;
+	loop_remove(f.loop, &f.source[0]);
+	f.source[0].ready = NULL; /* as if freed */
+}
+
+static void
+a_source_removed_as_the_turn_begins_gets_no_event_of_it(void **state)
+{
+	struct loop_hooks hooks = { .turn_begin = remove_at_begin };
+
+	(void)state;
+	loop_set_hooks(f.loop, &hooks);
+	poke(0);
+	poke(1);
+	assert_int_equal(loop_turn(f.loop), KV_OK);
+	assert_int_equal(f.ready, 1);
+}
+
+static void
 remove_and_add_other(struct loop_source *source, uint32_t events)
 {
 	struct loop_source *other =
@@ -271,6 +292,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_source_is_called_once_for_each_turn_with_events),
 		T(a_source_removed_by_another_one_gets_no_event_of_that_turn),
+		T(a_source_removed_as_the_turn_begins_gets_no_event_of_it),
 		T(a_source_whose_memory_is_used_again_gets_no_event_of_the_old_one),
 		T(modifying_to_no_events_silences_a_source),
 		T(a_timer_ends_the_wait_and_is_never_early),
