@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-/* CLIENT: who is connected to this worker. */
+/* CLIENT: who is connected, to any worker of the host. */
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <utlist.h>
-
-#include "base/clock.h"
 #include "base/num.h"
-#include "io/sock.h"
+#include "worker/clients.h"
 #include "worker/cmd.h"
 #include "worker/commands.h"
-#include "worker/multi.h"
+#include "worker/listing.h"
 #include "worker/pause.h"
-#include "worker/pubsub.h"
+#include "worker/round.h"
 #include "worker/run.h"
 
 static int
@@ -90,47 +85,19 @@ client_setinfo(struct call *c)
 	return KV_OK;
 }
 
-/* One line as Redis writes it. */
-static int
-client_describe(const struct session *s, struct buf *to)
-{
-	static const struct session_extra none = { .name = "" };
-	const struct session_extra *x = s->extra == NULL ? &none : s->extra;
-	uint64_t now = clock_wall_ms();
-	uint64_t idle =
-	    (loop_now(s->conn.serve->loop) - s->conn.active_ns) / 1000000000u;
-	bool is_subscriber = s->subscriber != NULL || s->pubsub != NULL;
-	char peer[SOCK_TEXT_MAX], local[SOCK_TEXT_MAX];
-
-	peer[sock_peer_text(s->conn.source.fd, peer, sizeof(peer) - 1)] = 0;
-	local[sock_local_text(s->conn.source.fd, local, sizeof(local) - 1)] = 0;
-	return buf_printf(to,
-	    "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu"
-	    " flags=%s db=%u sub=%zu psub=%zu ssub=0 multi=%d watch=%zu qbuf=%zu"
-	    " qbuf-free=0 argv-mem=0 multi-mem=0 obl=0 oll=0 omem=%zu"
-	    " tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d"
-	    " lib-name=%s lib-ver=%s\n",
-	    (unsigned long long)s->id, peer, local, s->conn.source.fd, x->name,
-	    (unsigned long long)((now - s->created_ms) / 1000),
-	    (unsigned long long)idle,
-	    s->flags & SESSION_MONITOR ? "O"
-		: is_subscriber	       ? "P"
-				       : "N",
-	    (unsigned)s->database,
-	    s->subscriber != NULL ? 1 : pubsub_count(s, CHANNEL_NAME),
-	    pubsub_count(s, CHANNEL_PATTERN),
-	    multi_is_open(s) ? (int)multi_count(s) : -1, multi_watched(s),
-	    s->conn.in.len, output_pending(&s->conn),
-	    sizeof(*s) + s->conn.in.cap + s->conn.out.cap,
-	    s->last == NULL ? "NULL" : s->last->info.name, s->proto, x->library,
-	    x->library_version);
-}
-
 static int
 client_answer_text(struct call *c, const struct buf *text)
 {
 	reply_verbatim(c->reply, "txt", buf_slice(text));
 	return KV_OK;
+}
+
+/* Of one transaction. */
+static int
+client_asks_too_much(struct call *c)
+{
+	return call_error(c,
+	    "ERR too many CLIENT LIST and CLIENT KILL in one transaction");
 }
 
 static int
@@ -140,139 +107,137 @@ client_info(struct call *c)
 	int rc;
 
 	b->len = 0;
-	if ((rc = client_describe(c->session, b)) < 0)
+	if ((rc = clients_line(c->session, false, b)) < 0)
 		return rc;
 	return client_answer_text(c, b);
+}
+
+/* What of a list is wanted.  False: it is answered. */
+static bool
+client_list_options(struct call *c, struct filter *f, struct buf *ids)
+{
+	bool by_id = c->argc > 3 && slice_is_word(c->args[2], "id");
+	uint64_t id;
+	size_t i;
+
+	*f = (struct filter){ .type = FILTER_ANY };
+	if (c->argc == 4 && slice_is_word(c->args[2], "type")) {
+		if (filter_type(c->args[3], &f->type))
+			return true;
+		call_errorf(c, "ERR Unknown client type '%.*s'",
+		    (int)(c->args[3].len < 128 ? c->args[3].len : 128),
+		    c->args[3].data);
+		return false;
+	}
+	if (c->argc > 2 && !by_id) {
+		call_error(c, "ERR syntax error");
+		return false;
+	}
+	for (i = 3; i < c->argc; i++)
+		if (num_parse_u64(c->args[i], &id) < 0 ||
+		    buf_append(ids, &id, sizeof(id)) < 0) {
+			call_error(c, "ERR Invalid client ID");
+			return false;
+		}
+	return true;
+}
+
+/* Of all workers; this one's as they are when the others have answered. */
+static int
+client_list_all(struct call *c, const struct filter *f, struct buf *ids)
+{
+	char body[FILTER_BYTES_MAX];
+	struct buf all, *out = &c->worker->scratch;
+	struct round_use *u;
+	struct kv_slice theirs;
+	int rc;
+
+	rc = round_use(c, ASK_CLIENTS,
+	    (struct kv_slice){ body, filter_encode(f, body) }, &u);
+	if (rc < 0 || round_holds(c, u))
+		return rc;
+	buf_init(&all);
+	if ((rc = clients_list(c->worker, f, &all)) == KV_OK &&
+	    (rc = round_text(u, &theirs)) == KV_OK)
+		rc = buf_append(&all, theirs.data, theirs.len);
+	out->len = 0;
+	if (rc == KV_OK)
+		rc = listing_merge(buf_slice(&all),
+		    (uint64_t *)(void *)ids->data, ids->len / sizeof(uint64_t),
+		    out);
+	if (rc == KV_ETOOBIG || out->len > c->worker->serve.limits.output)
+		rc = call_blame(c, "reply", all.len,
+		    c->worker->serve.limits.output);
+	if (rc == KV_OK)
+		client_answer_text(c, out);
+	out->len = 0;
+	buf_shrink(out, 65536);
+	buf_fini(&all);
+	return rc;
 }
 
 static int
 client_list(struct call *c)
 {
-	struct buf *b = &c->worker->scratch;
-	struct conn *conn;
-	int rc;
+	struct filter f;
+	struct buf ids;
+	int rc = KV_OK;
 
-	b->len = 0;
-	DL_FOREACH(c->worker->serve.conns, conn) {
-		if ((rc = client_describe(session_of(conn), b)) < 0)
-			return rc;
-	}
-	client_answer_text(c, b);
-	b->len = 0;
-	buf_shrink(b, 65536);
-	return KV_OK;
+	buf_init(&ids);
+	if (client_list_options(c, &f, &ids))
+		rc = client_list_all(c, &f, &ids);
+	buf_fini(&ids);
+	return rc == KV_EBUSY ? client_asks_too_much(c) : rc;
 }
 
-/* Which clients CLIENT KILL means. */
-struct client_filter {
-	uint64_t id;
-	struct kv_slice address, local;
-	bool by_id, by_address, by_local, spare_me;
-	enum { TYPE_ANY, TYPE_NORMAL, TYPE_PUBSUB, TYPE_NONE } type;
-};
-
-static bool
-client_matches(const struct session *s, const struct client_filter *f)
+/* Once: what was closed here is counted when it happens, and kept. */
+static void
+client_kill_here(struct call *c, const struct filter *f, struct round_use *u)
 {
-	char text[SOCK_TEXT_MAX];
-	int fd = s->conn.source.fd;
+	bool me;
 
-	if (f->by_id && s->id != f->id)
-		return false;
-	if (f->type != TYPE_ANY &&
-	    f->type !=
-		(s->pubsub != NULL || s->subscriber != NULL ? TYPE_PUBSUB
-							    : TYPE_NORMAL))
-		return false;
-	if (f->by_address &&
-	    !slice_equal(f->address,
-		(struct kv_slice){ text,
-		    sock_peer_text(fd, text, sizeof(text)) }))
-		return false;
-	return !f->by_local ||
-	    slice_equal(f->local,
-		(struct kv_slice){ text,
-		    sock_local_text(fd, text, sizeof(text)) });
-}
-
-static int64_t
-client_kill_all(struct call *c, const struct client_filter *f)
-{
-	struct conn *conn, *next;
-	int64_t killed = 0;
-
-	DL_FOREACH_SAFE(c->worker->serve.conns, conn, next) {
-		if (!client_matches(session_of(conn), f))
-			continue;
-		if (conn != &c->session->conn) {
-			conn_close(conn);
-		} else if (!f->spare_me) {
-			/* The answer still leaves. */
-			c->worker->run->stop = true;
-			conn_finish(conn, true);
-		} else {
-			continue;
-		}
-		killed++;
+	if (!u->first)
+		return;
+	u->first = false;
+	u->own = clients_kill(c->worker, f, c->session, &me);
+	if (me && !f->spare_me) {
+		u->own++;
+		u->me = true;
 	}
-	return killed;
-}
-
-static bool
-client_filter_option(struct client_filter *f, struct kv_slice name,
-    struct kv_slice value, bool *fits)
-{
-	*fits = true;
-	if (slice_is_word(name, "id")) {
-		f->by_id = true;
-		*fits = num_parse_u64(value, &f->id) == KV_OK && f->id > 0;
-	} else if (slice_is_word(name, "addr")) {
-		f->by_address = true;
-		f->address = value;
-	} else if (slice_is_word(name, "laddr")) {
-		f->by_local = true;
-		f->local = value;
-	} else if (slice_is_word(name, "skipme")) {
-		f->spare_me = slice_is_word(value, "yes");
-		*fits = f->spare_me || slice_is_word(value, "no");
-	} else if (slice_is_word(name, "type")) {
-		f->type = TYPE_NONE; /* replicas and masters: there are none */
-		if (slice_is_word(value, "normal"))
-			f->type = TYPE_NORMAL;
-		else if (slice_is_word(value, "pubsub"))
-			f->type = TYPE_PUBSUB;
-	} else {
-		return slice_is_word(name, "user");
-	}
-	return true;
 }
 
 static int
 client_kill(struct call *c)
 {
-	struct client_filter f = { .spare_me = true };
-	bool fits;
-	size_t i;
+	char body[FILTER_BYTES_MAX], why[FILTER_WHY_MAX];
+	struct round_use *u;
+	struct filter f;
+	int64_t killed;
+	int rc;
 
-	if (c->argc == 3) {
-		f.by_address = true;
-		f.address = c->args[2];
-		f.spare_me = false;
-		if (client_kill_all(c, &f) == 0)
-			return call_error(c, "ERR No such client");
-		reply_ok(c->reply);
+	if (c->argc == 3)
+		filter_of_peer(c->args[2], &f);
+	else if (filter_parse(c->args + 2, c->argc - 2, &f, why) < 0)
+		return call_error(c, why);
+	rc = round_use(c, ASK_KILL,
+	    (struct kv_slice){ body, filter_encode(&f, body) }, &u);
+	if (rc < 0)
+		return rc == KV_EBUSY ? client_asks_too_much(c) : rc;
+	client_kill_here(c, &f, u);
+	if (round_holds(c, u))
 		return KV_OK;
+	killed = (int64_t)(u->own + round_sum(u));
+	if (u->me) {
+		/* The answer still leaves. */
+		c->worker->run->stop = true;
+		conn_finish(&c->session->conn, true);
 	}
-	for (i = 2; i < c->argc; i += 2) {
-		if (i + 1 == c->argc ||
-		    !client_filter_option(&f, c->args[i], c->args[i + 1],
-			&fits))
-			return call_error(c, "ERR syntax error");
-		if (!fits)
-			return call_error(c,
-			    "ERR client-id should be greater than 0");
-	}
-	reply_integer(c->reply, client_kill_all(c, &f));
+	if (c->argc > 3)
+		reply_integer(c->reply, killed);
+	else if (killed == 0)
+		return call_error(c, "ERR No such client");
+	else
+		reply_ok(c->reply);
 	return KV_OK;
 }
 

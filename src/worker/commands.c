@@ -10,6 +10,7 @@
 #include "worker/monitor.h"
 #include "worker/multi.h"
 #include "worker/pause.h"
+#include "worker/round.h"
 #include "worker/run.h"
 
 #define A CALL_ATOMIC | CALL_WRITES
@@ -299,6 +300,8 @@ cmd_dispatch(struct call *c, const struct cmd_sub *subs)
 
 	while (sub->name != NULL && !slice_is_word(c->args[1], sub->name))
 		sub++;
+	if (c->session->last == c->command) /* and not EXEC */
+		c->session->sub = sub->name;
 	if (sub->name != NULL && commands_sub_fits(sub, c->argc))
 		return sub->run(c);
 	if (sub->name != NULL)
@@ -415,6 +418,7 @@ commands_run(struct run *r, const struct request *req)
 	w->reply.proto = r->session->proto;
 	if (c.command != NULL) {
 		r->session->last = c.command;
+		r->session->sub = NULL;
 	} else if (commands_is_http(c.args[0])) {
 		r->stop = true;
 		conn_close(&r->session->conn);
@@ -430,8 +434,11 @@ commands_run(struct run *r, const struct request *req)
 	} else if (!commands_wait(r, &c)) {
 		monitor_command(&c);
 		multi_before(&c);
+		round_begin(r->session);
 		run_call(r, &c, commands_needs(&c), c.command->run);
-		if (r->at > r->start)
+		if (r->at > r->start) {
 			multi_after(&c);
+			round_end(r->session);
+		}
 	}
 }

@@ -76,6 +76,14 @@ multi_count(const struct session *s)
 }
 
 size_t
+multi_bytes(const struct session *s)
+{
+	const struct multi *m = s->multi;
+
+	return m == NULL ? 0 : m->bytes.cap + m->lengths.cap + m->entries.cap;
+}
+
+size_t
 multi_watched(const struct session *s)
 {
 	return s->multi == NULL ? 0 : watch_count(s->multi->watches);

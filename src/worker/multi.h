@@ -35,6 +35,9 @@ void multi_after(struct call *c);
 KV_CHECKED int multi_open(struct session *s);
 size_t multi_count(const struct session *s);
 
+/* Memory of what is queued. */
+size_t multi_bytes(const struct session *s);
+
 /* How many keys it watches. */
 size_t multi_watched(const struct session *s);
 

@@ -13,6 +13,7 @@
 #include "worker/multi.h"
 #include "worker/prefetch.h"
 #include "worker/pubsub.h"
+#include "worker/round.h"
 #include "worker/run.h"
 #include "worker/subscribe.h"
 #include "worker/verbs.h"
@@ -96,6 +97,7 @@ session_closed(struct conn *c)
 	monitor_end(s);
 	auth_forget(s);
 	multi_end(s);
+	round_end(s);
 	if (s->extra != NULL) {
 		loop_timer_clear(c->serve->loop, &s->extra->blank);
 		loop_timer_clear(c->serve->loop, &s->extra->look);

@@ -34,12 +34,14 @@ enum session_flag {
 
 /* What few sessions have. */
 struct auth_wait;
+struct round_uses;
 
 struct session_extra {
 	struct session *session;
-	struct auth_wait *auth; /* its password is being checked */
-	struct timer look;	/* at what SAVE waits for */
-	uint64_t save_to;	/* log position that SAVE waits for, or 0 */
+	struct auth_wait *auth;	   /* its password is being checked */
+	struct round_uses *rounds; /* questions to other workers */
+	struct timer look;	   /* at what SAVE waits for */
+	uint64_t save_to;	   /* log position that SAVE waits for, or 0 */
 	uint64_t save_limit_ns;
 	struct timer blank;
 	char name[SESSION_TEXT_MAX];
@@ -64,6 +66,7 @@ struct session {
 	uint64_t id;
 	uint64_t created_ms;
 	const struct command *last;
+	const char *sub; /* of it, or NULL */
 	struct session_extra *extra;
 	struct subscriber *subscriber;
 	struct pubsub_client *pubsub; /* while subscribed to channels */

@@ -20,6 +20,7 @@
 #include "worker/monitor.h"
 #include "worker/pause.h"
 #include "worker/pubsub.h"
+#include "worker/round.h"
 #include "worker/session.h"
 #include "worker/subscribe.h"
 
@@ -161,6 +162,7 @@ worker_woken(struct loop_source *source, uint32_t events)
 
 	(void)events;
 	engine_wake_drain(w->engine);
+	round_woken(w);
 }
 
 int
@@ -201,6 +203,7 @@ worker_init(struct worker *w, struct engine *e, struct loop *loop,
 	sweep_start(w);
 	pause_init(w);
 	memory_init(w);
+	round_init(w);
 	return KV_OK;
 }
 
@@ -212,6 +215,7 @@ worker_fini(struct worker *w)
 	pause_fini(w);
 	memory_fini(w);
 	serve_fini(&w->serve);
+	round_fini(w);
 	auth_fini(w);
 	measure_fini(w);
 	subscribe_fini(w);

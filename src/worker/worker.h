@@ -33,8 +33,11 @@ struct worker {
 	struct measure *measure;
 	struct sweep sweep;
 	struct memory memory;
-	struct timer pause; /* CLIENT PAUSE: looks for its end */
-	bool waiting;	    /* it is set */
+	struct timer pause;   /* CLIENT PAUSE: looks for its end */
+	bool waiting;	      /* it is set */
+	struct round *rounds; /* of questions to other workers */
+	struct timer round_look;
+	bool round_waits;   /* it is set */
 	size_t monitors;    /* sessions with SESSION_MONITOR */
 	struct run *run;    /* what is being carried out, or NULL */
 	struct reply reply; /* into the arena of serve */

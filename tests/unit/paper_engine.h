@@ -9,6 +9,7 @@
 
 #include <sys/eventfd.h>
 
+#include "engine/ask.h"
 #include "engine/feed.h"
 #include "engine/host.h"
 #include "engine/prefetch.h"
@@ -291,6 +292,18 @@ NEVER(void, feed_tail, struct engine *e, struct feed *f)
 NEVER(int, feed_seek, struct engine *e, struct feed *f, uint64_t s)
 NEVER(int, feed_next, struct engine *e, struct feed *f, struct record *r)
 NEVER(bool, feed_want, struct engine *e, const struct feed *f)
+NEVER(int, ask_begin, struct engine *e, enum ask_what w, struct kv_slice b,
+    struct ask *a)
+NEVER(bool, ask_is_done, const struct engine *e, const struct ask *a)
+NEVER(bool, ask_again, struct engine *e, const struct ask *a)
+NEVER(uint64_t, ask_sum, const struct engine *e, const struct ask *a)
+NEVER(int, ask_texts, struct engine *e, const struct ask *a, size_t n,
+    struct buf *b)
+NEVER(uint32_t, ask_silent, const struct engine *e, const struct ask *a,
+    uint32_t *i)
+NEVER(void, ask_end, struct engine *e, const struct ask *a)
+NEVER(void, ask_answer, struct engine *e, const struct ask_question *q,
+    uint32_t n, struct kv_slice t)
 /* clang-format on */
 #pragma GCC diagnostic pop
 
@@ -298,6 +311,14 @@ void
 engine_release(struct engine *e)
 {
 	(void)e;
+}
+
+bool
+ask_next(struct engine *e, struct ask_question *q)
+{
+	(void)e;
+	(void)q;
+	return false;
 }
 
 void
