@@ -207,7 +207,8 @@ KV_API KV_CHECKED int kv_put(struct kv *kv, struct kv_slice bucket,
 KV_API KV_CHECKED int kv_delete(struct kv *kv, struct kv_slice bucket,
     struct kv_slice key);
 
-/* KV_OK also when the bucket is there already. */
+/* KV_OK also when the bucket is there already.  Names that begin with byte 1
+ * are the server's own: KV_EACCESS. */
 KV_API KV_CHECKED int kv_create(struct kv *kv, struct kv_slice bucket);
 
 /* The bucket and all that is in it, at once. */

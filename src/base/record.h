@@ -93,6 +93,16 @@ enum bucket_option {
 	BUCKET_DATABASE = 4, /* db0..db15: one record per key of a database */
 };
 
+/* Buckets whose names begin so are the server's own: shown to nobody, and
+ * not to be had under their names. */
+#define BUCKET_HIDDEN '\x01'
+
+static inline bool
+bucket_is_hidden(struct kv_slice name)
+{
+	return name.len > 0 && name.data[0] == BUCKET_HIDDEN;
+}
+
 static inline bool
 bucket_is_live(const struct bucket *b)
 {

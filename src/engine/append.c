@@ -136,67 +136,6 @@ append_room(struct engine *e)
 	return append_roll(e);
 }
 
-/* Did someone make or drop this bucket after our view?  Its chain tells. */
-static bool
-append_bucket_changed(const struct engine *e, const struct stage_bucket *b,
-    uint64_t end)
-{
-	uint64_t number = engine_segment_of(e, end);
-
-	for (; number >= e->view_hi; number--) {
-		const struct segment *s = engine_segment(e, number);
-		uint64_t start = number * e->segment_size;
-		uint64_t at = index_find_row(s,
-		    index_hash_row(e->control->hash_secret, b->bid), b->bid);
-
-		if (at != 0)
-			return start + at >= e->view_end;
-	}
-	return false;
-}
-
-/* Others appended after our view: look at the newest versions. */
-static int
-append_recheck(struct engine *e, uint64_t end)
-{
-	struct stage *s = &e->stage;
-	uint64_t lsn, lo = e->view_lo;
-	struct record r;
-	size_t i;
-
-	if (atomic_load(&e->control->bucket_change) != e->view_change)
-		for (i = 0; i < s->bucket_count; i++)
-			if (append_bucket_changed(e, &s->buckets[i], end))
-				return KV_ESTALE;
-	for (i = 0; i < s->bucket_count; i++)
-		if (s->buckets[i].recounted &&
-		    view_find_chain(e, s->buckets[i].hash, s->buckets[i].bid,
-			end) >= e->view_end)
-			return KV_ESTALE;
-	/* Only what came after the view: the segments before its last one
-	 * have not changed. */
-	e->view_lo = e->view_hi;
-	for (i = 0; i < s->count; i++) {
-		const struct wal_record *w = stage_bytes(s, i);
-		struct bucket b = { .bid = w->bid };
-
-		if (s->items[i].earlier >= 0 || wal_class(w->type) != WAL_KEY)
-			continue;
-		/* A drop after the view would have been KV_ESTALE. */
-		b.dropped = s->buckets[s->items[i].bucket].dropped;
-		lsn = view_find(e, s->items[i].hash, WAL_KEY, w->bid,
-		    wal_record_key(w), end);
-		if (lsn < e->view_end)
-			continue;
-		if (s->items[i].decided)
-			break;
-		view_record(e, lsn, &r);
-		stage_count(&b, &r, &s->items[i].before);
-	}
-	e->view_lo = lo;
-	return i < s->count ? KV_ESTALE : KV_OK;
-}
-
 static void
 append_load_buckets(struct engine *e, uint64_t end)
 {
@@ -388,7 +327,7 @@ append_batch(struct engine *e, uint64_t wall_ms, uint64_t *end_out)
 		return rc;
 	end = atomic_load_explicit(&c->wal_end, memory_order_relaxed);
 	after = end + e->stage.bytes.len;
-	if (end != e->view_end && (rc = append_recheck(e, end)) < 0)
+	if (end != e->view_end && (rc = recheck_stage(e, end)) < 0)
 		return rc;
 	append_load_buckets(e, end);
 	append_finish(e, end, wall_ms);
@@ -422,7 +361,7 @@ append_note_buckets(struct engine *e)
 			continue;
 		stage_view(e, (int32_t)i, &r);
 		if (schema_get_bucket(r.value, &b) == KV_OK &&
-		    !(b.options & BUCKET_DATABASE))
+		    !(b.options & BUCKET_DATABASE) && !bucket_is_hidden(r.key))
 			atomic_fetch_add(&e->control->buckets, 1);
 	}
 }

@@ -115,6 +115,13 @@ uint64_t engine_bucket_id(struct kv_slice name);
 KV_CHECKED int engine_put(struct engine *e, const struct bucket *b,
     struct kv_slice key, struct kv_slice value, uint64_t deadline);
 
+/* What was staged last, a put or the making of a bucket, is right only while
+ * nothing else has its name: no bucket `prefix` + key, or no key of that bucket
+ * which the name less the prefix is.  If there is one that this view did not
+ * show, engine_commit says KV_ESTALE.  bid: of the keys, for a bucket. */
+#define ENGINE_PREFIX_MAX 7
+void engine_alone(struct engine *e, uint64_t bid, struct kv_slice prefix);
+
 /* A tombstone, also where there is nothing: subscribers are told. */
 KV_CHECKED int engine_delete(struct engine *e, const struct bucket *b,
     struct kv_slice key);
@@ -142,8 +149,8 @@ size_t engine_staged(const struct engine *e);
  * (untouched when nothing was staged).  Afterwards the view includes it.
  * On failure nothing was written and the stage is empty:
  * KV_EAGAIN	the log is full: engine_want_room, sleep, do it all again
- * KV_ESTALE	a bucket in the batch was made or dropped meanwhile: refresh,
- *		do it all again
+ * KV_ESTALE	a bucket in the batch was made or dropped meanwhile, or what was
+ *		to be alone is not: refresh, do it all again
  * KV_ENOSPC	no room on disk or in memory; engine_trouble */
 KV_CHECKED int engine_commit(struct engine *e, uint64_t *end);
 void engine_rollback(struct engine *e);

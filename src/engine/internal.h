@@ -38,11 +38,15 @@ enum stage_row { STAGE_NO_ROW, STAGE_CREATE, STAGE_DROP, STAGE_MERGED };
 struct stage_item {
 	uint32_t offset; /* in stage.bytes */
 	uint32_t len;
-	uint64_t hash;	     /* of its key in the index */
-	int32_t earlier;     /* item of the same key staged before, -1 */
-	uint32_t bucket;     /* in stage.buckets; STAGE_NO_BUCKET: a message */
-	enum stage_row row;  /* a bucket row: which stamp it will set */
-	bool decided;	     /* against the newest version that the view had */
+	uint64_t hash;	    /* of its key in the index */
+	int32_t earlier;    /* item of the same key staged before, -1 */
+	uint32_t bucket;    /* in stage.buckets; STAGE_NO_BUCKET: a message */
+	enum stage_row row; /* a bucket row: which stamp it will set */
+	bool decided;	    /* against the newest version that the view had */
+	bool alone;	    /* see engine_alone */
+	uint8_t prefix_len;
+	char prefix[ENGINE_PREFIX_MAX];
+	uint64_t rival;	     /* of a bucket row that is to be alone */
 	struct count before; /* what the view had for the key */
 	struct count after;  /* what it has with this; set by append */
 };
@@ -239,6 +243,10 @@ void append_begin_segment(struct engine *e, uint64_t number, uint64_t prev_end,
     uint64_t prev_nonce);
 /* The next value of the hybrid clock; under the lock (sync.md B.1). */
 uint64_t append_tick(struct control *c, uint64_t wall_ms);
+
+/* recheck.c: what stands between the view and end, as the batch must know it;
+ * under the lock.  KV_ESTALE: it may not be appended as it is. */
+KV_CHECKED int recheck_stage(struct engine *e, uint64_t end);
 
 /* mend.c: put [indexed_end, wal_end) into the index again; under the lock. */
 void append_repair(struct engine *e);

@@ -372,7 +372,7 @@ recover_count_buckets(struct engine *e)
 	while (
 	    rc == KV_OK && n == 0 && (rc = tree_scan_next(scan, &r)) == KV_OK)
 		if (schema_get_bucket(r.value, &b) == KV_OK &&
-		    !(b.options & BUCKET_DATABASE))
+		    !(b.options & BUCKET_DATABASE) && !bucket_is_hidden(r.key))
 			n = 1;
 	tree_scan_close(scan);
 	tree_release(e->tree);

@@ -2,6 +2,7 @@
 /* The stage: records of the batch being made, in private memory, with all that
  * can be found out about them before the append mutex is taken. */
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -357,6 +358,18 @@ engine_put(struct engine *e, const struct bucket *b, struct kv_slice key,
 	if (deadline != 0)
 		r.flags |= RECORD_DEADLINE;
 	return stage_record(e, b, &r, STAGE_NO_ROW);
+}
+
+void
+engine_alone(struct engine *e, uint64_t bid, struct kv_slice prefix)
+{
+	struct stage_item *item = &e->stage.items[e->stage.count - 1];
+
+	assert(e->stage.count > 0 && prefix.len <= sizeof(item->prefix));
+	item->alone = true;
+	item->rival = bid;
+	item->prefix_len = (uint8_t)prefix.len;
+	memcpy(item->prefix, prefix.data, prefix.len);
 }
 
 int

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "base/record.h"
+
 /* In front of the bytes of each change; private memory, never stored. */
 struct head {
 	uint64_t number;
@@ -55,6 +57,8 @@ add(struct kv_batch *b, const struct batch_change *c)
 
 	if (c->bucket.len == 0 || (keyed && c->key.len == 0))
 		return KV_EINVAL;
+	if (bucket_is_hidden(c->bucket))
+		return KV_EACCESS;
 	if (c->bucket.len > KV_BUCKET_MAX || c->key.len > KV_KEY_MAX ||
 	    c->value.len > UINT32_MAX)
 		return KV_ETOOBIG;

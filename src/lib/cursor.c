@@ -47,7 +47,7 @@ open_scan(struct kv_cursor *c)
 
 	if (c->of_buckets)
 		return scan_open_buckets(e, &c->scan);
-	rc = engine_bucket(e, kv_bytes(c->bucket, c->bucket_len), &b);
+	rc = embed_bucket(e, kv_bytes(c->bucket, c->bucket_len), &b);
 	return rc < 0 ? rc : scan_open(e, b, &c->scan);
 }
 
@@ -79,8 +79,10 @@ step(struct kv_cursor *c, struct kv_entry *out)
 	struct record r;
 	int rc;
 
-	if ((rc = scan_next(c->scan, &r)) < 0)
-		return rc;
+	do {
+		if ((rc = scan_next(c->scan, &r)) < 0)
+			return rc;
+	} while (c->of_buckets && bucket_is_hidden(r.key));
 	if (!is_within(c, r.key))
 		return KV_ENOTFOUND;
 	embed_entry(&r, out);
@@ -216,7 +218,7 @@ start(struct kv_cursor *c)
 	/* Say now that there is no such bucket. */
 	if ((rc = engine_refresh(c->kv->engine)) < 0)
 		return rc;
-	rc = engine_bucket(c->kv->engine, kv_bytes(c->bucket, c->bucket_len),
+	rc = embed_bucket(c->kv->engine, kv_bytes(c->bucket, c->bucket_len),
 	    &(const struct bucket *){ NULL });
 	embed_leave(c->kv);
 	return rc;

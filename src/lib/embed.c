@@ -165,6 +165,13 @@ embed_enter(struct kv *kv)
 	return kv->in_turn ? KV_OK : engine_refresh(kv->engine);
 }
 
+int
+embed_bucket(struct engine *e, struct kv_slice name, const struct bucket **out)
+{
+	return bucket_is_hidden(name) ? KV_ENOTFOUND
+				      : engine_bucket(e, name, out);
+}
+
 void
 embed_leave(struct kv *kv)
 {
@@ -237,7 +244,7 @@ kv_get_entry(struct kv *kv, struct kv_slice bucket, struct kv_slice key,
 
 	if ((rc = embed_enter(kv)) < 0)
 		return rc;
-	if ((rc = engine_bucket(kv->engine, bucket, &b)) < 0 ||
+	if ((rc = embed_bucket(kv->engine, bucket, &b)) < 0 ||
 	    (rc = engine_get(kv->engine, b, key, &r)) < 0)
 		goto out;
 	embed_entry(&r, out);
@@ -270,7 +277,7 @@ kv_bucket_info(struct kv *kv, struct kv_slice bucket,
 
 	if ((rc = embed_enter(kv)) < 0)
 		return rc;
-	if ((rc = engine_bucket(kv->engine, bucket, &b)) < 0 ||
+	if ((rc = embed_bucket(kv->engine, bucket, &b)) < 0 ||
 	    (rc = engine_totals(kv->engine, b, &totals)) < 0)
 		goto out;
 	out->keys = totals.keys;

@@ -29,6 +29,10 @@ struct kv {
 
 /* A turn of the engine around one call, unless the caller has one. */
 KV_CHECKED int embed_enter(struct kv *kv);
+
+/* engine_bucket, but that the server's own buckets are not there. */
+KV_CHECKED int embed_bucket(struct engine *e, struct kv_slice name,
+    const struct bucket **out);
 void embed_leave(struct kv *kv);
 
 /* A record as the public entry; slices borrow as the record's do. */

@@ -31,7 +31,7 @@ stand(struct kv_watch *w, struct kv_slice bucket, uint64_t from)
 
 	if ((rc = embed_enter(w->kv)) < 0)
 		return rc;
-	if ((rc = engine_bucket(e, bucket, &b)) < 0)
+	if ((rc = embed_bucket(e, bucket, &b)) < 0)
 		goto out;
 	w->bid = b->bid;
 	w->name_len = (uint8_t)bucket.len;

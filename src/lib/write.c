@@ -24,7 +24,7 @@ find_bucket(struct engine *e, struct kv_slice name, struct target *last)
 	if (last->bucket != NULL && slice_equal(last->name, name))
 		return KV_OK;
 	last->bucket = NULL;
-	if ((rc = engine_bucket(e, name, &last->bucket)) == KV_OK)
+	if ((rc = embed_bucket(e, name, &last->bucket)) == KV_OK)
 		last->name = name;
 	return rc;
 }
@@ -80,7 +80,7 @@ current_seq(struct engine *e, const struct batch_change *c, uint64_t *seq)
 	int rc;
 
 	*seq = 0;
-	if ((rc = engine_bucket(e, c->bucket, &b)) < 0)
+	if ((rc = embed_bucket(e, c->bucket, &b)) < 0)
 		return rc;
 	if ((rc = engine_get(e, b, c->key, &r)) == KV_OK)
 		*seq = r.seq;
@@ -219,7 +219,7 @@ look_for(struct kv *kv, struct kv_slice bucket, struct kv_slice key)
 		return KV_EINVAL;
 	if ((rc = engine_refresh(kv->engine)) < 0)
 		return rc;
-	if ((rc = engine_bucket(kv->engine, bucket, &b)) == KV_OK)
+	if ((rc = embed_bucket(kv->engine, bucket, &b)) == KV_OK)
 		rc = engine_get(kv->engine, b, key, &r);
 	embed_leave(kv);
 	return rc;

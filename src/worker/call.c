@@ -80,6 +80,12 @@ call_failed(struct call *c, int rc)
 		    "WRONGTYPE Operation against a key holding the wrong"
 		    " kind of value");
 		return;
+	case KV_EACCESS:
+		call_errorf(c,
+		    "%sbuckets whose names begin with byte 1 are the"
+		    " server's own",
+		    line ? "" : "ERR ");
+		return;
 	case KV_ETOOBIG:
 		call_blame_text(c->worker, text, sizeof(text));
 		c->worker->blame.what = NULL;

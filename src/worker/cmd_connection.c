@@ -3,6 +3,7 @@
 
 #include "base/num.h"
 #include "worker/cmd.h"
+#include "worker/keyspace.h"
 #include "worker/monitor.h"
 #include "worker/pubsub.h"
 #include "worker/run.h"
@@ -151,7 +152,7 @@ select_bucket(struct call *c, struct kv_slice name)
 {
 	const struct bucket *b;
 	struct session_extra *x;
-	int rc = engine_bucket(c->engine, name, &b);
+	int rc = keyspace_bucket(c, name, &b);
 
 	if (rc == KV_ENOTFOUND)
 		return call_error(c, "ERR no such bucket");
@@ -168,9 +169,12 @@ select_bucket(struct call *c, struct kv_slice name)
 int
 cmd_select(struct call *c)
 {
+	uint32_t named;
 	int64_t n;
 
-	if (num_parse_i64(c->args[1], &n) < 0)
+	if (keyspace_is_database(c->worker, c->args[1], &named))
+		n = named;
+	else if (num_parse_i64(c->args[1], &n) < 0)
 		return select_bucket(c, c->args[1]);
 	if (n < 0 || n >= (int64_t)c->worker->databases)
 		return call_error(c, "ERR DB index is out of range");

@@ -23,20 +23,16 @@ cmd_kv_create(struct call *c)
 		return call_error(c, "ERR syntax error");
 	if (c->argc == 3)
 		options |= BUCKET_LOCAL;
-	if (name.len == 0 || name.len > KV_BUCKET_MAX)
-		return call_blame(c, "bucket name", name.len, KV_BUCKET_MAX);
-	if ((rc = engine_create(c->engine, name, options)) < 0)
-		return rc;
-	c->worker->made_bucket = true;
-	reply_ok(c->reply);
-	return KV_OK;
+	if ((rc = keyspace_create(c, name, options)) == KV_OK)
+		reply_ok(c->reply);
+	return rc;
 }
 
 int
 cmd_kv_drop(struct call *c)
 {
 	const struct bucket *b;
-	int rc = engine_bucket(c->engine, c->args[1], &b);
+	int rc = keyspace_bucket(c, c->args[1], &b);
 
 	if (rc == KV_OK)
 		rc = engine_drop(c->engine, c->args[1]);
@@ -61,7 +57,7 @@ cmd_kv_buckets(struct call *c)
 	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
 		return rc;
 	while ((rc = scan_next(s, &r)) == KV_OK) {
-		if (r.key.len > 0 && r.key.data[0] == DEADLINE_HIDDEN)
+		if (bucket_is_hidden(r.key))
 			continue;
 		reply_bulk(c->reply, r.key);
 		n++;
@@ -103,6 +99,8 @@ cmd_kv_changes(struct call *c)
 	size_t end;
 	int rc;
 
+	if (bucket_is_hidden(c->args[1]))
+		return KV_EACCESS;
 	if (!slice_is_word(c->args[2], "from") ||
 	    num_parse_u64(c->args[3], &seq) < 0 ||
 	    (c->argc != 4 &&

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "worker/cmd.h"
+#include "worker/keyspace.h"
 
 /* This one; kv-syncd tells of others. */
 int
@@ -30,7 +31,7 @@ cmd_kv_digest(struct call *c)
 	char text[33];
 	int rc;
 
-	rc = engine_bucket(c->engine, c->args[1], &b);
+	rc = keyspace_bucket(c, c->args[1], &b);
 	if (rc == KV_ENOTFOUND) {
 		reply_null(c->reply);
 		return KV_OK;

@@ -2,7 +2,7 @@
 #ifndef KV_WORKER_DEADLINE_H
 #define KV_WORKER_DEADLINE_H
 
-/* Deadlines of hashes, in hidden buckets: by the name of the hash's bucket,
+/* Deadlines of hashes, in hidden buckets (base/record.h): by the name of the hash's bucket,
  * and in the order of time.  One that is older than the bucket's making is
  * about a bucket of that name that was dropped, and means nothing.
  *
@@ -11,9 +11,6 @@
  * in the order of time as well. */
 
 #include "engine/engine.h"
-
-/* Names that begin so are ours and shown to nobody. */
-#define DEADLINE_HIDDEN '\x01'
 
 /* by name: name -> deadline 8
  * by time: deadline 8, name -> nothing */

@@ -42,6 +42,65 @@ keyspace_strings(struct call *c, const struct bucket **out)
 	return engine_bucket(c->engine, keyspace_name(c, name), out);
 }
 
+int
+keyspace_bucket(struct call *c, struct kv_slice name, const struct bucket **out)
+{
+	return bucket_is_hidden(name) ? KV_ENOTFOUND
+				      : engine_bucket(c->engine, name, out);
+}
+
+/* The keys that a bucket of this name may not stand beside: those of its
+ * database, where it is called as *key says. */
+static struct kv_slice
+keyspace_rivals(const struct worker *w, struct kv_slice name,
+    char to[WORKER_DATABASE_NAME], struct kv_slice *key)
+{
+	return worker_database_name(keyspace_database_of(w, name, key), to);
+}
+
+/* The new bucket stands, unless somebody puts a string of that name before it
+ * is appended. */
+static int
+keyspace_stage(struct call *c, struct kv_slice name, uint32_t options)
+{
+	size_t staged = engine_staged(c->engine);
+	char room[WORKER_DATABASE_NAME];
+	struct kv_slice strings, key;
+	int rc;
+
+	if ((rc = engine_create(c->engine, name, options)) < 0)
+		return rc;
+	c->worker->made_bucket = true;
+	strings = keyspace_rivals(c->worker, name, room, &key);
+	if (engine_staged(c->engine) > staged && !(options & BUCKET_DATABASE))
+		engine_alone(c->engine, engine_bucket_id(strings),
+		    (struct kv_slice){ name.data, name.len - key.len });
+	return KV_OK;
+}
+
+int
+keyspace_create(struct call *c, struct kv_slice name, uint32_t options)
+{
+	char room[WORKER_DATABASE_NAME];
+	struct kv_slice strings, key;
+	const struct bucket *b;
+	struct record r;
+	int rc;
+
+	if (name.len == 0 || name.len > KV_BUCKET_MAX)
+		return call_blame(c, "bucket name", name.len, KV_BUCKET_MAX);
+	if (bucket_is_hidden(name))
+		return KV_EACCESS;
+	strings = keyspace_rivals(c->worker, name, room, &key);
+	rc = options & BUCKET_DATABASE ? KV_ENOTFOUND
+				       : engine_bucket(c->engine, strings, &b);
+	if (rc == KV_OK)
+		rc = engine_get(c->engine, b, key, &r);
+	if (rc == KV_OK)
+		return KV_ETYPE;
+	return rc == KV_ENOTFOUND ? keyspace_stage(c, name, options) : rc;
+}
+
 static int
 keyspace_make(struct call *c, struct kv_slice name, uint32_t options,
     const struct bucket **out)
@@ -50,9 +109,8 @@ keyspace_make(struct call *c, struct kv_slice name, uint32_t options,
 
 	if (rc != KV_ENOTFOUND)
 		return rc;
-	if ((rc = engine_create(c->engine, name, options)) < 0)
+	if ((rc = keyspace_stage(c, name, options)) < 0)
 		return rc;
-	c->worker->made_bucket = true;
 	return engine_bucket(c->engine, name, out);
 }
 
@@ -67,22 +125,26 @@ keyspace_strings_make(struct call *c, const struct bucket **out)
 	    BUCKET_DATABASE | BUCKET_STAYS, out);
 }
 
-/* "db<n>" of a database there is. */
-static bool
-keyspace_is_database(const struct worker *w, struct kv_slice name)
+bool
+keyspace_is_database(const struct worker *w, struct kv_slice name, uint32_t *n)
 {
-	uint64_t n;
+	uint64_t number;
 
-	return name.len > 2 && memcmp(name.data, "db", 2) == 0 &&
+	if (name.len <= 2 || memcmp(name.data, "db", 2) != 0 ||
 	    num_parse_u64((struct kv_slice){ name.data + 2, name.len - 2 },
-		&n) == KV_OK &&
-	    n < w->databases;
+		&number) < 0 ||
+	    number >= w->databases)
+		return false;
+	*n = (uint32_t)number;
+	return true;
 }
 
 uint32_t
 keyspace_options(struct worker *w, struct kv_slice name)
 {
-	return keyspace_is_database(w, name) ? BUCKET_DATABASE : 0;
+	uint32_t n;
+
+	return keyspace_is_database(w, name, &n) ? BUCKET_DATABASE : 0;
 }
 
 struct kv_slice
@@ -167,8 +229,7 @@ keyspace_find(struct call *c, struct kv_slice key, struct keyspace_bucket *out)
 		return KV_ENOTFOUND; /* no bucket can have that name */
 	if ((rc = engine_bucket(c->engine, name, &out->bucket)) < 0)
 		return rc;
-	if (out->bucket->options & BUCKET_DATABASE ||
-	    name.data[0] == DEADLINE_HIDDEN)
+	if (out->bucket->options & BUCKET_DATABASE || bucket_is_hidden(name))
 		return KV_ENOTFOUND;
 	return keyspace_ends(c, name, out);
 }
@@ -217,6 +278,7 @@ keyspace_put(struct call *c, struct kv_slice key, struct kv_slice value,
 {
 	struct keyspace_bucket hash;
 	const struct bucket *b;
+	char room[16];
 	int rc;
 
 	if ((rc = call_check_key(c, key)) < 0 ||
@@ -229,9 +291,12 @@ keyspace_put(struct call *c, struct kv_slice key, struct kv_slice value,
 	}
 	if (rc < 0 && rc != KV_ENOTFOUND)
 		return rc;
-	if ((rc = keyspace_strings_make(c, &b)) < 0)
+	if ((rc = keyspace_strings_make(c, &b)) < 0 ||
+	    (rc = engine_put(c->engine, b, key, value, deadline)) < 0)
 		return rc;
-	return engine_put(c->engine, b, key, value, deadline);
+	if (!keyspace_is_named(c))
+		engine_alone(c->engine, 0, keyspace_hash_prefix(c, room));
+	return KV_OK;
 }
 
 int
@@ -266,8 +331,9 @@ keyspace_hash_make(struct call *c, struct kv_slice key,
 		return KV_ETYPE;
 	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0)
 		return rc;
-	if (keyspace_is_database(c->worker, name) ||
-	    name.data[0] == DEADLINE_HIDDEN)
+	if (bucket_is_hidden(name))
+		return KV_EACCESS;
+	if (keyspace_options(c->worker, name) & BUCKET_DATABASE)
 		return KV_ETYPE;
 	rc = keyspace_find(c, key, &hash);
 	if (rc == KV_OK)
@@ -395,7 +461,7 @@ keyspace_is_hash(struct call *c, const struct bucket *b, struct kv_slice name,
 	struct keyspace_bucket hash = { .bucket = b };
 
 	if (keyspace_is_named(c) || b->options & BUCKET_DATABASE ||
-	    name.data[0] == DEADLINE_HIDDEN ||
+	    bucket_is_hidden(name) ||
 	    keyspace_database_of(c->worker, name, key) != c->session->database)
 		return false;
 	return keyspace_ends(c, name, &hash) == KV_OK && !hash.expired;

@@ -20,8 +20,22 @@ struct keyspace_item {
 	uint64_t deadline;	     /* 0: none */
 };
 
+/* The bucket that a client calls by its name.  KV_ENOTFOUND: there is none, or
+ * it is one of our own. */
+KV_CHECKED int keyspace_bucket(struct call *c, struct kv_slice name,
+    const struct bucket **out);
+
+/* Make one of that name.  KV_ETYPE: the name is a string.  KV_EACCESS: such
+ * names are our own. */
+KV_CHECKED int keyspace_create(struct call *c, struct kv_slice name,
+    uint32_t options);
+
 /* The bucket of strings; KV_ENOTFOUND while there is none. */
 KV_CHECKED int keyspace_strings(struct call *c, const struct bucket **out);
+
+/* The database whose strings are the bucket of that name. */
+bool keyspace_is_database(const struct worker *w, struct kv_slice name,
+    uint32_t *n);
 
 /* The string at key.  KV_ETYPE: it is a hash. */
 KV_CHECKED int keyspace_get(struct call *c, struct kv_slice key,

@@ -95,7 +95,7 @@ notify_bucket(struct worker *w, struct notify *n, struct kv_slice name)
 	n->kind = NOTIFY_OURS;
 	if (name.len == 0 || name.len > KV_BUCKET_MAX)
 		return;
-	if (name.data[0] == DEADLINE_HIDDEN) {
+	if (bucket_is_hidden(name)) {
 		if (slice_equal(name, slice_of(DEADLINE_BY_NAME)))
 			n->kind = NOTIFY_BY_NAME;
 		else if (slice_equal(name, slice_of(DEADLINE_BY_TIME)))

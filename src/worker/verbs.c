@@ -30,7 +30,7 @@ verb_too_long(struct call *c)
 static int
 verb_bucket(struct call *c, const struct bucket **b)
 {
-	int rc = engine_bucket(c->engine, c->args[1], b);
+	int rc = keyspace_bucket(c, c->args[1], b);
 
 	if (rc == KV_ENOTFOUND)
 		line_not_found(c->reply);
@@ -50,18 +50,28 @@ verb_create(struct call *c)
 	uint32_t options = keyspace_options(c->worker, name) | BUCKET_STAYS;
 	int rc;
 
-	if (name.len > KV_BUCKET_MAX)
-		return call_blame(c, "bucket name", name.len, KV_BUCKET_MAX);
 	if (c->argc == 3) {
 		if (!slice_equal(c->args[2], slice_of("LOCAL")))
 			return verb_unknown(c);
 		options |= BUCKET_LOCAL;
 	}
-	if ((rc = engine_create(c->engine, name, options)) < 0)
-		return rc;
-	c->worker->made_bucket = true;
-	line_ok(c->reply);
-	return KV_OK;
+	if ((rc = keyspace_create(c, name, options)) == KV_OK)
+		line_ok(c->reply);
+	return rc;
+}
+
+/* Into the strings of a database: as SET does it. */
+static int
+verb_put_string(struct call *c)
+{
+	struct session *s = c->session;
+	uint32_t here = s->database;
+	int rc = KV_ETYPE; /* of a database that was configured once */
+
+	if (keyspace_is_database(c->worker, c->args[1], &s->database))
+		rc = keyspace_put(c, c->args[2], c->args[3], 0);
+	s->database = here;
+	return rc;
 }
 
 static int
@@ -75,7 +85,10 @@ verb_put(struct call *c)
 		return rc;
 	if ((rc = verb_bucket(c, &b)) < 0)
 		return verb_answered(rc);
-	rc = engine_put(c->engine, b, c->args[2], c->args[3], 0);
+	if (b->options & BUCKET_DATABASE)
+		rc = verb_put_string(c);
+	else
+		rc = engine_put(c->engine, b, c->args[2], c->args[3], 0);
 	if (rc == KV_OK)
 		line_ok(c->reply);
 	return rc;
@@ -173,7 +186,7 @@ verb_list(struct call *c, struct scan *s, struct kv_slice prefix, bool names)
 		if (prefix.len > r.key.len ||
 		    memcmp(r.key.data, prefix.data, prefix.len) != 0)
 			break;
-		if (!names || r.key.data[0] != DEADLINE_HIDDEN)
+		if (!names || !bucket_is_hidden(r.key))
 			line_item(c->reply, r.key);
 		if (call_overflows(c))
 			rc = KV_ETOOBIG;
@@ -205,7 +218,7 @@ verb_keys(struct call *c)
 	struct scan *s;
 	int rc;
 
-	if ((rc = call_check_key(c, prefix)) < 0)
+	if (c->argc == 3 && (rc = call_check_key(c, prefix)) < 0)
 		return rc;
 	if ((rc = verb_bucket(c, &b)) < 0)
 		return verb_answered(rc);
