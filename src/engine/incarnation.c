@@ -13,6 +13,16 @@
 #define LINEAGE_MAX 64
 #define LINEAGE_ROW 16 /* incarnation, the clock at its end */
 
+/* Of a run of ours nothing is missing up to its end.  But what the log has
+ * lost since (mode os after a power cut), it has lost of all runs. */
+static void
+incarnation_cut_ends(char *rows, size_t n, uint64_t seq)
+{
+	for (; n >= LINEAGE_ROW; rows += LINEAGE_ROW, n -= LINEAGE_ROW)
+		if (bytes_get_be64(rows + 8) > seq)
+			bytes_put_be64(rows + 8, seq);
+}
+
 /* The last incarnation goes to the front of the lineage, unless an attempt
  * before this one has put it there. */
 static int
@@ -37,6 +47,7 @@ incarnation_put_lineage(struct engine *e, uint64_t last)
 		if (old.len > sizeof(rows) - n)
 			old.len = sizeof(rows) - n;
 		memcpy(rows + n, old.data, old.len);
+		incarnation_cut_ends(rows + n, old.len, e->control->born_tick);
 		n += old.len;
 	}
 	tree_release(e->tree);
@@ -73,7 +84,6 @@ incarnation_begin(struct engine *e)
 	struct control *c = e->control;
 	int rc;
 
-	c->born_tick = c->seq;
 	do
 		c->inc = rng_u64();
 	while (c->inc == 0);

@@ -400,6 +400,9 @@ recover_replay(struct engine *e, struct recovery *r)
 	rc = wal_files_open(folder, e->store_id, e->segment_size, &files);
 	if (rc == KV_OK)
 		rc = recover_log(e, files, r);
+	/* Every record up to here was found; above it some may be lost, though
+	 * a checkpoint that was broken off has others. */
+	e->control->born_tick = e->control->seq;
 	if (rc == KV_OK)
 		rc = recover_unfinished(e);
 	if (rc == KV_OK)

@@ -27,7 +27,7 @@ KV_CHECKED int adopt_memory(struct engine *e, const struct recovery *r);
 /* Nobody is there: empty slots, pins and wants. */
 void adopt_forget_processes(struct control *c);
 
-/* incarnation.c: draw a new one; store it, and the lineage, in the tree unless
+/* incarnation.c: draw a new one, whose last ended at control's born_tick; store it, and the lineage, in the tree unless
  * that is done.  begin without room on disk leaves trouble, and store is tried
  * again by the checkpointer. */
 KV_CHECKED int incarnation_begin(struct engine *e);
