@@ -6,7 +6,14 @@
 bool
 merge_wins(const struct record *there, const struct record *in)
 {
-	return there == NULL || stamp_compare(there->stamp, in->stamp) < 0;
+	int order;
+
+	if (there == NULL)
+		return true;
+	order = stamp_compare(there->stamp, in->stamp);
+	return order < 0 ||
+	    (order == 0 && in->type == RECORD_TOMB &&
+		there->type == RECORD_PUT);
 }
 
 uint8_t

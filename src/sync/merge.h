@@ -9,7 +9,8 @@
 
 #include "base/record.h"
 
-/* Does `in` replace what is there (NULL: nothing)?  The higher stamp does. */
+/* Does `in` replace what is there (NULL: nothing)?  The higher stamp does; of
+ * the same stamp a tombstone does, which has expired or been erased. */
 bool merge_wins(const struct record *there, const struct record *in);
 
 /* RECORD_RELAY, when the version that `in` replaces was promised to peers by
