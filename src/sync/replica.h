@@ -34,12 +34,14 @@ struct replica_time {
 
 /* How much at a time.  0: as the design says; tests take smaller ones. */
 struct replica_tuning {
-	uint32_t mark_ops;   /* between two MARKs: 1000 */
-	uint32_t mark_bytes; /* 256 KiB */
-	uint32_t credit;     /* of each stream: 1 MiB */
-	uint32_t range_keys; /* own keys that one RANGE spans: 8192 */
-	uint32_t digest_ms;  /* between two looks at the digests: 5 s */
-	bool has_no_digests; /* none are sent, nothing is repaired */
+	uint32_t mark_ops;    /* between two MARKs: 1000 */
+	uint32_t mark_bytes;  /* 256 KiB */
+	uint32_t credit;      /* of each stream: 1 MiB */
+	uint32_t batch_bytes; /* of one commit, about: 4 MiB; one value and
+			       * mark_bytes may come on top */
+	uint32_t range_keys;  /* own keys that one RANGE spans: 8192 */
+	uint32_t digest_ms;   /* between two looks at the digests: 5 s */
+	bool has_no_digests;  /* none are sent, nothing is repaired */
 };
 
 /* What nodes do for each other beside replication hangs on the links by these

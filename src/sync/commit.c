@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: ISC */
+/* What stands in front of MARKs goes to the store: data, cursors and rows in
+ * one batch, of all peers together; then ACKs (B.6). */
+
+#include "sync/core.h"
+
+#include <stdio.h>
+
+#define FULL_BYTES (256u << 10) /* do not wait for more */
+#define RETRY_MS 20
+#define NO_ROOM_MS 500
+#define DURABLE_MS 10 /* between two looks */
+
+bool
+commit_is_empty(const struct replica *r)
+{
+	const struct batch *b = &r->batch;
+
+	return b->stage.count == 0 && b->rows.count == 0 && !b->has_note;
+}
+
+void
+commit_soon(struct replica *r)
+{
+	if (!r->batch.is_waiting)
+		r->batch.since_ms = r->now.mono_ms;
+	r->batch.is_waiting = true;
+}
+
+int
+commit_row(struct replica *r, uint64_t inc, struct sync_row **out)
+{
+	const struct vector_row *known;
+	struct vector_row *row = vector_find(&r->batch.rows, inc);
+	int rc;
+
+	if (row == NULL) {
+		if ((rc = vector_make(&r->batch.rows, inc, &row)) < 0)
+			return rc;
+		if ((known = vector_find(&r->vector, inc)) != NULL)
+			row->row = known->row;
+	}
+	commit_soon(r);
+	*out = &row->row;
+	return KV_OK;
+}
+
+/* ---- ACKs ---- */
+
+static int
+put_ack(struct replica_link *l, enum frame_stream kind, uint64_t cursor,
+    bool durable, uint64_t credit)
+{
+	struct frame f = { .type = FRAME_ACK };
+
+	f.u.ack.stream = (uint8_t)kind;
+	f.u.ack.flags = durable ? FRAME_DURABLE : 0;
+	f.u.ack.cursor = cursor;
+	f.u.ack.credit = (uint32_t)credit;
+	return control_put(&l->control, &f);
+}
+
+static int
+ack(struct replica *r, struct replica_link *l, enum frame_stream kind,
+    uint64_t position)
+{
+	struct receiver *from = &l->from[kind];
+	bool durable = r->store.ops->durable(r->store.self) >= position;
+	uint64_t credit = from->ready - from->ready_extra;
+
+	from->is_marked = false;
+	from->acked = from->cursor;
+	from->ready = from->ready_extra = 0;
+	from->granted += credit;
+	if (from->is_large_done) {
+		from->is_large = from->is_large_done = false;
+		r->large_in--;
+	}
+	if (!durable && from->waiting_at == 0) {
+		from->waiting = from->acked;
+		from->waiting_at = position;
+	} else if (!durable) {
+		from->latest = from->acked;
+		from->latest_at = position;
+	}
+	return put_ack(l, kind, from->acked, durable, credit);
+}
+
+/* What hangs on the end of a stream being in the store. */
+static int
+finish(struct replica *r, struct replica_link *l, enum frame_stream kind)
+{
+	struct receiver *from = &l->from[kind];
+
+	if (kind == STREAM_FULL && from->is_ended) {
+		r->pull = NULL;
+		receive_end(r, l, kind);
+	}
+	return kind == STREAM_RANGE ? resync_committed(r, l) : KV_OK;
+}
+
+static int
+ack_all(struct replica *r, uint64_t position)
+{
+	struct replica_link *l;
+	enum frame_stream kind;
+	int rc = KV_OK;
+
+	for (l = r->links; l != NULL; l = l->next)
+		for (kind = STREAM_OWN; kind <= STREAM_RANGE; kind++) {
+			if (rc < 0 || !l->from[kind].is_marked)
+				continue;
+			rc = ack(r, l, kind, position);
+			if (rc == KV_OK)
+				rc = finish(r, l, kind);
+		}
+	return rc;
+}
+
+static int
+ack_durable(struct replica_link *l, enum frame_stream kind, uint64_t durable)
+{
+	struct receiver *from = &l->from[kind];
+	uint64_t cursor = from->waiting;
+
+	if (durable >= from->latest_at && from->latest_at > 0) {
+		cursor = from->latest;
+		from->waiting_at = 0;
+	} else {
+		from->waiting = from->latest;
+		from->waiting_at = from->latest_at;
+	}
+	from->latest_at = 0;
+	return put_ack(l, kind, cursor, true, 0);
+}
+
+static int
+durable_timers(struct replica *r, uint64_t *next_ms)
+{
+	uint64_t durable = r->store.ops->durable(r->store.self);
+	struct replica_link *l;
+	enum frame_stream kind;
+	int rc = KV_OK;
+
+	for (l = r->links; l != NULL; l = l->next)
+		for (kind = STREAM_OWN; kind <= STREAM_RANGE; kind++) {
+			if (l->state != LINK_UP ||
+			    l->from[kind].waiting_at == 0)
+				continue;
+			if (rc == KV_OK && durable >= l->from[kind].waiting_at)
+				rc = ack_durable(l, kind, durable);
+			if (l->from[kind].waiting_at > 0)
+				core_sooner(next_ms,
+				    r->now.mono_ms + DURABLE_MS);
+		}
+	return rc;
+}
+
+/* ---- the commit ---- */
+
+static int
+install(struct replica *r)
+{
+	size_t i;
+	int rc = KV_OK;
+
+	for (i = 0; i < r->batch.rows.count && rc == KV_OK; i++)
+		rc = vector_install(&r->vector, &r->batch.rows.rows[i].row);
+	r->head = r->store.ops->head(r->store.self);
+	return rc;
+}
+
+static int
+collect(struct replica *r, struct sync_batch *b)
+{
+	size_t i, n = r->batch.rows.count;
+	struct sync_row *rows;
+	int rc;
+
+	r->scratch.len = 0;
+	if ((rc = buf_reserve(&r->scratch, n * sizeof(*rows) + 1)) < 0)
+		return rc;
+	rows = (void *)r->scratch.data; /* of malloc: aligned for all */
+	for (i = 0; i < n; i++)
+		rows[i] = r->batch.rows.rows[i].row;
+	*b = (struct sync_batch){ .changes = r->batch.stage.changes,
+		.count = r->batch.stage.count,
+		.rows = rows,
+		.row_count = n };
+	if (r->batch.has_note) {
+		b->note_name = slice_of("resync");
+		b->note_value = buf_slice(&r->batch.note);
+	}
+	return KV_OK;
+}
+
+/* The store has no room: the batch stays, credit holds the peers back. */
+static int
+refused(struct replica *r, int why)
+{
+	struct batch *b = &r->batch;
+	struct replica_event *e;
+
+	b->retry_ms =
+	    r->now.mono_ms + (why == KV_ENOSPC ? NO_ROOM_MS : RETRY_MS);
+	if (why == KV_ENOSPC && !b->is_refused) {
+		e = core_event(r, REPLICA_NO_ROOM, NULL);
+		snprintf(e->text, sizeof(e->text), "%s",
+		    "the store has no room for changes of peers");
+	}
+	b->is_refused = b->is_refused || why == KV_ENOSPC;
+	return KV_EAGAIN;
+}
+
+int
+commit_now(struct replica *r)
+{
+	struct sync_batch b;
+	uint64_t position = 0;
+	int rc;
+
+	if (r->batch.retry_ms > r->now.mono_ms)
+		return KV_EAGAIN;
+	if ((rc = collect(r, &b)) < 0)
+		return rc;
+	if (MUTATED(NOT_ATOMIC) && b.row_count > 0)
+		b.count = 0;
+	if (b.count > 0 || b.row_count > 0 || r->batch.has_note)
+		rc = r->store.ops->commit(r->store.self, &b, &position);
+	if (rc == KV_EAGAIN || rc == KV_ENOSPC)
+		return refused(r, rc);
+	if (rc < 0 || (rc = install(r)) < 0)
+		return rc;
+	vector_clear(&r->batch.rows);
+	r->batch.note.len = 0;
+	r->batch.has_note = r->batch.is_refused = false;
+	r->batch.retry_ms = 0;
+	if (MUTATED(NOT_ATOMIC) && r->batch.stage.count > b.count)
+		return KV_OK;
+	stage_clear(&r->batch.stage);
+	r->batch.is_waiting = false;
+	return ack_all(r, position);
+}
+
+int
+commit_timers(struct replica *r, uint64_t *next_ms)
+{
+	struct batch *b = &r->batch;
+	uint64_t due = b->since_ms + CORE_COMMIT_MS;
+	int rc;
+
+	if (b->is_waiting) {
+		if (b->stage.bytes >= FULL_BYTES)
+			due = 0;
+		if (due < b->retry_ms)
+			due = b->retry_ms;
+		if (r->now.mono_ms >= due) {
+			rc = commit_now(r);
+			if (rc < 0 && rc != KV_EAGAIN)
+				return rc;
+		}
+		if (b->is_waiting)
+			core_sooner(next_ms,
+			    b->retry_ms > r->now.mono_ms ? b->retry_ms
+				: due > r->now.mono_ms	 ? due
+							 : r->now.mono_ms);
+	}
+	return durable_timers(r, next_ms);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: ISC */
+/* Do two nodes with the same vector have the same records (B.11)?  Told when
+ * our vector has stood still for a while and the peer's is the same; two
+ * mismatches under one vector, some seconds apart, make a repair. */
+
+#include "sync/core.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+
+#define STILL_MS 1000
+#define REPAIR_MAX_MS (3600 * 1000)
+#define ROWS_MAX (65536 * FRAME_DIGEST_ROW)
+#define FRAME_DIGESTS ((FRAME_MAX - 32) / FRAME_DIGEST_ROW * FRAME_DIGEST_ROW)
+
+/* ---- vectors ---- */
+
+/* Of the rows, whatever their order. */
+static void
+add_row(uint64_t hash[2], uint64_t inc, uint64_t tick)
+{
+	if (tick == 0)
+		return;
+	hash[0] += hash_u64(hash_u64(inc) ^ tick);
+	hash[1] += hash_u64(hash_u64(inc + 1) + tick);
+}
+
+static void
+hash_own(const struct replica *r, uint64_t hash[2])
+{
+	const struct sync_row *row;
+	size_t i;
+
+	hash[0] = hash[1] = 0;
+	add_row(hash, r->config.inc, r->head);
+	for (i = 0; i < r->vector.count; i++) {
+		row = &r->vector.rows[i].row;
+		if (row->inc != r->config.inc)
+			add_row(hash, row->inc, row->vv);
+	}
+}
+
+static bool
+is_even(const struct replica *r, const struct replica_link *l)
+{
+	uint64_t own[2], theirs[2] = { 0, 0 };
+	size_t i;
+
+	hash_own(r, own);
+	for (i = 0; i < l->vv.count; i++)
+		add_row(theirs, l->vv.rows[i].inc, l->vv.rows[i].tick);
+	return own[0] == theirs[0] && own[1] == theirs[1];
+}
+
+/* ---- telling ---- */
+
+static int
+add_digest(void *user, uint64_t bid, const struct totals *t)
+{
+	struct item_digest d = { bid, { t->digest[0], t->digest[1] }, t->keys };
+
+	return item_put_digest(user, &d);
+}
+
+static int
+send_digest(struct replica *r, struct replica_link *l)
+{
+	struct frame f = { .type = FRAME_DIGEST };
+	struct kv_slice left;
+	int rc;
+
+	r->digest.len = 0;
+	rc = r->store.ops->digests(r->store.self, add_digest, &r->digest);
+	if (rc < 0)
+		return rc;
+	hash_own(r, f.u.digest.vv_hash);
+	left = buf_slice(&r->digest);
+	do {
+		f.u.digest.rows = left;
+		if (left.len > FRAME_DIGESTS)
+			f.u.digest.rows.len = FRAME_DIGESTS;
+		left.data += f.u.digest.rows.len;
+		left.len -= f.u.digest.rows.len;
+		f.u.digest.flags = left.len > 0 ? FRAME_MORE : 0;
+		rc = control_put(&l->control, &f);
+	} while (rc == KV_OK && left.len > 0);
+	l->digest_head = r->head;
+	l->digest_version = r->vector.version;
+	l->digest_next_ms = 0;
+	return rc;
+}
+
+static bool
+is_due(const struct replica *r, const struct replica_link *l, uint64_t *next_ms)
+{
+	bool is_new =
+	    l->digest_head != r->head || l->digest_version != r->vector.version;
+
+	if (!is_new && l->digest_next_ms == 0)
+		return false;
+	if (!is_new && r->now.mono_ms < l->digest_next_ms) {
+		core_sooner(next_ms, l->digest_next_ms);
+		return false;
+	}
+	return is_even(r, l);
+}
+
+int
+digest_timers(struct replica *r, uint64_t *next_ms)
+{
+	struct replica_link *l;
+	int rc = KV_OK;
+
+	if (r->config.tuning.has_no_digests || r->resync.state != RESYNC_NONE)
+		return KV_OK;
+	if (r->digest_head != r->head ||
+	    r->digest_version != r->vector.version) {
+		r->digest_head = r->head;
+		r->digest_version = r->vector.version;
+		r->digest_ms = r->now.mono_ms;
+	}
+	if (r->now.mono_ms < r->digest_ms + STILL_MS) {
+		core_sooner(next_ms, r->digest_ms + STILL_MS);
+		return KV_OK;
+	}
+	for (l = r->links; l != NULL && rc == KV_OK; l = l->next)
+		if (l->state == LINK_UP && is_due(r, l, next_ms))
+			rc = send_digest(r, l);
+	return rc;
+}
+
+/* ---- comparing ---- */
+
+static int
+compare_bids(const void *a, const void *b)
+{
+	uint64_t x = bytes_get_be64(a), y = bytes_get_be64(b);
+
+	return (x > y) - (x < y);
+}
+
+static void
+sort_rows(struct buf *rows)
+{
+	if (rows->len > 0)
+		qsort(rows->data, rows->len / FRAME_DIGEST_ROW,
+		    FRAME_DIGEST_ROW, compare_bids);
+}
+
+static bool
+same_digest(const struct item_digest *a, const struct item_digest *b)
+{
+	return a->sum[0] == b->sum[0] && a->sum[1] == b->sum[1];
+}
+
+/* A bucket that only one of them tells of has a sum of nothing for the
+ * other. */
+static bool
+same_sums(struct kv_slice ours, struct kv_slice theirs)
+{
+	static const struct item_digest none = { 0, { 0, 0 }, 0 };
+	struct item_digest a, b;
+	bool has_a = item_take_digest(&ours, &a);
+	bool has_b = item_take_digest(&theirs, &b);
+	bool takes_a, takes_b;
+
+	while (has_a || has_b) {
+		takes_a = has_a && (!has_b || a.bid <= b.bid);
+		takes_b = has_b && (!has_a || b.bid <= a.bid);
+		if (!same_digest(takes_a ? &a : &none, takes_b ? &b : &none))
+			return false;
+		if (takes_a)
+			has_a = item_take_digest(&ours, &a);
+		if (takes_b)
+			has_b = item_take_digest(&theirs, &b);
+	}
+	return true;
+}
+
+/* The first mismatch under this vector, or one too many? */
+static int
+mismatch(struct replica *r, struct replica_link *l, const uint64_t hash[2])
+{
+	uint64_t wait = r->config.tuning.digest_ms;
+	bool is_again = l->has_mismatch && l->vv_hash[0] == hash[0] &&
+	    l->vv_hash[1] == hash[1];
+
+	if (!is_again) {
+		l->has_mismatch = true;
+		l->vv_hash[0] = hash[0];
+		l->vv_hash[1] = hash[1];
+		l->mismatch_ms = r->now.mono_ms;
+		l->digest_next_ms = r->now.mono_ms + wait;
+		return KV_OK;
+	}
+	if (r->now.mono_ms < l->mismatch_ms + wait)
+		return KV_OK;
+	l->has_mismatch = false;
+	if (l->repair_wait_ms < wait)
+		l->repair_wait_ms = wait;
+	else if (l->repair_wait_ms < REPAIR_MAX_MS)
+		l->repair_wait_ms *= 2;
+	l->digest_next_ms = r->now.mono_ms + l->repair_wait_ms;
+	core_event(r, REPLICA_DIVERGED, l);
+	return resync_repair(r, l);
+}
+
+static int
+compare(struct replica *r, struct replica_link *l, const uint64_t hash[2])
+{
+	uint64_t own[2];
+	int rc;
+
+	hash_own(r, own);
+	if (own[0] != hash[0] || own[1] != hash[1] ||
+	    r->resync.state != RESYNC_NONE || r->config.tuning.has_no_digests)
+		return KV_OK;
+	r->digest.len = 0;
+	rc = r->store.ops->digests(r->store.self, add_digest, &r->digest);
+	if (rc < 0)
+		return rc;
+	sort_rows(&r->digest);
+	sort_rows(&l->digest);
+	if (!same_sums(buf_slice(&r->digest), buf_slice(&l->digest)))
+		return mismatch(r, l, hash);
+	l->has_mismatch = false;
+	l->repair_wait_ms = 0;
+	l->digest_next_ms = 0;
+	return KV_OK;
+}
+
+int
+digest_received(struct replica *r, struct replica_link *l,
+    const struct frame *f)
+{
+	const struct frame_digest *d = &f->u.digest;
+	int rc;
+
+	if (l->digest.len + d->rows.len > ROWS_MAX)
+		return link_refuse(r, l, BYE_LIMIT, "too many buckets");
+	rc = buf_append(&l->digest, d->rows.data, d->rows.len);
+	if (rc < 0 || d->flags & FRAME_MORE)
+		return rc;
+	rc = compare(r, l, d->vv_hash);
+	l->digest.len = 0;
+	buf_shrink(&l->digest, 4096);
+	return rc;
+}

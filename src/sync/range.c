@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: ISC */
+/* Answers in key order, from the tree.  Up to each MARK they are one piece:
+ * first the tree's vector, then records, then what had been purged by the end
+ * of it.  The snapshots in which a piece was read lie between the two, so that
+ * neither says too much. */
+
+#include "sync/core.h"
+
+void
+range_free(struct answer *a)
+{
+	buf_fini(&a->key);
+	buf_fini(&a->hi);
+	ticks_fini(&a->told);
+	ticks_fini(&a->told_purged);
+}
+
+int
+range_request(struct replica *r, struct replica_link *l, const struct frame *f)
+{
+	const struct frame_range *g = &f->u.range;
+	struct answer *a = &l->answer;
+	int rc;
+
+	if (l->to[STREAM_RANGE].is_open)
+		return link_refuse(r, l, BYE_PROTOCOL, "a second RANGE");
+	a->key.len = a->hi.len = 0;
+	if ((rc = buf_append(&a->key, g->lo_key.data, g->lo_key.len)) < 0 ||
+	    (rc = buf_append(&a->hi, g->hi_key.data, g->hi_key.len)) < 0)
+		return rc;
+	a->bid = g->lo_bid;
+	a->hi_bid = g->hi_bid;
+	a->is_after = a->is_begun = false;
+	a->head = 0;
+	ticks_clear(&a->told);
+	ticks_clear(&a->told_purged);
+	stream_begin(r, l, STREAM_RANGE, g->id);
+	return KV_OK;
+}
+
+/* ---- the tree's rows ---- */
+
+struct tree_rows {
+	uint64_t own_inc, own_head;
+	bool wants_purged;
+	struct ticks ticks;
+};
+
+static int
+take_row(void *user, const struct sync_row *row)
+{
+	struct tree_rows *t = user;
+	uint64_t tick = t->wants_purged ? row->purged : row->vv;
+
+	return tick == 0 ? KV_OK : ticks_raise(&t->ticks, row->inc, tick);
+}
+
+static int
+put_rows(struct replica *r, struct replica_link *l, bool purged)
+{
+	struct answer *a = &l->answer;
+	struct tree_rows t = { .wants_purged = purged };
+	int rc;
+
+	rc = r->store.ops->rows(r->store.self, true, take_row, &t);
+	if (rc == KV_OK && !purged && a->head > 0)
+		rc = ticks_raise(&t.ticks, r->config.inc, a->head);
+	if (rc == KV_OK)
+		rc = stream_rows(r, l, &l->to[STREAM_RANGE], &t.ticks,
+		    purged ? &a->told_purged : &a->told);
+	ticks_fini(&t.ticks);
+	return rc;
+}
+
+/* ---- a piece ---- */
+
+static int
+begin_piece(struct replica *r, struct replica_link *l)
+{
+	struct answer *a = &l->answer;
+
+	a->is_begun = true;
+	a->head = r->store.ops->tree_head(r->store.self);
+	return put_rows(r, l, false);
+}
+
+static int
+end_piece(struct replica *r, struct replica_link *l, uint8_t flags)
+{
+	struct sender *s = &l->to[STREAM_RANGE];
+	struct answer *a = &l->answer;
+	struct op mark = { .flags = flags,
+		.cursor = s->marked,
+		.head = a->head };
+	int rc;
+
+	/* No MARK between these rows and the one they belong to. */
+	s->ops = s->bytes = 0;
+	if ((rc = put_rows(r, l, true)) < 0)
+		return rc;
+	a->is_begun = false;
+	s->has_ended = flags & OP_END;
+	return stream_mark(r, l, s, &mark);
+}
+
+static bool
+is_past_end(const struct answer *a, const struct sync_item *item)
+{
+	struct kv_slice hi = buf_slice(&a->hi), key = item->record.key;
+
+	if (a->hi_bid == 0 && hi.len == 0)
+		return false;
+	if (item->record.type == RECORD_BUCKET)
+		key.len = 0;
+	if (item->record.bid != a->hi_bid)
+		return item->record.bid > a->hi_bid;
+	return slice_compare(key, hi) >= 0;
+}
+
+static int
+move_past(struct answer *a, const struct sync_item *item)
+{
+	a->bid = item->record.bid;
+	a->is_after = true;
+	a->key.len = 0;
+	if (item->record.type == RECORD_BUCKET)
+		return KV_OK;
+	return buf_append(&a->key, item->record.key.data, item->record.key.len);
+}
+
+int
+range_fill(struct replica *r, struct replica_link *l)
+{
+	struct sender *s = &l->to[STREAM_RANGE];
+	struct answer *a = &l->answer;
+	struct sync_item item;
+	struct op op;
+	int rc;
+
+	if (!a->is_begun)
+		return begin_piece(r, l);
+	if (stream_mark_is_due(r, s))
+		return end_piece(r, l, 0);
+	rc = r->store.ops->range(r->store.self, a->bid, buf_slice(&a->key),
+	    a->is_after, &item);
+	if (rc == KV_ENOTFOUND || (rc == KV_OK && is_past_end(a, &item)))
+		return end_piece(r, l, OP_END);
+	if (rc < 0)
+		return rc;
+	op = stream_op(&item);
+	if (!stream_has_room(r, s, &op))
+		return KV_EAGAIN;
+	if ((rc = stream_put(r, l, s, &op)) < 0)
+		return rc;
+	return move_past(a, &item);
+}

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: ISC */
+/* Reading ranges (B.8): a RESYNC after purged deletes may have been missed,
+ * the copy of an empty node, and repair; one at a time.  In a range, what we
+ * have and the source lacks although its vector covers it was deleted: it goes.
+ * Repair never deletes: it runs when vectors are suspect.
+ *
+ * Progress is committed with each piece as the note "resync", so that another
+ * source can go on.  The claim at the end is the minimum of the sources'. */
+
+#include "sync/resync_note.h"
+
+#define SETTLE_MS 10 /* between two looks */
+
+void
+resync_free(struct replica *r)
+{
+	struct resync *s = &r->resync;
+
+	place_fini(&s->lo);
+	place_fini(&s->hi);
+	place_fini(&s->last);
+	ticks_fini(&s->vv);
+	ticks_fini(&s->purged);
+	ticks_fini(&s->source_purged);
+	stage_fini(&s->erased);
+}
+
+static void
+reset(struct resync *s)
+{
+	s->state = RESYNC_NONE;
+	s->is_repair = s->is_begun = s->has_vv = s->has_last = false;
+	s->source = NULL;
+	s->source_inc = s->source_head = s->last_head = 0;
+	place_clear(&s->lo);
+	ticks_clear(&s->vv);
+	ticks_clear(&s->purged);
+}
+
+int
+resync_load(struct replica *r)
+{
+	struct kv_slice note;
+	int rc;
+
+	rc = r->store.ops->note(r->store.self, slice_of("resync"), &note);
+	if (rc < 0)
+		return rc == KV_ENOTFOUND ? KV_OK : rc;
+	if ((rc = resync_note_get(note, &r->resync)) < 0)
+		return rc;
+	r->resync.is_begun = true;
+	r->resync.state = RESYNC_WAITING;
+	return KV_OK;
+}
+
+bool
+resync_pauses(const struct replica *r, const struct replica_link *l,
+    enum frame_stream kind)
+{
+	const struct resync *s = &r->resync;
+
+	if (s->state == RESYNC_NONE || s->is_repair || kind == STREAM_RANGE ||
+	    MUTATED(NO_PAUSE))
+		return false;
+	return s->source != l;
+}
+
+void
+resync_link_gone(struct replica *r, const struct replica_link *l)
+{
+	struct resync *s = &r->resync;
+
+	if (s->source != l || s->state == RESYNC_NONE)
+		return;
+	s->source = NULL;
+	s->has_last = false;
+	if (s->is_begun)
+		s->state = RESYNC_WAITING;
+	else
+		reset(s);
+}
+
+/* ---- asking ---- */
+
+/* The end of what is asked for: so many of our own keys further on, so that
+ * comparing with them takes bounded time. */
+static int
+find_end(struct replica *r)
+{
+	struct resync *s = &r->resync;
+	uint64_t bid = s->lo.bid;
+	struct kv_slice key = buf_slice(&s->lo.key);
+	struct sync_item item;
+	uint32_t n = 0;
+	bool after = false;
+	int rc = KV_OK;
+
+	place_clear(&s->hi);
+	if (s->is_repair)
+		return KV_OK;
+	while (rc == KV_OK && n++ <= r->config.tuning.range_keys) {
+		rc = r->store.ops->range(r->store.self, bid, key, after, &item);
+		if (rc == KV_OK) {
+			bid = item.record.bid;
+			key = place_key(&item);
+			after = true;
+		}
+	}
+	if (rc == KV_OK)
+		rc = place_set(&s->hi, bid, key);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+static int
+ask(struct replica *r)
+{
+	struct resync *s = &r->resync;
+	struct frame f = { .type = FRAME_RANGE };
+	int rc;
+
+	if ((rc = find_end(r)) < 0)
+		return rc;
+	s->state = RESYNC_READING;
+	s->has_last = false;
+	ticks_clear(&s->source_purged);
+	receive_begin(r, s->source, STREAM_RANGE);
+	f.u.range.id = ++s->id;
+	f.u.range.purpose = s->is_repair ? RANGE_REPAIR : RANGE_RESYNC;
+	f.u.range.lo_bid = s->lo.bid;
+	f.u.range.lo_key = buf_slice(&s->lo.key);
+	f.u.range.hi_bid = s->hi.bid;
+	f.u.range.hi_key = buf_slice(&s->hi.key);
+	return control_put(&s->source->control, &f);
+}
+
+int
+resync_repair(struct replica *r, struct replica_link *l)
+{
+	if (r->resync.state != RESYNC_NONE)
+		return KV_OK;
+	reset(&r->resync);
+	r->resync.is_repair = true;
+	r->resync.source = l;
+	return ask(r);
+}
+
+/* Who asked for it first of all; when one has begun, any peer will do. */
+static struct replica_link *
+choose_source(struct replica *r)
+{
+	struct replica_link *l, *any = NULL;
+
+	for (l = r->links; l != NULL; l = l->next) {
+		if (l->state != LINK_UP)
+			continue;
+		if (l->needs_resync)
+			return l;
+		any = l;
+	}
+	return r->resync.is_begun ? any : NULL;
+}
+
+/* What was received before stands in our tree before it is compared. */
+static int
+settle(struct replica *r, uint64_t *next_ms)
+{
+	struct resync *s = &r->resync;
+	int rc = KV_OK;
+
+	if (r->batch.is_waiting)
+		rc = commit_now(r);
+	if (rc == KV_OK && r->store.ops->settle(r->store.self, &s->settle))
+		return ask(r);
+	core_sooner(next_ms, r->now.mono_ms + SETTLE_MS);
+	return rc == KV_EAGAIN ? KV_OK : rc;
+}
+
+int
+resync_timers(struct replica *r, uint64_t *next_ms)
+{
+	struct resync *s = &r->resync;
+	struct replica_link *l;
+
+	if (s->state == RESYNC_NONE || s->state == RESYNC_WAITING) {
+		if ((l = choose_source(r)) == NULL)
+			return KV_OK;
+		s->state = RESYNC_SETTLING;
+		s->is_repair = false;
+		s->source = l;
+		s->settle = 0;
+		core_event(r, REPLICA_RESYNC, l);
+	}
+	return s->state == RESYNC_SETTLING ? settle(r, next_ms) : KV_OK;
+}
+
+/* ---- the answer ---- */
+
+int
+resync_record(struct replica *r, const struct sync_item *item)
+{
+	struct resync *s = &r->resync;
+	struct kv_slice key = place_key(item);
+	uint64_t bid = item->record.bid;
+
+	if (s->state != RESYNC_READING)
+		return KV_EPROTO;
+	if (s->has_last ? place_compare(&s->last, bid, key) >= 0
+			: place_compare(&s->lo, bid, key) > 0)
+		return KV_EPROTO;
+	if (!place_is_end(&s->hi) && place_compare(&s->hi, bid, key) <= 0)
+		return KV_EPROTO;
+	s->has_last = true;
+	return place_set(&s->last, bid, key);
+}
+
+int
+resync_row(struct replica *r, struct receiver *from, const struct op *op)
+{
+	return ticks_raise(op->flags & OP_PURGED ? &r->resync.source_purged
+						 : &from->rows,
+	    op->row.inc, op->row.tick);
+}
+
+/* The source's version of what we have, or NULL.  Both lists are in the same
+ * order. */
+static const struct record *
+find_received(const struct receiver *from, const struct sync_item *own,
+    size_t *i)
+{
+	const struct sync_item *item;
+	int order;
+
+	for (; *i < from->stage.count; ++*i) {
+		item = &from->stage.changes[*i].item;
+		order = place_compare_items(item, own);
+		if (order >= 0)
+			return order == 0 ? &item->record : NULL;
+	}
+	return NULL;
+}
+
+/* The source saw this version and has it no more; where an erased or expired
+ * one is still a tombstone, the drop rule would pass it by. */
+static bool
+is_gone(const struct receiver *from, const struct record *theirs,
+    const struct record *own)
+{
+	if (own->type != RECORD_PUT || MUTATED(NO_ABSENT_RULE))
+		return false;
+	if (theirs != NULL)
+		return theirs->type == RECORD_TOMB &&
+		    stamp_compare(theirs->stamp, own->stamp) == 0;
+	return ticks_get(&from->rows, own->stamp.inc) >= own->stamp.tick;
+}
+
+/* Of what we have in this piece: drop what the source had and has no more. */
+static int
+erase_absent(struct replica *r, const struct receiver *from, bool is_end)
+{
+	struct resync *s = &r->resync;
+	const struct place *end = is_end ? &s->hi : &s->last;
+	uint64_t bid = s->lo.bid;
+	struct kv_slice key = buf_slice(&s->lo.key);
+	struct sync_item own;
+	bool after = false;
+	size_t i = 0;
+	int rc, order;
+
+	for (;;) {
+		rc = r->store.ops->range(r->store.self, bid, key, after, &own);
+		if (rc < 0)
+			return rc == KV_ENOTFOUND ? KV_OK : rc;
+		bid = own.record.bid;
+		key = place_key(&own);
+		after = true;
+		if (!place_is_end(end)) {
+			order = place_compare(end, bid, key);
+			if (order < 0 || (order == 0 && is_end))
+				return KV_OK;
+		}
+		if (!is_gone(from, find_received(from, &own, &i), &own.record))
+			continue;
+		own.record.value.len = 0;
+		rc = stage_add(&s->erased, CHANGE_ERASE, &own);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+/* ---- claims ---- */
+
+/* What all sources had when they were read, and what any had purged. */
+static int
+gather(struct replica *r, struct replica_link *l, uint64_t head)
+{
+	struct resync *s = &r->resync;
+	const struct ticks *rows = &l->from[STREAM_RANGE].rows;
+	int rc = KV_OK;
+
+	if (!s->has_vv) {
+		s->source_inc = l->inc;
+		s->source_head = head;
+		rc = ticks_copy(&s->vv, rows);
+	} else if (MUTATED(RESYNC_MAX)) {
+		rc = ticks_join(&s->vv, rows);
+	} else {
+		ticks_lower(&s->vv, rows);
+	}
+	s->has_vv = true;
+	s->last_head = head;
+	if (s->source_inc != l->inc)
+		s->source_inc = 0; /* no full cursor of several */
+	return rc < 0 ? rc : ticks_join(&s->purged, &s->source_purged);
+}
+
+static int
+claim(struct replica *r)
+{
+	struct resync *s = &r->resync;
+	struct sync_row *row;
+	size_t i;
+	int rc = KV_OK;
+
+	for (i = 0; i < s->vv.count && rc == KV_OK; i++)
+		rc = receive_claim(r, s->vv.rows[i].inc, s->vv.rows[i].tick, 0);
+	for (i = 0; i < s->purged.count && rc == KV_OK; i++)
+		if (!MUTATED(NO_PURGED_ROWS))
+			rc = receive_claim(r, s->purged.rows[i].inc, 0,
+			    s->purged.rows[i].tick);
+	if (rc < 0 || s->source_inc == 0)
+		return rc;
+	if ((rc = commit_row(r, s->source_inc, &row)) < 0)
+		return rc;
+	if (row->full < s->source_head)
+		row->full = s->source_head;
+	if (row->full_head < s->last_head)
+		row->full_head = s->last_head;
+	return KV_OK;
+}
+
+/* Of a RESYNC: progress, or at its end the claims. */
+static int
+note_progress(struct replica *r, struct replica_link *l, const struct op *mark)
+{
+	struct resync *s = &r->resync;
+	bool is_end = mark->flags & OP_END;
+	struct place lo = s->lo;
+	int rc;
+
+	if ((rc = gather(r, l, mark->head)) < 0)
+		return rc;
+	s->lo = is_end ? s->hi : s->last;
+	if (is_end)
+		s->hi = lo;
+	else
+		s->last = lo;
+	s->is_begun = true;
+	r->batch.has_note = true;
+	r->batch.note.len = 0;
+	s->is_done = is_end && place_is_end(&s->lo);
+	return s->is_done ? claim(r) : resync_note_put(&r->batch.note, s);
+}
+
+static int
+take_piece(struct replica *r, struct replica_link *l, const struct op *mark)
+{
+	struct resync *s = &r->resync;
+	struct receiver *from = &l->from[STREAM_RANGE];
+	bool is_end = mark->flags & OP_END;
+	int rc = KV_OK;
+
+	if (!s->is_repair || MUTATED(REPAIR_DELETES))
+		rc = erase_absent(r, from, is_end);
+	if (rc < 0)
+		return rc;
+	if (!s->is_repair)
+		receive_drop_old(r, l, &from->stage);
+	if ((rc = stage_move(&r->batch.stage, &from->stage)) < 0 ||
+	    (rc = stage_move(&r->batch.stage, &s->erased)) < 0)
+		return rc;
+	if (!s->is_repair)
+		return note_progress(r, l, mark);
+	s->is_done = is_end;
+	if (!is_end)
+		rc = place_set(&s->lo, s->last.bid, buf_slice(&s->last.key));
+	return rc;
+}
+
+int
+resync_mark(struct replica *r, struct replica_link *l, const struct op *mark)
+{
+	struct resync *s = &r->resync;
+	struct receiver *from = &l->from[STREAM_RANGE];
+	bool is_end = mark->flags & OP_END;
+	int rc = KV_OK;
+
+	if (s->state != RESYNC_READING || s->source != l ||
+	    mark->cursor != s->id || from->is_ended)
+		return link_refuse(r, l, BYE_PROTOCOL, "a MARK that cannot be");
+	if (s->has_last || is_end)
+		rc = take_piece(r, l, mark);
+	if (rc < 0)
+		return rc;
+	s->has_last = false;
+	from->is_ended = is_end;
+	receive_marked(r, from, mark->cursor);
+	return KV_OK;
+}
+
+/* ---- the end ---- */
+
+static int
+finish(struct replica *r, struct replica_link *l)
+{
+	struct replica_link *o;
+	bool was_repair = r->resync.is_repair;
+
+	receive_end(r, l, STREAM_RANGE);
+	reset(&r->resync);
+	if (was_repair)
+		return KV_OK;
+	for (o = r->links; o != NULL; o = o->next)
+		o->needs_resync = false;
+	core_event(r, REPLICA_IN_STEP, l);
+	return KV_OK;
+}
+
+int
+resync_committed(struct replica *r, struct replica_link *l)
+{
+	struct resync *s = &r->resync;
+
+	if (s->source != l || !l->from[STREAM_RANGE].is_ended)
+		return KV_OK;
+	return s->is_done ? finish(r, l) : ask(r);
+}
