@@ -251,8 +251,8 @@ cursors_lose_nothing_while_the_log_moves_into_the_tree(void **state)
 	struct reader readers[CURSORS] = { 0 };
 	static char value[30000];
 	struct record r;
+	unsigned i, k, settled = 0;
 	char key[16];
-	unsigned i, k;
 	int rc;
 
 	(void)state;
@@ -262,8 +262,11 @@ cursors_lose_nothing_while_the_log_moves_into_the_tree(void **state)
 		write_at_random(value, sizeof(value));
 		if (pick(10) == 0)
 			reader_reads(&readers[pick(CURSORS)], pick(40));
-		if (pick(60) == 0)
+		/* Before the log is full: four segments of a mebibyte. */
+		if (pick(60) == 0 || i - settled == 80) {
 			settle();
+			settled = i;
+		}
 		if (pick(40) == 0) /* told a peer, resumed by seq alone */
 			readers[pick(CURSORS)].at.place = 0;
 	}
