@@ -23,7 +23,7 @@
  * Conventions.  What can fail returns int: KV_OK (0) or one of the negative
  * codes of <kv_types.h>.  KV_ENOTFOUND is an answer, not a failure.  Keys,
  * values and names are bytes of any kind; a struct kv_slice borrows them, and
- * each function says for how long.  Keys have 1 to KV_KEY_MAX bytes, bucket
+ * each function says for how long.  Keys have up to KV_KEY_MAX bytes, bucket
  * names 1 to KV_BUCKET_MAX.  Times are milliseconds; deadlines and stamps are
  * since 1970 (CLOCK_REALTIME).  Freeing and closing accept NULL.
  *

@@ -71,6 +71,13 @@ struct record {
 	uint64_t end; /* log position after it; 0: read from the tree */
 };
 
+/* May its key be empty?  Not a bucket's name, a channel, sync's positions. */
+static inline bool
+record_may_be_unnamed(const struct record *r)
+{
+	return r->type == RECORD_PUT || r->type == RECORD_TOMB;
+}
+
 static inline bool
 record_is_expired(const struct record *r, uint64_t now_ms)
 {

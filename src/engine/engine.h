@@ -110,7 +110,7 @@ uint64_t engine_bucket_id(struct kv_slice name);
 /* ---- writing (stage.c, append.c) ---- */
 
 /* Stage; nothing is visible to others before commit.  KV_ETOOBIG: key over
- * KV_KEY_MAX or empty, or a batch that no segment can hold.  KV_ENOSPC: the
+ * KV_KEY_MAX, or a batch that no segment can hold.  KV_ENOSPC: the
  * store cannot be written now, engine_trouble says why. */
 KV_CHECKED int engine_put(struct engine *e, const struct bucket *b,
     struct kv_slice key, struct kv_slice value, uint64_t deadline);
@@ -129,6 +129,11 @@ KV_CHECKED int engine_delete(struct engine *e, const struct bucket *b,
 /* An expired record becomes a tombstone of the same stamp. */
 KV_CHECKED int engine_expire(struct engine *e, const struct bucket *b,
     const struct record *r);
+
+/* Walk the bucket and see to some that are expired: staged, committed.  Nothing
+ * may be staged before; those that are left are seen to by the next call, or
+ * by the checkpointer once they are in the tree. */
+KV_CHECKED int engine_sweep_bucket(struct engine *e, const struct bucket *b);
 
 /* Make the bucket live (a no-op that still is KV_OK when it lives, but for
  * options that are new), or drop it with all that is in it. */

@@ -282,7 +282,8 @@ stage_add_item(struct stage *s, const struct stage_item *item)
 static int
 stage_check(const struct engine *e, const struct record *r, size_t len)
 {
-	if (r->key.len == 0 || r->key.len > KV_KEY_MAX)
+	if (r->key.len > KV_KEY_MAX ||
+	    (r->key.len == 0 && !record_may_be_unnamed(r)))
 		return KV_ETOOBIG;
 	/* A batch must fit one segment, behind its header, before its END. */
 	if (e->stage.bytes.len + len >

@@ -52,10 +52,9 @@ add(struct kv_batch *b, const struct batch_change *c)
 {
 	struct head head = { .number = c->number };
 	size_t size = sizeof(head) + c->bucket.len + c->key.len + c->value.len;
-	bool keyed = c->kind != BATCH_CREATE && c->kind != BATCH_DROP;
 	int rc;
 
-	if (c->bucket.len == 0 || (keyed && c->key.len == 0))
+	if (c->bucket.len == 0)
 		return KV_EINVAL;
 	if (bucket_is_hidden(c->bucket))
 		return KV_EACCESS;

@@ -43,7 +43,7 @@ record_flags(const struct op_writer *w, const struct record *r)
 static bool
 record_fits(enum op_type type, const struct record *r)
 {
-	if (r->key.len == 0 || r->key.len > KV_KEY_MAX || r->stamp.tick == 0)
+	if (r->key.len > KV_KEY_MAX || r->stamp.tick == 0)
 		return false;
 	if (type == OP_TOMB)
 		return r->value.len == 0;

@@ -283,7 +283,7 @@ visit_expiry(struct checker *ck, MDB_val key, MDB_val value)
 	const char *v = value.mv_data;
 	int rc;
 
-	if (schema_get_expiry(tree_slice(key), &e) < 0 || value.mv_size <= 8)
+	if (schema_get_expiry(tree_slice(key), &e) < 0 || value.mv_size < 8)
 		return found(ck, DB_EXPIRY, tree_slice(key), "unreadable");
 	entry.bid = bytes_get_be64(v);
 	entry.key = (struct kv_slice){ v + 8, value.mv_size - 8 };

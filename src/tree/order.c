@@ -32,7 +32,7 @@ check_bucket(struct record *r)
 static int
 check_record(struct record *r)
 {
-	if (r->key.len == 0 || r->seq == 0)
+	if ((r->key.len == 0 && !record_may_be_unnamed(r)) || r->seq == 0)
 		return KV_EINVAL;
 	switch (r->type) {
 	case RECORD_TOMB:

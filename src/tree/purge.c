@@ -31,7 +31,7 @@ oldest_tomb(struct chunk *c, struct schema_expiry *e, struct record *entry,
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 	if (rc != 0)
 		return tree_error("mdb_cursor_get", "expiry", rc);
-	if (schema_get_expiry(tree_slice(key), e) < 0 || value.mv_size <= 8 ||
+	if (schema_get_expiry(tree_slice(key), e) < 0 || value.mv_size < 8 ||
 	    value.mv_size > SCHEMA_KEY_MAX)
 		return tree_corrupt("expiry", tree_slice(key));
 	memcpy(bytes, value.mv_data, value.mv_size);
@@ -179,7 +179,7 @@ purge_next(struct chunk *c, struct drop *d)
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 	if (rc != 0)
 		return tree_error("mdb_cursor_get", "records", rc);
-	if (key.mv_size <= 8 || key.mv_size >= SCHEMA_KEY_MAX)
+	if (key.mv_size < 8 || key.mv_size >= SCHEMA_KEY_MAX)
 		return tree_corrupt("records", tree_slice(key));
 	if (memcmp(key.mv_data, d->at, 8) != 0)
 		return KV_ENOTFOUND;

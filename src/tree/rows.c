@@ -52,7 +52,7 @@ rows_decode(enum tree_db db, MDB_val key, MDB_val value, struct record *out)
 		out->end = 0;
 		return KV_OK;
 	}
-	if (k.len <= 8 || schema_get_row(v, out) < 0)
+	if (k.len < 8 || schema_get_row(v, out) < 0)
 		return KV_ECORRUPT;
 	out->bid = bytes_get_be64(k.data);
 	out->key = (struct kv_slice){ k.data + 8, k.len - 8 };

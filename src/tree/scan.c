@@ -100,7 +100,7 @@ decode_expiry(struct tree_scan *s, MDB_val key, MDB_val value,
 	const char *row = value.mv_data;
 	int rc;
 
-	if (schema_get_expiry(tree_slice(key), &e) < 0 || value.mv_size <= 8)
+	if (schema_get_expiry(tree_slice(key), &e) < 0 || value.mv_size < 8)
 		return tree_corrupt("expiry", tree_slice(key));
 	entry.seq = e.seq;
 	entry.bid = bytes_get_be64(row);

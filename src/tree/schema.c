@@ -93,7 +93,7 @@ schema_put_entry_head(char to[SCHEMA_ENTRY_HEAD], const struct record *r)
 int
 schema_get_entry(struct kv_slice from, struct record *out)
 {
-	if (from.len <= SCHEMA_ENTRY_HEAD)
+	if (from.len < SCHEMA_ENTRY_HEAD)
 		return KV_ECORRUPT;
 	switch (from.data[0]) {
 	case RECORD_PUT:

@@ -113,7 +113,7 @@ call_failed(struct call *c, int rc)
 int
 call_check_key(struct call *c, struct kv_slice key)
 {
-	return key.len > 0 && key.len <= KV_KEY_MAX
+	return key.len <= KV_KEY_MAX
 	    ? KV_OK
 	    : call_blame(c, "key", key.len, KV_KEY_MAX);
 }
@@ -121,7 +121,7 @@ call_check_key(struct call *c, struct kv_slice key)
 int
 call_check_field(struct call *c, struct kv_slice field)
 {
-	return field.len > 0 && field.len <= KV_KEY_MAX
+	return field.len <= KV_KEY_MAX
 	    ? KV_OK
 	    : call_blame(c, "field", field.len, KV_KEY_MAX);
 }

@@ -25,7 +25,7 @@ prefetch_add(struct prefetch *p, struct call *c, const struct bucket *strings)
 			return;
 		key = c->args[2];
 	}
-	if (b == NULL || key.len == 0 || key.len > KV_KEY_MAX)
+	if (b == NULL || key.len > KV_KEY_MAX)
 		return;
 	p->bid[p->count] = b->bid;
 	p->key[p->count++] = key;

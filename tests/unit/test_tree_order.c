@@ -159,6 +159,8 @@ records_that_cannot_be_are_refused(void **state)
 	assert_refused(r, KV_EINVAL);
 	r = good;
 	r.key.len = 0;
+	assert_refused(r, KV_OK);
+	r.type = RECORD_POSITION;
 	assert_refused(r, KV_EINVAL);
 	r = good;
 	r.key = (struct kv_slice){ long_key, KV_KEY_MAX };

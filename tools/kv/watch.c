@@ -20,7 +20,8 @@ show_json(const struct kv_change *c)
 {
 	json_t *o = json_pack("{s:s}", "type", types[c->type]);
 
-	if (c->key.len > 0)
+	if (c->key.len > 0 || c->type == KV_CHANGE_PUT ||
+	    c->type == KV_CHANGE_DELETE || c->type == KV_CHANGE_EXPIRE)
 		json_object_set_new(o, "key", print_to_json(c->key));
 	if (c->type == KV_CHANGE_PUT)
 		json_object_set_new(o, "value", print_to_json(c->value));
