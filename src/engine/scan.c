@@ -26,6 +26,7 @@ struct scan {
 	struct record seen;    /* the view's next record, while has_seen */
 	bool has_seen;
 	bool view_ended;
+	bool only_expired;
 };
 
 static int
@@ -69,6 +70,12 @@ int
 scan_open_buckets(struct engine *e, struct scan **out)
 {
 	return scan_new(e, WAL_BUCKET_ROW, NULL, out);
+}
+
+void
+scan_only_expired(struct scan *s)
+{
+	s->only_expired = true;
 }
 
 void
@@ -208,7 +215,8 @@ scan_shows(const struct scan *s, const struct record *r, bool *shows)
 
 	if (s->class == WAL_KEY) {
 		*shows = r->type == RECORD_PUT &&
-		    !record_is_expired(r, s->engine->now_ms) &&
+		    record_is_expired(r, s->engine->now_ms) ==
+			s->only_expired &&
 		    bucket_shows(&s->bucket, r->stamp);
 		return KV_OK;
 	}

@@ -7,6 +7,7 @@
 
 #include "engine/internal.h"
 #include "engine/maintain.h"
+#include "engine/scan.h"
 #include "tree/apply.h"
 
 #define SWEEP_BATCH 64	 /* under one hold of the append mutex */
@@ -105,6 +106,30 @@ sweep_batch(struct engine *e, const struct due *due, size_t n)
 	if (rc == KV_OK)
 		atomic_fetch_add(&e->control->stats.expired, n);
 	return rc;
+}
+
+int
+engine_sweep_bucket(struct engine *e, const struct bucket *b)
+{
+	struct due due[SWEEP_BATCH];
+	struct scan *s = NULL;
+	struct record r;
+	size_t n = 0;
+	int rc;
+
+	if ((rc = scan_open(e, b, &s)) < 0)
+		return rc;
+	scan_only_expired(s);
+	while (n < SWEEP_BATCH && (rc = scan_next(s, &r)) == KV_OK) {
+		due[n] = (struct due){ .bid = b->bid,
+			.seq = r.seq,
+			.len = (uint16_t)r.key.len };
+		memcpy(due[n++].key, r.key.data, r.key.len);
+	}
+	scan_close(s);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	return n == 0 ? KV_OK : sweep_batch(e, due, n);
 }
 
 static int

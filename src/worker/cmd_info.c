@@ -13,6 +13,7 @@
 #include "engine/scan.h"
 #include "worker/cmd.h"
 #include "worker/commands.h"
+#include "worker/deadline.h"
 #include "worker/keyspace.h"
 #include "worker/measure.h"
 #include "worker/memory.h"
@@ -185,7 +186,7 @@ info_cluster(struct call *c, struct buf *b)
 
 /* What stands in the line of one database. */
 struct info_database {
-	uint64_t keys, expires, ttl_sum;
+	uint64_t keys, expires, ttl_sum, timed;
 };
 
 /* Strings with a deadline: counted among the first ones, and what is found
@@ -219,6 +220,28 @@ info_strings(struct call *c, unsigned n, struct info_database *d)
 	return rc == KV_ENOTFOUND ? KV_OK : rc;
 }
 
+/* Has a hash fields with deadlines, as far as one looks? */
+static int
+info_timed(struct call *c, struct kv_slice name, const struct bucket *b,
+    bool *timed)
+{
+	struct scan *s;
+	struct record r;
+	size_t looked = 0;
+	int rc = deadline_is_marked(c->engine, name, b, timed);
+
+	if (rc < 0 || !*timed)
+		return rc;
+	if ((rc = scan_open(c->engine, b, &s)) < 0)
+		return rc;
+	*timed = false;
+	while (!*timed && looked++ < INFO_SAMPLE &&
+	    (rc = scan_next(s, &r)) == KV_OK)
+		*timed = r.deadline != 0;
+	scan_close(s);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
 /* Hashes of all databases, with one walk over as many buckets as may be. */
 static int
 info_hashes(struct call *c, struct info_database *all)
@@ -229,6 +252,7 @@ info_hashes(struct call *c, struct info_database *all)
 	struct record r;
 	struct scan *s;
 	size_t looked = 0;
+	bool timed;
 	int rc;
 
 	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
@@ -239,7 +263,12 @@ info_hashes(struct call *c, struct info_database *all)
 			continue;
 		n = keyspace_database_of(c->worker, r.key, &key);
 		c->session->database = n;
-		all[n].keys += keyspace_is_hash(c, b, r.key, &key);
+		if (!keyspace_is_hash(c, b, r.key, &key))
+			continue;
+		all[n].keys++;
+		if ((rc = info_timed(c, r.key, b, &timed)) < 0)
+			break;
+		all[n].timed += timed;
 	}
 	c->session->database = here;
 	scan_close(s);
@@ -288,9 +317,11 @@ info_keyspace(struct call *c, struct buf *b)
 		d = &all[n];
 		if (d->keys > 0)
 			rc = buf_printf(b,
-			    "db%u:keys=%llu,expires=%llu,avg_ttl=%llu\r\n", n,
-			    ULL(d->keys), ULL(d->expires),
-			    ULL(d->expires ? d->ttl_sum / d->expires : 0));
+			    "db%u:keys=%llu,expires=%llu,avg_ttl=%llu,"
+			    "subexpiry=%llu\r\n",
+			    n, ULL(d->keys), ULL(d->expires),
+			    ULL(d->expires ? d->ttl_sum / d->expires : 0),
+			    ULL(d->timed));
 	}
 	if (rc == KV_OK)
 		rc = buf_printf(b, "\r\n");

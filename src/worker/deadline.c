@@ -9,6 +9,10 @@
 #include "base/bytes.h"
 #include "engine/scan.h"
 
+/* A larger hash is not walked for expired fields: the checkpointer finds them,
+ * by their time, when they are in the tree. */
+#define DEADLINE_FIELDS 4096
+
 static const char deadline_by_name[] = DEADLINE_BY_NAME;
 static const char deadline_by_time[] = DEADLINE_BY_TIME;
 /* name -> nothing; the hash has fields with deadlines */
@@ -75,7 +79,7 @@ deadline_put(struct engine *e, struct kv_slice name, uint64_t deadline)
 	    (struct kv_slice){ "", 0 }, 0);
 }
 
-static int
+int
 deadline_is_marked(struct engine *e, struct kv_slice name,
     const struct bucket *b, bool *marked)
 {
@@ -176,6 +180,68 @@ deadline_pass(struct engine *e, const struct bucket *by_time,
 	if (rc < 0 && rc != KV_ENOTFOUND)
 		return rc;
 	return engine_delete(e, by_time, entry->key);
+}
+
+static void
+deadline_note(struct deadline_due *due, struct kv_slice name)
+{
+	struct kv_slice last = { NULL, 0 };
+
+	if (due->count > 0)
+		last = (struct kv_slice){ due->name[due->count - 1].text,
+			due->name[due->count - 1].len };
+	due->entries++;
+	if (name.len > KV_BUCKET_MAX || slice_equal(name, last))
+		return;
+	due->name[due->count].len = name.len;
+	memcpy(due->name[due->count++].text, name.data, name.len);
+}
+
+int
+deadline_collect(struct engine *e, struct deadline_due *due, uint64_t *next)
+{
+	uint64_t now = engine_now_ms(e);
+	const struct bucket *by_time;
+	struct scan *s;
+	struct record r;
+	int rc;
+
+	*next = 0;
+	due->entries = due->count = 0;
+	rc = engine_bucket(e, slice_of(deadline_by_time), &by_time);
+	if (rc < 0)
+		return rc == KV_ENOTFOUND ? KV_OK : rc;
+	if ((rc = scan_open(e, by_time, &s)) < 0)
+		return rc;
+	while ((rc = scan_next(s, &r)) == KV_OK) {
+		if (r.key.len <= 8)
+			continue;
+		*next = bytes_get_be64(r.key.data);
+		if (*next > now || due->entries == DEADLINE_DUE)
+			break;
+		*next = 0;
+		deadline_note(due,
+		    (struct kv_slice){ r.key.data + 8, r.key.len - 8 });
+	}
+	scan_close(s);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+int
+deadline_expire_fields(struct engine *e, struct kv_slice name)
+{
+	const struct bucket *b;
+	struct totals sums;
+	bool marked = false;
+	int rc = engine_bucket(e, name, &b);
+
+	if (rc == KV_OK)
+		rc = deadline_is_marked(e, name, b, &marked);
+	if (rc == KV_OK && marked)
+		rc = engine_totals(e, b, &sums);
+	if (rc == KV_OK && marked && sums.keys <= DEADLINE_FIELDS)
+		rc = engine_sweep_bucket(e, b);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
 }
 
 int

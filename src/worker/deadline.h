@@ -34,6 +34,26 @@ KV_CHECKED int deadline_put_field(struct engine *e, struct kv_slice name,
 KV_CHECKED int deadline_is_empty(struct engine *e, struct kv_slice name,
     const struct bucket *b, bool *empty);
 
+/* Has it ever had fields with deadlines? */
+KV_CHECKED int deadline_is_marked(struct engine *e, struct kv_slice name,
+    const struct bucket *b, bool *marked);
+
+/* The names that at most so many passed deadlines are of, each once in a row.
+ * *next as of deadline_sweep. */
+#define DEADLINE_DUE 32
+struct deadline_due {
+	size_t entries, count;
+	struct {
+		size_t len;
+		char text[KV_BUCKET_MAX];
+	} name[DEADLINE_DUE];
+};
+KV_CHECKED int deadline_collect(struct engine *e, struct deadline_due *due,
+    uint64_t *next);
+
+/* Expired fields of a hash that is not large become tombstones: committed. */
+KV_CHECKED int deadline_expire_fields(struct engine *e, struct kv_slice name);
+
 /* Stage the drop of at most so many hashes whose deadline has passed.  *next:
  * when the next one passes, the past if there are more, 0 if there is none. */
 KV_CHECKED int deadline_sweep(struct engine *e, unsigned most, uint64_t *next);
