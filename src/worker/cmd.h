@@ -29,6 +29,9 @@ call_handler cmd_debug, cmd_replicaof, cmd_sync, cmd_lolwut;
 call_handler cmd_kv_nodes, cmd_kv_digest;
 /* cmd_config.c */
 call_handler cmd_config;
+/* What a parameter is set to that is a number. */
+int64_t cmd_config_number(const struct worker *w, const char *name);
+void cmd_config_fini(struct worker *w);
 /* cmd_server.c */
 call_handler cmd_time, cmd_dbsize, cmd_flushdb, cmd_flushall;
 /* cmd_info.c */

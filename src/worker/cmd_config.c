@@ -1,68 +1,71 @@
 /* SPDX-License-Identifier: ISC */
 /* CONFIG: what clients written for Redis ask and set.  kvd's own options are
- * its configuration's business (kvd.conf(5)), so nothing here changes any. */
+ * its configuration's business (kvd.conf(5)), so nothing here changes any.
+ * What is set and has no meaning here is kept by the worker, so that whoever
+ * looks finds what he set. */
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/num.h"
 #include "engine/channel.h"
 #include "proto/glob.h"
 #include "worker/cmd.h"
+#include "worker/config_table.h"
 #include "worker/measure.h"
 #include "worker/notify.h"
 
-/* Parameters and what they are; settable: accepted and forgotten, because
- * clients set them at their start and ours does the same without. */
-static const struct config_row {
-	const char *name;
-	const char *value; /* NULL: computed */
-	bool settable;
-} config_rows[] = {
-	{ "activedefrag", "no", true },
-	{ "appendfsync", "always", false },
-	{ "appendonly", "yes", false },
-	{ "bind", "127.0.0.1", false },
-	{ "client-output-buffer-limit",
-	    "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608"
-	    " 60",
-	    true },
-	{ "cluster-enabled", "no", false },
-	{ "databases", NULL, false },
-	{ "dir", ".", false },
-	{ "hash-max-listpack-entries", "512", true },
-	{ "hash-max-listpack-value", "64", true },
-	{ "hash-max-ziplist-entries", "512", true },
-	{ "hash-max-ziplist-value", "64", true },
-	{ "hz", "10", true },
-	{ "latency-monitor-threshold", NULL, true },
-	{ "latency-tracking", "yes", true },
-	{ "lazyfree-lazy-expire", "yes", true },
-	{ "lua-time-limit", "5000", true },
-	{ "maxclients", NULL, false },
-	{ "maxmemory", "0", true },
-	{ "maxmemory-policy", "noeviction", true },
-	{ "notify-keyspace-events", NULL, true },
-	{ "port", NULL, false },
-	{ "proto-max-bulk-len", NULL, false },
-	{ "requirepass", "", false },
-	{ "save", "", true },
-	{ "slowlog-log-slower-than", NULL, true },
-	{ "slowlog-max-len", NULL, true },
-	{ "tcp-keepalive", "0", true },
-	{ "timeout", NULL, true },
-};
-
-#define CONFIG_ROWS (sizeof(config_rows) / sizeof(*config_rows))
-
-/* The one that does something: for all workers of the host. */
+/* The one that does something for all workers of the host. */
 static bool
 config_is_notify(const struct config_row *row)
 {
 	return strcmp(row->name, "notify-keyspace-events") == 0;
 }
 
-static void
-config_value(struct call *c, const struct config_row *row)
+static size_t
+config_at(const struct config_row *row)
+{
+	size_t count;
+
+	return (size_t)(row - config_table(&count));
+}
+
+/* What it was set to, or what it is from the start; NULL: known elsewhere. */
+static const char *
+config_kept(const struct worker *w, const struct config_row *row)
+{
+	if (w->config != NULL && w->config[config_at(row)] != NULL)
+		return w->config[config_at(row)];
+	return row->value;
+}
+
+int64_t
+cmd_config_number(const struct worker *w, const char *name)
+{
+	const struct config_row *row = config_find(slice_of(name));
+	const char *text = row == NULL ? NULL : config_kept(w, row);
+
+	return text == NULL ? 0 : strtoll(text, NULL, 10);
+}
+
+void
+cmd_config_fini(struct worker *w)
+{
+	size_t i, count;
+
+	(void)config_table(&count);
+	for (i = 0; w->config != NULL && i < count; i++)
+		free(w->config[i]);
+	free(w->config);
+	w->config = NULL;
+}
+
+/* ---- CONFIG GET ---- */
+
+/* As CONFIG GET shows it. */
+static struct kv_slice
+config_text(struct call *c, const struct config_row *row,
+    char room[CONFIG_VALUE_MAX])
 {
 	const struct worker *w = c->worker;
 	const struct computed {
@@ -76,37 +79,40 @@ config_value(struct call *c, const struct config_row *row)
 		{ "timeout", w->serve.limits.idle_ns / 1000000000u },
 	};
 	int64_t *setting, least;
-	char letters[NOTIFY_TEXT_MAX];
 	size_t i;
 
 	setting = measure_setting(c->worker, row->name, &least);
-	if (setting != NULL) {
-		reply_bulk_integer(c->reply, *setting);
-		return;
-	}
-	if (row->value != NULL) {
-		reply_text(c->reply, row->value);
-		return;
-	}
-	if (config_is_notify(row)) {
-		reply_bulk(c->reply,
-		    notify_format(channel_notify(c->engine), letters));
-		return;
-	}
+	if (setting != NULL)
+		return (
+		    struct kv_slice){ room, num_format_i64(room, *setting) };
+	if (config_is_notify(row))
+		return notify_format(channel_notify(c->engine), room);
 	for (i = 0; i < sizeof(computed) / sizeof(*computed); i++)
 		if (strcmp(computed[i].name, row->name) == 0)
-			reply_bulk_integer(c->reply,
-			    (int64_t)computed[i].value);
+			return (struct kv_slice){ room,
+				num_format_u64(room, computed[i].value) };
+	return slice_of(config_kept(w, row));
 }
 
 static bool
-config_is_asked(struct call *c, const char *name)
+config_is_pattern(struct kv_slice text)
+{
+	return memchr(text.data, '*', text.len) != NULL ||
+	    memchr(text.data, '?', text.len) != NULL ||
+	    memchr(text.data, '[', text.len) != NULL;
+}
+
+static bool
+config_is_asked(struct call *c, const struct config_row *row, const char *name)
 {
 	size_t i;
 
-	for (i = 2; i < c->argc; i++)
+	for (i = 2; name != NULL && i < c->argc; i++) {
+		if (row->flags & CONFIG_HIDDEN && config_is_pattern(c->args[i]))
+			continue;
 		if (glob_match(c->args[i], slice_of(name), true))
 			return true;
+	}
 	return false;
 }
 
@@ -114,91 +120,164 @@ static int
 config_get(struct call *c)
 {
 	struct call_place place = call_open(c);
-	size_t i, n = 0;
+	char room[CONFIG_VALUE_MAX];
+	const struct config_row *rows;
+	size_t i, k, count, n = 0;
 
-	for (i = 0; i < CONFIG_ROWS; i++) {
-		if (!config_is_asked(c, config_rows[i].name))
-			continue;
-		reply_text(c->reply, config_rows[i].name);
-		config_value(c, &config_rows[i]);
-		n++;
+	rows = config_table(&count);
+	for (i = 0; i < count; i++) {
+		const char *names[] = { rows[i].name, rows[i].alias };
+
+		for (k = 0; k < 2; k++) {
+			if (!config_is_asked(c, &rows[i], names[k]))
+				continue;
+			reply_text(c->reply, names[k]);
+			reply_bulk(c->reply, config_text(c, &rows[i], room));
+			n++;
+		}
 	}
 	call_close_map(c, place, n);
 	return KV_OK;
 }
 
-static const struct config_row *
-config_find(struct kv_slice name)
-{
-	size_t i;
+/* ---- CONFIG SET ---- */
 
-	for (i = 0; i < CONFIG_ROWS; i++)
-		if (slice_is_word(name, config_rows[i].name))
-			return &config_rows[i];
-	return NULL;
+static int
+config_refuse(struct call *c, size_t at, const char *why)
+{
+	struct kv_slice name = c->args[at];
+
+	return call_errorf(c,
+	    "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s",
+	    (int)(name.len < 128 ? name.len : 128), name.data, why);
 }
 
-/* Of the settings that are ours to change; true for all others. */
+/* Are these parameters that can be set, each once?  False: answered. */
 static bool
-config_number(struct call *c, const struct config_row *row,
-    struct kv_slice text, bool set)
+config_check_names(struct call *c)
 {
-	int64_t *setting, least, value;
+	const struct config_row *row;
+	size_t i, k;
 
-	if (row == NULL ||
-	    (setting = measure_setting(c->worker, row->name, &least)) == NULL)
-		return true;
-	if (num_parse_i64(text, &value) < 0 || value < least)
-		return false;
-	if (set) {
-		*setting = value;
-		measure_trim(c->worker->measure,
-		    (size_t)c->worker->measure->slow_max);
+	for (i = 2; i < c->argc; i += 2) {
+		struct kv_slice name = c->args[i];
+
+		if ((row = config_find(name)) == NULL) {
+			call_errorf(c,
+			    "ERR Unknown option or number of arguments for"
+			    " CONFIG SET - '%.*s'",
+			    (int)(name.len < 128 ? name.len : 128), name.data);
+			return false;
+		}
+		if (row->flags & CONFIG_NEVER) {
+			config_refuse(c, i, "can't set immutable config");
+			return false;
+		}
+		for (k = 2; k < i; k += 2)
+			if (config_find(c->args[k]) == row) {
+				config_refuse(c, i, "duplicate parameter");
+				return false;
+			}
 	}
 	return true;
 }
 
+/* NULL, or why this is no value for it. */
+static const char *
+config_check(struct call *c, const struct config_row *row, struct kv_slice text,
+    char to[CONFIG_VALUE_MAX], char why[CONFIG_WHY_MAX])
+{
+	char room[CONFIG_VALUE_MAX];
+	const char *wrong;
+	uint32_t notify;
+	int64_t least, *setting;
+
+	if (config_is_notify(row))
+		return notify_parse(text, &notify)
+		    ? NULL
+		    : "Invalid event class character. Use"
+		      " 'Ag$lshzxeKEtmdnF'.";
+	if ((wrong = config_parse(row, text, to, why)) != NULL)
+		return wrong;
+	setting = measure_setting(c->worker, row->name, &least);
+	if (setting != NULL && strtoll(to, NULL, 10) < least) {
+		snprintf(why, CONFIG_WHY_MAX,
+		    "argument must be between %lld and %lld inclusive",
+		    (long long)least, (long long)INT64_MAX);
+		return why;
+	}
+	if (row->flags & CONFIG_FIXED &&
+	    !slice_equal(slice_of(to), config_text(c, row, room)))
+		return "can't set immutable config";
+	return NULL;
+}
+
+static int
+config_keep(struct worker *w, const struct config_row *row, const char *text)
+{
+	size_t count;
+	char *copy;
+
+	(void)config_table(&count);
+	if (w->config == NULL &&
+	    (w->config = calloc(count, sizeof(*w->config))) == NULL)
+		return KV_ENOMEM;
+	if ((copy = strdup(text)) == NULL)
+		return KV_ENOMEM;
+	free(w->config[config_at(row)]);
+	w->config[config_at(row)] = copy;
+	return KV_OK;
+}
+
+static int
+config_apply(struct call *c, const struct config_row *row, struct kv_slice text)
+{
+	char to[CONFIG_VALUE_MAX], why[CONFIG_WHY_MAX];
+	int64_t least, *setting;
+	uint32_t notify;
+
+	if (row->flags & (CONFIG_FIXED | CONFIG_FORGET))
+		return KV_OK;
+	if (config_is_notify(row)) {
+		if (notify_parse(text, &notify))
+			channel_set_notify(c->engine, notify);
+		return KV_OK;
+	}
+	if (config_parse(row, text, to, why) != NULL)
+		return KV_OK; /* it was checked */
+	setting = measure_setting(c->worker, row->name, &least);
+	if (setting == NULL)
+		return config_keep(c->worker, row, to);
+	*setting = strtoll(to, NULL, 10);
+	measure_trim(c->worker->measure, (size_t)c->worker->measure->slow_max);
+	return KV_OK;
+}
+
+/* All or nothing. */
 static int
 config_set(struct call *c)
 {
-	uint32_t notify = channel_notify(c->engine);
-	const struct config_row *row;
+	char to[CONFIG_VALUE_MAX], why[CONFIG_WHY_MAX];
+	const char *wrong;
 	size_t i;
+	int rc;
 
 	if (c->argc % 2 != 0)
 		return call_error(c,
 		    "ERR wrong number of arguments for 'config|set' command");
+	if (!config_check_names(c))
+		return KV_OK;
 	for (i = 2; i < c->argc; i += 2) {
-		int len = (int)(c->args[i].len < 128 ? c->args[i].len : 128);
-
-		if ((row = config_find(c->args[i])) == NULL)
-			return call_errorf(c,
-			    "ERR Unknown option or number of arguments for"
-			    " CONFIG SET - '%.*s'",
-			    len, c->args[i].data);
-		if (!row->settable)
-			return call_errorf(c,
-			    "ERR CONFIG SET failed (possibly related to"
-			    " argument '%.*s') - can't set immutable config",
-			    len, c->args[i].data);
-		if (!config_number(c, row, c->args[i + 1], false))
-			return call_errorf(c,
-			    "ERR CONFIG SET failed (possibly related to"
-			    " argument '%.*s') - argument couldn't be parsed"
-			    " into an integer",
-			    len, c->args[i].data);
-		if (config_is_notify(row) &&
-		    !notify_parse(c->args[i + 1], &notify))
-			return call_errorf(c,
-			    "ERR CONFIG SET failed (possibly related to"
-			    " argument '%s') - Invalid event class character."
-			    " Use 'Ag$lshzxeKEtmdnF'.",
-			    row->name);
+		wrong = config_check(c, config_find(c->args[i]), c->args[i + 1],
+		    to, why);
+		if (wrong != NULL)
+			return config_refuse(c, i, wrong);
 	}
-	for (i = 2; i < c->argc; i += 2)
-		(void)config_number(c, config_find(c->args[i]), c->args[i + 1],
-		    true);
-	channel_set_notify(c->engine, notify);
+	for (i = 2; i < c->argc; i += 2) {
+		rc = config_apply(c, config_find(c->args[i]), c->args[i + 1]);
+		if (rc < 0)
+			return rc;
+	}
 	reply_ok(c->reply);
 	return KV_OK;
 }

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "base/num.h"
+#include "engine/scan.h"
 #include "worker/cmd.h"
 #include "worker/keyspace.h"
 
@@ -13,8 +14,6 @@
 	48		   /* of a record in the log or the tree, and its entry
 			    in the index, beside key and value */
 #define OBJECT_EMBEDDED 44 /* Redis: longer strings are "raw" */
-#define OBJECT_LISTPACK_ENTRIES 512
-#define OBJECT_LISTPACK_BYTES 64
 
 /* ---- MEMORY ---- */
 
@@ -135,12 +134,36 @@ object_string(struct kv_slice value)
 	return value.len <= OBJECT_EMBEDDED ? "embstr" : "raw";
 }
 
+/* Redis keeps hashes of few and small fields in one piece. */
+static int
+object_hash(struct call *c, const struct bucket *b, const char **out)
+{
+	int64_t entries =
+	    cmd_config_number(c->worker, "hash-max-listpack-entries");
+	int64_t bytes = cmd_config_number(c->worker, "hash-max-listpack-value");
+	bool small = true, timed = false;
+	struct scan *s = NULL;
+	struct record r;
+	int rc;
+
+	if ((rc = scan_open(c->engine, b, &s)) < 0)
+		return rc;
+	while (small && (rc = scan_next(s, &r)) == KV_OK) {
+		small = entries-- > 0 && (int64_t)r.key.len <= bytes &&
+		    (int64_t)r.value.len <= bytes;
+		timed |= r.deadline != 0;
+	}
+	scan_close(s);
+	*out = !small ? "hashtable" : timed ? "listpackex" : "listpack";
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
 /* There is one encoding here; clients expect the name that Redis would use. */
 static int
 object_encoding(struct call *c)
 {
 	struct keyspace_item item;
-	struct totals sums;
+	const char *name;
 	int rc;
 
 	if (!object_look(c, &item, &rc))
@@ -149,13 +172,9 @@ object_encoding(struct call *c)
 		reply_text(c->reply, object_string(item.record.value));
 		return KV_OK;
 	}
-	if ((rc = engine_totals(c->engine, item.bucket, &sums)) < 0)
+	if ((rc = object_hash(c, item.bucket, &name)) < 0)
 		return rc;
-	reply_text(c->reply,
-	    sums.keys <= OBJECT_LISTPACK_ENTRIES &&
-		    sums.bytes <= sums.keys * 2 * OBJECT_LISTPACK_BYTES
-		? "listpack"
-		: "hashtable");
+	reply_text(c->reply, name);
 	return KV_OK;
 }
 

@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include "conf/conf.h"
 #include "worker/auth.h"
+#include "worker/cmd.h"
 #include "worker/commands.h"
 #include "worker/measure.h"
 #include "worker/monitor.h"
@@ -218,6 +219,7 @@ worker_fini(struct worker *w)
 	round_fini(w);
 	auth_fini(w);
 	measure_fini(w);
+	cmd_config_fini(w);
 	subscribe_fini(w);
 	pubsub_fini(w);
 	request_fini(&w->request);

@@ -31,6 +31,7 @@ struct worker {
 	struct pubsub *pubsub;
 	struct auth *auth;
 	struct measure *measure;
+	char **config; /* what CONFIG SET was told (cmd_config.c) */
 	struct sweep sweep;
 	struct memory memory;
 	struct timer pause;   /* CLIENT PAUSE: looks for its end */
