@@ -4,6 +4,7 @@
 #include "proto/sniff.h"
 
 #include "proto/line.h"
+#include "proto/resp.h"
 
 bool
 sniff_is_verb(struct kv_slice word)
@@ -71,6 +72,20 @@ after_blank(struct kv_slice rest)
 	return rest.data[0] == '*' ? SNIFF_RESP : SNIFF_LINE;
 }
 
+/* No end of the line yet.  What has more bytes than an inline command may, and
+ * does not begin with a verb of ours, will never be a request of either
+ * protocol: RESP says so and closes. */
+static enum sniff_answer
+without_end(struct kv_slice in, size_t max)
+{
+	struct kv_slice begin = { in.data,
+		in.len < RESP_INLINE_MAX ? in.len : RESP_INLINE_MAX };
+
+	if (in.len > RESP_INLINE_MAX && !sniff_is_verb(first_word(begin)))
+		return SNIFF_RESP;
+	return in.len > max ? SNIFF_LINE : SNIFF_MORE;
+}
+
 enum sniff_answer
 sniff_protocol(struct sniffer *s, struct kv_slice in, size_t max,
     bool (*is_command)(struct kv_slice word))
@@ -89,7 +104,7 @@ sniff_protocol(struct sniffer *s, struct kv_slice in, size_t max,
 		lf = memchr(in.data + s->scanned, '\n', until - s->scanned);
 	if (lf == NULL) {
 		s->scanned = until;
-		return in.len > max ? SNIFF_LINE : SNIFF_MORE;
+		return without_end(in, max);
 	}
 	line = (struct kv_slice){ in.data, (size_t)(lf - in.data) };
 	s->scanned = line.len; /* the next call finds the same one */

@@ -20,6 +20,14 @@ struct call {
 	const struct kv_slice *args;
 	size_t argc;
 	const struct command *command; /* NULL in line mode */
+	struct call_sub *sub; /* not NULL: only tell about subcommands */
+};
+
+/* One subcommand after the other, as commands_next_sub asks a container. */
+struct call_sub {
+	size_t at;
+	const char *name; /* NULL: there are no more */
+	int arity;
 };
 
 typedef int call_handler(struct call *c);
@@ -31,6 +39,7 @@ enum call_need {
 	CALL_SETTLED = 4,  /* scans or counts: nothing may be staged before */
 	CALL_SESSION = 8,  /* changes the session: cannot be run twice */
 	CALL_OPTIONS = 16, /* atomic with some options: see cmd_set_is_atomic */
+	CALL_PUSHES = 32,  /* what it says leaves whatever CLIENT REPLY says */
 };
 
 /* Answer an error and be done: "ERR syntax error" and so on. */

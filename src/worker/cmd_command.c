@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* COMMAND: the table, as clients ask for it. */
 
+#include <stdio.h>
+
 #include "proto/glob.h"
 #include "worker/cmd.h"
 #include "worker/commands.h"
+
+#define COMMAND_SUB_MAX (2 * COMMAND_NAME_MAX + 2) /* "config|get" */
 
 static void
 command_flags(struct call *c, uint32_t flags)
@@ -33,20 +37,74 @@ command_categories(struct call *c, const struct command_info *info)
 		reply_simple(c->reply, "@read");
 }
 
+/* name: "get", or "config|get" of config's row. */
 static void
-command_row(struct call *c, const struct command_info *info)
+command_head(struct call *c, const struct command_info *info, const char *name,
+    int arity)
 {
 	reply_array(c->reply, 10);
-	reply_text(c->reply, info->name);
-	reply_integer(c->reply, info->arity);
+	reply_text(c->reply, name);
+	reply_integer(c->reply, arity);
 	command_flags(c, info->flags);
 	reply_integer(c->reply, info->first_key);
 	reply_integer(c->reply, info->last_key);
 	reply_integer(c->reply, info->key_step);
 	command_categories(c, info);
-	reply_set(c->reply, 0);	  /* tips */
-	reply_set(c->reply, 0);	  /* key specifications */
-	reply_array(c->reply, 0); /* subcommands */
+	reply_set(c->reply, 0); /* tips */
+	reply_set(c->reply, 0); /* key specifications */
+}
+
+static const char *
+command_sub_name(const struct command *of, const struct call_sub *sub,
+    char to[COMMAND_SUB_MAX])
+{
+	snprintf(to, COMMAND_SUB_MAX, "%s|%s", of->info.name, sub->name);
+	return to;
+}
+
+static void
+command_row(struct call *c, const struct command *row)
+{
+	struct call_sub sub = { .at = 0 };
+	char name[COMMAND_SUB_MAX];
+	size_t n = 0;
+
+	command_head(c, &row->info, row->info.name, row->info.arity);
+	while (commands_next_sub(row, &sub))
+		n++;
+	reply_array(c->reply, n);
+	for (sub.at = 0; commands_next_sub(row, &sub);) {
+		command_head(c, &row->info, command_sub_name(row, &sub, name),
+		    sub.arity);
+		reply_array(c->reply, 0);
+	}
+}
+
+/* "get", or "config|get". */
+static void
+command_row_of(struct call *c, struct kv_slice asked)
+{
+	const char *bar = memchr(asked.data, '|', asked.len);
+	struct kv_slice container = asked;
+	const struct command *row;
+	struct call_sub sub = { .at = 0 };
+	char name[COMMAND_SUB_MAX];
+
+	if (bar != NULL)
+		container.len = (size_t)(bar - asked.data);
+	row = commands_find(container);
+	if (row != NULL && bar == NULL) {
+		command_row(c, row);
+		return;
+	}
+	while (row != NULL && commands_next_sub(row, &sub)) {
+		if (!slice_is_word(asked, command_sub_name(row, &sub, name)))
+			continue;
+		command_head(c, &row->info, name, sub.arity);
+		reply_array(c->reply, 0);
+		return;
+	}
+	reply_null(c->reply);
 }
 
 static int
@@ -62,23 +120,19 @@ command_count(struct call *c)
 static int
 command_info(struct call *c)
 {
-	const struct command *all, *one;
+	const struct command *all;
 	size_t n, i;
 
 	all = commands_all(&n);
 	if (c->argc <= 2) {
 		reply_array(c->reply, n);
 		for (i = 0; i < n; i++)
-			command_row(c, &all[i].info);
+			command_row(c, &all[i]);
 		return KV_OK;
 	}
 	reply_array(c->reply, c->argc - 2);
-	for (i = 2; i < c->argc; i++) {
-		if ((one = commands_find(c->args[i])) != NULL)
-			command_row(c, &one->info);
-		else
-			reply_null(c->reply);
-	}
+	for (i = 2; i < c->argc; i++)
+		command_row_of(c, c->args[i]);
 	return KV_OK;
 }
 
@@ -117,14 +171,65 @@ command_docs(struct call *c)
 	return KV_OK;
 }
 
+/* One of the categories that COMMAND INFO tells, or a group. */
 static bool
-command_is_listed(struct call *c, const struct command_info *info)
+command_is_in(const struct command_info *info, struct kv_slice category)
+{
+	if (slice_is_word(category, "fast"))
+		return info->flags & COMMAND_FAST;
+	if (slice_is_word(category, "slow"))
+		return !(info->flags & COMMAND_FAST);
+	if (slice_is_word(category, "write"))
+		return info->flags & COMMAND_WRITE;
+	if (slice_is_word(category, "read"))
+		return info->flags & COMMAND_READONLY;
+	if (slice_is_word(category, "admin"))
+		return info->flags & COMMAND_ADMIN;
+	return slice_is_word(category, command_group_name(info->group));
+}
+
+static bool
+command_is_listed(struct call *c, const struct command_info *info,
+    const char *name)
 {
 	if (c->argc == 2)
 		return true;
 	if (slice_is_word(c->args[3], "pattern"))
-		return glob_match(c->args[4], slice_of(info->name), true);
-	return false; /* no modules, no categories */
+		return glob_match(c->args[4], slice_of(name), true);
+	return slice_is_word(c->args[3], "aclcat") &&
+	    command_is_in(info, c->args[4]);
+}
+
+static size_t
+command_list_one(struct call *c, const struct command *row)
+{
+	struct call_sub sub = { .at = 0 };
+	char name[COMMAND_SUB_MAX];
+	size_t listed = 0;
+
+	if (command_is_listed(c, &row->info, row->info.name)) {
+		reply_text(c->reply, row->info.name);
+		listed++;
+	}
+	while (commands_next_sub(row, &sub)) {
+		command_sub_name(row, &sub, name);
+		if (command_is_listed(c, &row->info, name)) {
+			reply_text(c->reply, name);
+			listed++;
+		}
+	}
+	return listed;
+}
+
+/* [FILTERBY PATTERN | ACLCAT | MODULE name]; there are no modules. */
+static bool
+command_list_fits(const struct call *c)
+{
+	return c->argc == 2 ||
+	    (c->argc == 5 && slice_is_word(c->args[2], "filterby") &&
+		(slice_is_word(c->args[3], "pattern") ||
+		    slice_is_word(c->args[3], "aclcat") ||
+		    slice_is_word(c->args[3], "module")));
 }
 
 static int
@@ -134,16 +239,11 @@ command_list(struct call *c)
 	struct call_place place = call_open(c);
 	size_t n, i, listed = 0;
 
-	if (c->argc != 2 &&
-	    (c->argc != 5 || !slice_is_word(c->args[2], "filterby")))
+	if (!command_list_fits(c))
 		return call_error(c, "ERR syntax error");
 	all = commands_all(&n);
-	for (i = 0; i < n; i++) {
-		if (command_is_listed(c, &all[i].info)) {
-			reply_text(c->reply, all[i].info.name);
-			listed++;
-		}
-	}
+	for (i = 0; i < n; i++)
+		listed += command_list_one(c, &all[i]);
 	call_close_array(c, place, listed);
 	return KV_OK;
 }

@@ -43,6 +43,10 @@ cmd_sync(struct call *c)
 int
 cmd_cluster(struct call *c)
 {
+	static const struct cmd_sub subs[] = { { NULL, 0, NULL } };
+
+	if (c->sub != NULL || slice_is_word(c->args[1], "help"))
+		return cmd_dispatch(c, subs);
 	return call_error(c, "ERR This instance has cluster support disabled");
 }
 

@@ -20,7 +20,8 @@ struct scan_walk {
 	struct kv_slice pattern; /* .data NULL: all */
 	struct kv_slice prefix;	 /* that the pattern's matches begin with */
 	bool strings, hashes;	 /* TYPE */
-	bool values;		 /* HSCAN: the value after the field */
+	bool fields;		 /* HSCAN */
+	bool values;		 /* the value after the field */
 	uint64_t left;		 /* keys that may be looked at */
 	size_t written;
 
@@ -194,7 +195,7 @@ cmd_keys(struct call *c)
 	return rc;
 }
 
-/* MATCH, COUNT, TYPE from the given argument on. */
+/* MATCH, COUNT, TYPE, NOVALUES from the given argument on. */
 static bool
 scan_options(struct call *c, size_t from, struct scan_walk *w)
 {
@@ -205,6 +206,11 @@ scan_options(struct call *c, size_t from, struct scan_walk *w)
 		struct kv_slice value;
 		int64_t n;
 
+		if (w->fields && slice_is_word(c->args[i], "novalues")) {
+			w->values = false;
+			i--; /* it stands alone */
+			continue;
+		}
 		if (i + 1 == c->argc)
 			goto syntax;
 		value = c->args[i + 1];
@@ -216,7 +222,7 @@ scan_options(struct call *c, size_t from, struct scan_walk *w)
 			if (n < 1)
 				goto syntax;
 			w->left = (uint64_t)n;
-		} else if (slice_is_word(c->args[i], "type") && !w->values) {
+		} else if (slice_is_word(c->args[i], "type") && !w->fields) {
 			w->strings = slice_is_word(value, "string");
 			w->hashes = slice_is_word(value, "hash");
 		} else {
@@ -266,21 +272,20 @@ scan_cursor(struct call *c, struct kv_slice text, uint64_t *out)
 	return false;
 }
 
-/* Go on where the cursor says. */
-static bool
+/* Go on where the cursor says.  To Redis every number is a cursor, so one that
+ * was given up, or never was one, is no error: the walk begins again.  Its
+ * client sees some keys twice, which SCAN may do to him at any time, and
+ * misses none. */
+static void
 scan_load(struct scan_walk *w, uint64_t cursor, uint64_t bid)
 {
 	uint32_t phase;
 
-	if (cursor == 0)
-		return true;
-	if (engine_cursor_load(w->call->engine, cursor, bid, &phase, w->place,
-		&w->place_len) < 0) {
-		call_error(w->call, "ERR invalid cursor");
-		return false;
-	}
-	w->phase = phase == SCAN_HASHES ? SCAN_HASHES : SCAN_STRINGS;
-	return true;
+	if (cursor != 0 &&
+	    engine_cursor_load(w->call->engine, cursor, bid, &phase, w->place,
+		&w->place_len) == KV_OK &&
+	    phase == SCAN_HASHES)
+		w->phase = SCAN_HASHES;
 }
 
 int
@@ -296,9 +301,9 @@ cmd_scan(struct call *c)
 	struct call_place place;
 	int rc;
 
-	if (!scan_cursor(c, c->args[1], &cursor) || !scan_options(c, 2, &w) ||
-	    !scan_load(&w, cursor, bid))
+	if (!scan_cursor(c, c->args[1], &cursor) || !scan_options(c, 2, &w))
 		return KV_OK;
+	scan_load(&w, cursor, bid);
 	place = call_open(c);
 	if ((rc = scan_database(&w)) == KV_OK)
 		scan_answer(&w, place, cursor, bid);
@@ -310,6 +315,7 @@ cmd_hscan(struct call *c)
 {
 	struct scan_walk w = {
 		.call = c,
+		.fields = true,
 		.values = true,
 		.phase = SCAN_STRINGS,
 	};
@@ -326,8 +332,9 @@ cmd_hscan(struct call *c)
 		return rc;
 	if (rc == KV_OK) {
 		bid = b->bid;
-		if (!scan_options(c, 3, &w) || !scan_load(&w, cursor, bid))
+		if (!scan_options(c, 3, &w))
 			return KV_OK;
+		scan_load(&w, cursor, bid);
 		if ((rc = engine_totals(c->engine, b, &sums)) < 0)
 			return rc;
 		if (sums.keys <= SCAN_WHOLE)

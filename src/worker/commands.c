@@ -18,6 +18,7 @@
 #define W CALL_WRITES
 #define S CALL_SETTLED
 #define SES CALL_SESSION
+#define SP CALL_SESSION | CALL_PUSHES
 #define RD COMMAND_READONLY
 #define RF COMMAND_READONLY | COMMAND_FAST
 #define WR COMMAND_WRITE
@@ -107,7 +108,7 @@ X("hgetall", cmd_hgetall, 2, 1,1,1, RD, S, HASH, "2.0.0", "key", "Returns all fi
 X("hkeys", cmd_hkeys, 2, 1,1,1, RD, S, HASH, "2.0.0", "key", "Returns all fields in a hash.") \
 X("hvals", cmd_hvals, 2, 1,1,1, RD, S, HASH, "2.0.0", "key", "Returns all values in a hash.") \
 X("hrandfield", cmd_hrandfield, -2, 1,1,1, RD, S, HASH, "6.2.0", "key [count [WITHVALUES]]", "Returns one or more random fields from a hash.") \
-X("hscan", cmd_hscan, -3, 1,1,1, RD, S, HASH, "2.8.0", "key cursor [MATCH pattern] [COUNT count]", "Iterates over fields and values of a hash.") \
+X("hscan", cmd_hscan, -3, 1,1,1, RD, S, HASH, "2.8.0", "key cursor [MATCH pattern] [COUNT count] [NOVALUES]", "Iterates over fields and values of a hash.") \
 X("save", cmd_save, 1, 0,0,0, AD | COMMAND_NO_MULTI, SES, SERVER, "1.0.0", "", "Moves all that was written from the log into the tree, and waits for it.") \
 X("bgsave", cmd_bgsave, -1, 0,0,0, AD, 0, SERVER, "1.0.0", "[SCHEDULE]", "Moves all that was written from the log into the tree, in the background.") \
 X("bgrewriteaof", cmd_bgrewriteaof, 1, 0,0,0, AD, 0, SERVER, "1.0.0", "", "Shortens the log in the background.") \
@@ -115,7 +116,7 @@ X("lastsave", cmd_lastsave, 1, 0,0,0, COMMAND_LOADING | COMMAND_STALE | COMMAND_
 X("shutdown", cmd_shutdown, -1, 0,0,0, AD | COMMAND_NO_MULTI | COMMAND_ALLOW_BUSY, SES, SERVER, "1.0.0", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", "Ends kvd with all of its ports.") \
 X("slowlog", cmd_slowlog, -2, 0,0,0, COMMAND_ADMIN | COMMAND_LOADING | COMMAND_STALE, 0, SERVER, "2.2.12", "subcommand [arg ...]", "A container for slow log commands.") \
 X("latency", cmd_latency, -2, 0,0,0, AD, 0, SERVER, "2.8.13", "subcommand [arg ...]", "A container for latency diagnostics commands.") \
-X("memory", cmd_memory, -2, 0,0,0, RD, S, SERVER, "4.0.0", "subcommand [arg ...]", "A container for memory diagnostics commands.") \
+X("memory", cmd_memory, -2, 2,2,1, RD, S, SERVER, "4.0.0", "subcommand [arg ...]", "A container for memory diagnostics commands.") \
 X("object", cmd_object, -2, 2,2,1, RD, S, GENERIC, "2.2.3", "subcommand [arg ...]", "A container for object introspection commands.") \
 X("wait", cmd_wait, 3, 0,0,0, 0, SES, GENERIC, "3.0.0", "numreplicas timeout", "Returns how many other hosts have what was written: none for certain.") \
 X("waitaof", cmd_waitaof, 4, 0,0,0, 0, SES, GENERIC, "7.2.0", "numlocal numreplicas timeout", "Returns whether what was written is on this host's disk, and on how many others.") \
@@ -131,10 +132,10 @@ X("sync", cmd_sync, 1, 0,0,0, AD | COMMAND_NO_MULTI, 0, SERVER, "1.0.0", "", "Re
 X("psync", cmd_sync, -3, 0,0,0, AD | COMMAND_NO_MULTI, 0, SERVER, "2.8.0", "replicationid offset", "Refused: hosts share buckets by kv-syncd.") \
 X("lolwut", cmd_lolwut, -1, 0,0,0, RF, 0, SERVER, "5.0.0", "[VERSION version]", "Displays a line of our own and the version.") \
 X("monitor", cmd_monitor, 1, 0,0,0, AD, SES, SERVER, "1.0.0", "", "Listens for all requests of this worker's clients as they come.") \
-X("subscribe", cmd_subscribe, -2, 0,0,0, PS, SES, PUBSUB, "2.0.0", "channel [channel ...]", "Listens for messages published to channels.") \
-X("unsubscribe", cmd_unsubscribe, -1, 0,0,0, PS, SES, PUBSUB, "2.0.0", "[channel [channel ...]]", "Stops listening to messages posted to channels.") \
-X("psubscribe", cmd_psubscribe, -2, 0,0,0, PS, SES, PUBSUB, "2.0.0", "pattern [pattern ...]", "Listens for messages published to channels that match one or more patterns.") \
-X("punsubscribe", cmd_punsubscribe, -1, 0,0,0, PS, SES, PUBSUB, "2.0.0", "[pattern [pattern ...]]", "Stops listening to messages published to channels that match one or more patterns.") \
+X("subscribe", cmd_subscribe, -2, 0,0,0, PS, SP, PUBSUB, "2.0.0", "channel [channel ...]", "Listens for messages published to channels.") \
+X("unsubscribe", cmd_unsubscribe, -1, 0,0,0, PS, SP, PUBSUB, "2.0.0", "[channel [channel ...]]", "Stops listening to messages posted to channels.") \
+X("psubscribe", cmd_psubscribe, -2, 0,0,0, PS, SP, PUBSUB, "2.0.0", "pattern [pattern ...]", "Listens for messages published to channels that match one or more patterns.") \
+X("punsubscribe", cmd_punsubscribe, -1, 0,0,0, PS, SP, PUBSUB, "2.0.0", "[pattern [pattern ...]]", "Stops listening to messages published to channels that match one or more patterns.") \
 X("publish", cmd_publish, 3, 0,0,0, COMMAND_PUBSUB | COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST, W, PUBSUB, "2.0.0", "channel message", "Posts a message to a channel.") \
 X("pubsub", cmd_pubsub, -2, 0,0,0, COMMAND_PUBSUB | COMMAND_LOADING | COMMAND_STALE, S, PUBSUB, "2.8.0", "subcommand [arg ...]", "A container for Pub/Sub commands.") \
 X("hexpire", cmd_hexpire, -6, 1,1,1, WOF, AS, HASH, "7.4.0", "key seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]", "Sets the expiration time of fields in seconds.") \
@@ -290,6 +291,23 @@ commands_help(struct call *c, const struct cmd_sub *subs, const char *name)
 	return KV_OK;
 }
 
+/* The one at sub->at; HELP is the last of every container. */
+static int
+commands_tell_sub(struct call_sub *sub, const struct cmd_sub *subs)
+{
+	size_t n = 0;
+
+	while (n < sub->at && subs[n].name != NULL)
+		n++;
+	sub->name = subs[n].name;
+	sub->arity = subs[n].arity;
+	if (sub->name == NULL && n == sub->at) {
+		sub->name = "help";
+		sub->arity = 2;
+	}
+	return KV_OK;
+}
+
 int
 cmd_dispatch(struct call *c, const struct cmd_sub *subs)
 {
@@ -298,6 +316,8 @@ cmd_dispatch(struct call *c, const struct cmd_sub *subs)
 	char upper[COMMAND_NAME_MAX + 1];
 	size_t i;
 
+	if (c->sub != NULL)
+		return commands_tell_sub(c->sub, subs);
 	while (sub->name != NULL && !slice_is_word(c->args[1], sub->name))
 		sub++;
 	if (c->session->last == c->command) /* and not EXEC */
@@ -339,14 +359,27 @@ commands_subscriber_may(const struct command *command)
 static bool
 commands_is_container(const char *name)
 {
-	static const char *const names[] = { "acl", "client", "command",
-		"config", "latency", "memory", "object", "pubsub", "slowlog" };
+	static const char *const names[] = { "acl", "client", "cluster",
+		"command", "config", "function", "latency", "memory", "module",
+		"object", "pubsub", "script", "slowlog" };
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (strcmp(names[i], name) == 0)
 			return true;
 	return false;
+}
+
+bool
+commands_next_sub(const struct command *container, struct call_sub *sub)
+{
+	struct call c = { .argc = 2, .command = container, .sub = sub };
+
+	sub->name = NULL;
+	if (commands_is_container(container->info.name))
+		(void)container->run(&c);
+	sub->at++;
+	return sub->name != NULL;
 }
 
 static int

@@ -22,6 +22,9 @@ bool commands_known(struct kv_slice name);
 /* What it needs with these arguments. */
 unsigned commands_needs(const struct call *c);
 
+/* The next subcommand of a container, from at 0 on; false: there is none. */
+bool commands_next_sub(const struct command *container, struct call_sub *sub);
+
 /* All rows, for COMMAND. */
 const struct command *commands_all(size_t *count);
 

@@ -171,11 +171,11 @@ run_is_denied(const struct run *r, unsigned needs)
 
 /* CLIENT REPLY OFF and SKIP. */
 static void
-run_mute(struct run *r, struct output_place place)
+run_mute(struct run *r, struct output_place place, unsigned needs)
 {
 	struct session *s = r->session;
 
-	if (s->flags & (SESSION_MUTE | SESSION_SKIP))
+	if (s->flags & (SESSION_MUTE | SESSION_SKIP) && !(needs & CALL_PUSHES))
 		output_rewind(run_output(r), place);
 	s->flags &= (uint16_t)~SESSION_SKIP;
 	if (s->flags & SESSION_SKIP_NEXT)
@@ -229,7 +229,7 @@ run_call(struct run *r, struct call *c, unsigned needs, call_handler *handler)
 	if (needs & CALL_SESSION && !run_commit(r))
 		return;
 	if (r->session->flags)
-		run_mute(r, place);
+		run_mute(r, place, needs);
 	if (r->has_lock && --r->locked == 0 && run_commit(r))
 		run_unlock(r);
 }
