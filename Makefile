@@ -192,7 +192,7 @@ submake	= mkdir -p $(BUILD) && flock -o $(BUILD)/lock $(MAKE)
 bin	= $(abspath $(BUILD))
 
 .PHONY: all run demo deps check unit asan tsan fuzz cover lint format bench \
-	install uninstall clean help FORCE \
+	check-redis install uninstall clean help FORCE \
 	programs test-programs thread-programs fuzz-programs
 
 all: ## build all programs and libkv into build/
@@ -252,6 +252,11 @@ lint: $(OBJ)/build_settings.h ## layout, layers, sizes, clang-tidy
 format: ## let clang-format lay out all C files
 	@clang-format -i $(C_FILES)
 
+check-redis: ## Redis' own Tcl tests (of Debian's source package) against kvd
+	@tools/dev/deps $(RUN_DEPS) python3 tcl
+	+@$(submake) programs
+	@KV_BIN=$(bin) tools/dev/redis-suite
+
 # redis-tools holds the server's binary under another name; the redis-server
 # package would also start a service.
 bench: ## measure this server beside redis-server
@@ -292,7 +297,7 @@ clean: ## remove build/
 	rm -rf $(BUILD)
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 14
 
 programs: $(PROGRAMS) $(call archives,$(LAYERS)) ; @:
 test-programs: $(call pick,$(UNIT)) $(TEST_AIDS) ; @:

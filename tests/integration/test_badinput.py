@@ -122,14 +122,27 @@ class WithWitnesses(kvtest.Case):
 
 
 class Limits(WithWitnesses):
-    def test_an_empty_key_or_field_is_an_error_that_says_so(self):
+    def test_an_empty_key_or_field_is_kept_like_any_other(self):
         with RespClient(self.port) as c:
-            for words, what in ((("SET", "", "v"), b"key is empty"),
-                                (("GET", ""), b"key is empty"),
-                                (("HSET", "h", "", "v"), b"field is empty")):
-                reply = c.call(*words)
-                self.assertIsInstance(reply, kvtest.Error)
-                self.assertEqual(reply.text, b"ERR " + what)
+            c.must("SET", "", "v")
+            c.must("HSET", "h", "", "w", "f", "x")
+            c.must("SAVE")  # through the tree as well
+            self.assertEqual(c.call("GET", ""), b"v")
+            self.assertEqual(c.call("HGET", "h", ""), b"w")
+            self.assertEqual(c.call("HGETALL", "h"), [b"", b"w", b"f", b"x"])
+            self.assertIn(b"", c.call("KEYS", "*"))
+            self.assertEqual(c.call("DEL", ""), 1)
+            self.assertEqual(c.call("HDEL", "h", ""), 1)
+            self.assertIsNone(c.call("GET", ""))
+            self.assertEqual(c.call("HKEYS", "h"), [b"f"])
+            c.must("DEL", "h")
+
+    def test_a_hash_needs_a_name(self):
+        with RespClient(self.port) as c:
+            reply = c.call("HSET", "", "f", "v")
+            self.assertIsInstance(reply, kvtest.Error)
+            self.assertEqual(reply.text, b"ERR bucket name is empty")
+            self.assertEqual(c.call("HGETALL", ""), [])
             self.assertEqual(c.call("PING"), b"PONG")
 
     def test_a_key_of_500_bytes_is_kept_and_one_of_501_is_an_error(self):
