@@ -64,6 +64,8 @@ set_defaults(struct replica_tuning *t)
 {
 	t->mark_ops = t->mark_ops > 0 ? t->mark_ops : 1000;
 	t->mark_bytes = t->mark_bytes > 0 ? t->mark_bytes : 256u << 10;
+	if (t->frame_bytes == 0 || t->frame_bytes > FRAME_DATA_MAX)
+		t->frame_bytes = FRAME_DATA_MAX;
 	t->credit = t->credit > 0 ? t->credit : 1u << 20;
 	t->batch_bytes = t->batch_bytes > 0 ? t->batch_bytes : 4u << 20;
 	t->range_keys = t->range_keys > 0 ? t->range_keys : 8192;

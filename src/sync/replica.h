@@ -36,6 +36,7 @@ struct replica_time {
 struct replica_tuning {
 	uint32_t mark_ops;    /* between two MARKs: 1000 */
 	uint32_t mark_bytes;  /* 256 KiB */
+	uint32_t frame_bytes; /* of ops in one frame: what fits */
 	uint32_t credit;      /* of each stream: 1 MiB */
 	uint32_t batch_bytes; /* of one commit, about: 4 MiB; one value and
 			       * mark_bytes may come on top */

@@ -218,7 +218,7 @@ fill(struct replica *r, struct replica_link *l, enum frame_stream kind)
 	int rc = KV_OK;
 
 	while (rc == KV_OK && s->is_open && !is_weary && !s->has_ended &&
-	    pending(s) < FRAME_DATA_MAX) {
+	    pending(s) < r->config.tuning.frame_bytes) {
 		is_weary = s->passed >= PASSED_MAX;
 		rc = fills[kind](r, l);
 	}
@@ -257,8 +257,8 @@ send_one(struct replica *r, struct replica_link *l, enum frame_stream kind,
 	if (!s->is_open || pending(s) == 0)
 		return KV_EAGAIN;
 	f.u.data = (struct kv_slice){ s->out.data + s->sent, pending(s) };
-	if (f.u.data.len > FRAME_DATA_MAX)
-		f.u.data.len = FRAME_DATA_MAX;
+	if (f.u.data.len > r->config.tuning.frame_bytes)
+		f.u.data.len = r->config.tuning.frame_bytes;
 	if (f.u.data.len > s->credit)
 		f.u.data.len = s->credit;
 	if (f.u.data.len == 0)
