@@ -118,7 +118,7 @@ replica_free(struct replica *r)
 	while (r->links != NULL)
 		replica_close(r, r->links);
 	resync_free(r);
-	stage_fini(&r->batch.stage);
+	pending_fini(&r->batch.stage);
 	vector_fini(&r->batch.rows);
 	buf_fini(&r->batch.note);
 	vector_fini(&r->vector);

@@ -22,7 +22,7 @@ resync_free(struct replica *r)
 	ticks_fini(&s->vv);
 	ticks_fini(&s->purged);
 	ticks_fini(&s->source_purged);
-	stage_fini(&s->erased);
+	pending_fini(&s->erased);
 }
 
 static void
@@ -281,7 +281,7 @@ erase_absent(struct replica *r, const struct receiver *from, bool is_end)
 		if (!is_gone(from, find_received(from, &own, &i), &own.record))
 			continue;
 		own.record.value.len = 0;
-		rc = stage_add(&s->erased, CHANGE_ERASE, &own);
+		rc = pending_add(&s->erased, CHANGE_ERASE, &own);
 		if (rc < 0)
 			return rc;
 	}
@@ -375,8 +375,8 @@ take_piece(struct replica *r, struct replica_link *l, const struct op *mark)
 		return rc;
 	if (!s->is_repair)
 		receive_drop_old(r, l, &from->stage);
-	if ((rc = stage_move(&r->batch.stage, &from->stage)) < 0 ||
-	    (rc = stage_move(&r->batch.stage, &s->erased)) < 0)
+	if ((rc = pending_move(&r->batch.stage, &from->stage)) < 0 ||
+	    (rc = pending_move(&r->batch.stage, &s->erased)) < 0)
 		return rc;
 	if (!s->is_repair)
 		return note_progress(r, l, mark);
