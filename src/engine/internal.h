@@ -129,7 +129,6 @@ struct engine {
 	struct recent *recent; /* recent.c: ordered recent keys, feed marks */
 	uint64_t swept_ms;     /* deadlines before it were seen to */
 	uint64_t own_end;      /* of the last batch this process appended */
-	uint64_t written;      /* seq of its last record that others may want */
 
 	struct wal_files *files; /* while we are the walwriter */
 	struct writer *writer;

@@ -402,20 +402,17 @@ engine_expire(struct engine *e, const struct bucket *b,
 }
 
 int
-engine_publish_foreign(struct engine *e, struct stamp stamp,
-    struct kv_slice channel, struct kv_slice payload)
+engine_publish(struct engine *e, struct kv_slice channel,
+    struct kv_slice payload)
 {
 	struct stage *s = &e->stage;
 	struct record r = { .type = RECORD_MESSAGE,
 		.flags = RECORD_LOCAL,
-		.stamp = stamp,
 		.key = channel,
 		.value = payload };
 	struct stage_item item = { .bucket = STAGE_NO_BUCKET, .earlier = -1 };
 	int rc;
 
-	if (stamp.inc != 0)
-		r.flags |= RECORD_FOREIGN;
 	if (channel.len > KV_KEY_MAX || payload.len > e->segment_size)
 		return KV_ETOOBIG;
 	item.len = (uint32_t)wal_record_size(r.flags, channel.len, payload.len);

@@ -26,9 +26,9 @@
 #include "sync/control.h"
 #include "sync/mutate.h"
 #include "sync/op.h"
-#include "sync/pending.h"
 #include "sync/place.h"
 #include "sync/replica.h"
+#include "sync/stage.h"
 #include "sync/ticks.h"
 #include "sync/vector.h"
 
@@ -76,11 +76,11 @@ struct receiver {
 	bool is_ended;	    /* END is in the batch */
 	bool is_marked;	    /* a MARK is in the batch: ACK after commit */
 	struct op_reader reader;
-	struct pending stage; /* since the last MARK */
-	struct ticks rows;    /* FULL, RANGE: the sender's vector */
-	struct buf parked;    /* came during a RESYNC from another source */
-	uint64_t granted;     /* bytes that may still come */
-	uint64_t extra;	      /* of these, granted for a large op */
+	struct stage stage; /* since the last MARK */
+	struct ticks rows;  /* FULL, RANGE: the sender's vector */
+	struct buf parked;  /* came during a RESYNC from another source */
+	uint64_t granted;   /* bytes that may still come */
+	uint64_t extra;	    /* of these, granted for a large op */
 	uint64_t ready_extra;
 	uint64_t held;	 /* bytes since the last MARK */
 	uint64_t ready;	 /* bytes in the batch */
@@ -157,7 +157,7 @@ struct replica_link {
 
 /* What is committed next. */
 struct batch {
-	struct pending stage;
+	struct stage stage;
 	struct vector rows; /* whole rows; few */
 	struct buf note;
 	bool has_note;
@@ -179,15 +179,16 @@ struct resync {
 	bool is_begun; /* something of a RESYNC is committed, or will be */
 	struct replica_link *source;
 	uint64_t settle, id;
-	struct place lo, hi, last; /* done up to and with lo; the RANGE's end;
+	struct place lo, hi, last; /* done up to lo; the RANGE's end;
 				    * the last record that came */
 	bool has_last;
+	bool is_past; /* lo was in the piece before: the next is behind it */
 	bool is_done; /* the last piece is in the batch */
 	uint64_t source_inc, source_head, last_head; /* inc 0: several */
 	bool has_vv;
 	struct ticks vv, purged;    /* minimum and maximum over sources */
 	struct ticks source_purged; /* the answer's; its vv is in from[] */
-	struct pending erased;
+	struct stage erased;
 };
 
 struct replica {
@@ -357,7 +358,7 @@ KV_CHECKED int receive_timers(struct replica *r, struct replica_link *l);
 KV_CHECKED int receive_subscribe(struct replica *r, struct replica_link *l);
 /* Leave out what is no news by our vector (B.4). */
 void receive_drop_old(struct replica *r, struct replica_link *l,
-    struct pending *s);
+    struct stage *s);
 /* The batch claims vv and purged of inc, if that is more. */
 KV_CHECKED int receive_claim(struct replica *r, uint64_t inc, uint64_t vv,
     uint64_t purged);

@@ -51,7 +51,7 @@ free_link(struct replica *r, struct replica_link *l)
 		buf_fini(&l->to[i].out);
 		receive_end(r, l, (enum frame_stream)i);
 		op_reader_fini(&l->from[i].reader);
-		pending_fini(&l->from[i].stage);
+		stage_fini(&l->from[i].stage);
 		ticks_fini(&l->from[i].rows);
 		buf_fini(&l->from[i].parked);
 	}

@@ -118,7 +118,7 @@ replica_free(struct replica *r)
 	while (r->links != NULL)
 		replica_close(r, r->links);
 	resync_free(r);
-	pending_fini(&r->batch.stage);
+	stage_fini(&r->batch.stage);
 	vector_fini(&r->batch.rows);
 	buf_fini(&r->batch.note);
 	vector_fini(&r->vector);

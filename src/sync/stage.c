@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Changes in an array, their bytes in blocks that never move. */
 
-#include "sync/pending.h"
+#include "sync/stage.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,22 +9,22 @@
 #define BLOCK 32768
 #define HEAD 64 /* what a record takes in a log beside these, about */
 
-struct pending_block {
-	struct pending_block *older;
+struct stage_block {
+	struct stage_block *older;
 	size_t used, size;
 	char bytes[];
 };
 
 void
-pending_init(struct pending *s)
+stage_init(struct stage *s)
 {
 	memset(s, 0, sizeof(*s));
 }
 
 void
-pending_clear(struct pending *s)
+stage_clear(struct stage *s)
 {
-	struct pending_block *b;
+	struct stage_block *b;
 
 	while ((b = s->blocks) != NULL) {
 		s->blocks = b->older;
@@ -35,15 +35,15 @@ pending_clear(struct pending *s)
 }
 
 void
-pending_fini(struct pending *s)
+stage_fini(struct stage *s)
 {
-	pending_clear(s);
+	stage_clear(s);
 	free(s->changes);
-	pending_init(s);
+	stage_init(s);
 }
 
 static int
-reserve(struct pending *s, size_t n)
+reserve(struct stage *s, size_t n)
 {
 	size_t cap = s->cap * 2 > n ? s->cap * 2 : n;
 	struct sync_change *changes;
@@ -59,9 +59,9 @@ reserve(struct pending *s, size_t n)
 
 /* A large value has a block to itself, behind the one that is being filled. */
 static char *
-take_bytes(struct pending *s, size_t n)
+take_bytes(struct stage *s, size_t n)
 {
-	struct pending_block *b = s->blocks;
+	struct stage_block *b = s->blocks;
 	size_t size = n > BLOCK / 4 ? n : BLOCK;
 
 	if (b == NULL || b->size - b->used < n) {
@@ -93,7 +93,7 @@ keep(char **to, struct kv_slice s)
 }
 
 int
-pending_add(struct pending *s, enum sync_change_how how,
+stage_add(struct stage *s, enum sync_change_how how,
     const struct sync_item *item)
 {
 	size_t n = item->record.key.len + item->record.value.len;
@@ -115,9 +115,9 @@ pending_add(struct pending *s, enum sync_change_how how,
 }
 
 int
-pending_move(struct pending *s, struct pending *from)
+stage_move(struct stage *s, struct stage *from)
 {
-	struct pending_block **last = &from->blocks;
+	struct stage_block **last = &from->blocks;
 	int rc;
 
 	if ((rc = reserve(s, s->count + from->count)) < 0)
@@ -132,6 +132,6 @@ pending_move(struct pending *s, struct pending *from)
 	*last = s->blocks;
 	s->blocks = from->blocks;
 	from->blocks = NULL;
-	pending_clear(from);
+	stage_clear(from);
 	return KV_OK;
 }
