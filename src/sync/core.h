@@ -39,6 +39,7 @@
 #define CORE_LARGE_MAX 2	      /* in each direction */
 #define CORE_LINKS_MAX 64
 #define CORE_INCS_MAX 65536
+#define CORE_OWNERS 128 /* names that are remembered */
 #define CORE_NEVER UINT64_MAX
 
 #define CORE_STREAMS (STREAM_RANGE + 1) /* [0] is not used */
@@ -104,10 +105,11 @@ struct replica_link {
 	bool is_initiator;
 	bool has_hello;
 	bool has_said; /* ours */
-	bool was_up;
+	bool is_misdialled;
+	bool is_timed; /* heard_ms counts: it was there in a turn */
 	char dialled[FRAME_NAME_MAX + 1];
 	struct control control;
-	uint64_t opened_ms, heard_ms, sent_ms;
+	uint64_t heard_ms, sent_ms;
 
 	/* from its HELLO */
 	char name[FRAME_NAME_MAX + 1];
@@ -191,6 +193,11 @@ struct resync {
 	struct stage erased;
 };
 
+struct owner {
+	char name[FRAME_NAME_MAX + 1];
+	uint64_t uid;
+};
+
 struct replica {
 	struct replica_config config;
 	char name[FRAME_NAME_MAX + 1];
@@ -207,6 +214,8 @@ struct replica {
 	struct replica_link *pull; /* the one we pull from */
 	struct resync resync;
 	struct buf scratch;
+	struct owner owners[CORE_OWNERS];
+	unsigned next_owner;
 	unsigned large_in, large_out;
 	uint64_t digest_head, digest_version; /* our vector, and since when */
 	uint64_t digest_ms;
