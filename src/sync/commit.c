@@ -237,7 +237,7 @@ commit_now(struct replica *r)
 	r->batch.retry_ms = 0;
 	if (MUTATED(NOT_ATOMIC) && r->batch.stage.count > b.count)
 		return KV_OK;
-	stage_clear(&r->batch.stage);
+	pending_clear(&r->batch.stage);
 	r->batch.is_waiting = false;
 	return ack_all(r, position);
 }

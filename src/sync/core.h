@@ -26,9 +26,9 @@
 #include "sync/control.h"
 #include "sync/mutate.h"
 #include "sync/op.h"
+#include "sync/pending.h"
 #include "sync/place.h"
 #include "sync/replica.h"
-#include "sync/stage.h"
 #include "sync/ticks.h"
 #include "sync/vector.h"
 
@@ -39,7 +39,6 @@
 #define CORE_LARGE_MAX 2	      /* in each direction */
 #define CORE_LINKS_MAX 64
 #define CORE_INCS_MAX 65536
-#define CORE_OWNERS 128 /* names that are remembered */
 #define CORE_NEVER UINT64_MAX
 
 #define CORE_STREAMS (STREAM_RANGE + 1) /* [0] is not used */
@@ -77,11 +76,11 @@ struct receiver {
 	bool is_ended;	    /* END is in the batch */
 	bool is_marked;	    /* a MARK is in the batch: ACK after commit */
 	struct op_reader reader;
-	struct stage stage; /* since the last MARK */
-	struct ticks rows;  /* FULL, RANGE: the sender's vector */
-	struct buf parked;  /* came during a RESYNC from another source */
-	uint64_t granted;   /* bytes that may still come */
-	uint64_t extra;	    /* of these, granted for a large op */
+	struct pending stage; /* since the last MARK */
+	struct ticks rows;    /* FULL, RANGE: the sender's vector */
+	struct buf parked;    /* came during a RESYNC from another source */
+	uint64_t granted;     /* bytes that may still come */
+	uint64_t extra;	      /* of these, granted for a large op */
 	uint64_t ready_extra;
 	uint64_t held;	 /* bytes since the last MARK */
 	uint64_t ready;	 /* bytes in the batch */
@@ -105,11 +104,10 @@ struct replica_link {
 	bool is_initiator;
 	bool has_hello;
 	bool has_said; /* ours */
-	bool is_misdialled;
-	bool is_timed; /* heard_ms counts: it was there in a turn */
+	bool was_up;
 	char dialled[FRAME_NAME_MAX + 1];
 	struct control control;
-	uint64_t heard_ms, sent_ms;
+	uint64_t opened_ms, heard_ms, sent_ms;
 
 	/* from its HELLO */
 	char name[FRAME_NAME_MAX + 1];
@@ -159,7 +157,7 @@ struct replica_link {
 
 /* What is committed next. */
 struct batch {
-	struct stage stage;
+	struct pending stage;
 	struct vector rows; /* whole rows; few */
 	struct buf note;
 	bool has_note;
@@ -181,21 +179,15 @@ struct resync {
 	bool is_begun; /* something of a RESYNC is committed, or will be */
 	struct replica_link *source;
 	uint64_t settle, id;
-	struct place lo, hi, last; /* done up to lo; the RANGE's end;
+	struct place lo, hi, last; /* done up to and with lo; the RANGE's end;
 				    * the last record that came */
 	bool has_last;
-	bool is_past; /* lo was in the piece before: the next is behind it */
 	bool is_done; /* the last piece is in the batch */
 	uint64_t source_inc, source_head, last_head; /* inc 0: several */
 	bool has_vv;
 	struct ticks vv, purged;    /* minimum and maximum over sources */
 	struct ticks source_purged; /* the answer's; its vv is in from[] */
-	struct stage erased;
-};
-
-struct owner {
-	char name[FRAME_NAME_MAX + 1];
-	uint64_t uid;
+	struct pending erased;
 };
 
 struct replica {
@@ -214,8 +206,6 @@ struct replica {
 	struct replica_link *pull; /* the one we pull from */
 	struct resync resync;
 	struct buf scratch;
-	struct owner owners[CORE_OWNERS];
-	unsigned next_owner;
 	unsigned large_in, large_out;
 	uint64_t digest_head, digest_version; /* our vector, and since when */
 	uint64_t digest_ms;
@@ -367,7 +357,7 @@ KV_CHECKED int receive_timers(struct replica *r, struct replica_link *l);
 KV_CHECKED int receive_subscribe(struct replica *r, struct replica_link *l);
 /* Leave out what is no news by our vector (B.4). */
 void receive_drop_old(struct replica *r, struct replica_link *l,
-    struct stage *s);
+    struct pending *s);
 /* The batch claims vv and purged of inc, if that is more. */
 KV_CHECKED int receive_claim(struct replica *r, uint64_t inc, uint64_t vv,
     uint64_t purged);

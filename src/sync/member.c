@@ -101,7 +101,8 @@ members_make_room(struct members *m)
 	if (m->count < MEMBERS_MAX)
 		return true;
 	DL_FOREACH(m->list, c) {
-		if (c->source != MEMBER_CAME || c->link != NULL)
+		if (c->source != MEMBER_CAME || c->link != NULL ||
+		    c->state == MEMBER_DIALLING)
 			continue;
 		if (oldest == NULL || c->since_ms < oldest->since_ms)
 			oldest = c;

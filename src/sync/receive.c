@@ -27,7 +27,7 @@ receive_end(struct replica *r, struct replica_link *l, enum frame_stream kind)
 	from->is_ended = from->is_large_done = false;
 	op_reader_fini(&from->reader);
 	op_reader_init(&from->reader, l->inc, r->config.value_max);
-	stage_clear(&from->stage);
+	pending_clear(&from->stage);
 	ticks_clear(&from->rows);
 	from->parked.len = 0;
 	buf_shrink(&from->parked, 0);
@@ -110,7 +110,7 @@ keep_item(struct replica *r, struct replica_link *l, enum frame_stream kind,
 		rc = resync_record(r, item);
 	if (rc == KV_EPROTO)
 		return link_refuse(r, l, BYE_PROTOCOL, "a range out of order");
-	return rc < 0 ? rc : stage_add(&from->stage, CHANGE_MERGE, item);
+	return rc < 0 ? rc : pending_add(&from->stage, CHANGE_MERGE, item);
 }
 
 static int
@@ -246,7 +246,7 @@ claim_full(struct replica *r, struct replica_link *l, const struct op *mark)
 }
 
 void
-receive_drop_old(struct replica *r, struct replica_link *l, struct stage *s)
+receive_drop_old(struct replica *r, struct replica_link *l, struct pending *s)
 {
 	size_t i, n = 0;
 
@@ -290,7 +290,7 @@ take_mark(struct replica *r, struct replica_link *l, enum frame_stream kind,
 	if (rc < 0)
 		return rc;
 	receive_drop_old(r, l, &from->stage);
-	if ((rc = stage_move(&r->batch.stage, &from->stage)) < 0)
+	if ((rc = pending_move(&r->batch.stage, &from->stage)) < 0)
 		return rc;
 	receive_marked(r, from, op->cursor);
 	return KV_OK;

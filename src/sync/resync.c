@@ -22,7 +22,7 @@ resync_free(struct replica *r)
 	ticks_fini(&s->vv);
 	ticks_fini(&s->purged);
 	ticks_fini(&s->source_purged);
-	stage_fini(&s->erased);
+	pending_fini(&s->erased);
 }
 
 static void
@@ -121,7 +121,7 @@ ask(struct replica *r)
 	if ((rc = find_end(r)) < 0)
 		return rc;
 	s->state = RESYNC_READING;
-	s->has_last = s->is_past = false;
+	s->has_last = false;
 	ticks_clear(&s->source_purged);
 	receive_begin(r, s->source, STREAM_RANGE);
 	f.u.range.id = ++s->id;
@@ -204,9 +204,8 @@ resync_record(struct replica *r, const struct sync_item *item)
 
 	if (s->state != RESYNC_READING)
 		return KV_EPROTO;
-	if (s->has_last
-		? place_compare(&s->last, bid, key) >= 0
-		: place_compare(&s->lo, bid, key) > (s->is_past ? -1 : 0))
+	if (s->has_last ? place_compare(&s->last, bid, key) >= 0
+			: place_compare(&s->lo, bid, key) > 0)
 		return KV_EPROTO;
 	if (!place_is_end(&s->hi) && place_compare(&s->hi, bid, key) <= 0)
 		return KV_EPROTO;
@@ -263,7 +262,7 @@ erase_absent(struct replica *r, const struct receiver *from, bool is_end)
 	uint64_t bid = s->lo.bid;
 	struct kv_slice key = buf_slice(&s->lo.key);
 	struct sync_item own;
-	bool after = s->is_past;
+	bool after = false;
 	size_t i = 0;
 	int rc, order;
 
@@ -282,7 +281,7 @@ erase_absent(struct replica *r, const struct receiver *from, bool is_end)
 		if (!is_gone(from, find_received(from, &own, &i), &own.record))
 			continue;
 		own.record.value.len = 0;
-		rc = stage_add(&s->erased, CHANGE_ERASE, &own);
+		rc = pending_add(&s->erased, CHANGE_ERASE, &own);
 		if (rc < 0)
 			return rc;
 	}
@@ -376,8 +375,8 @@ take_piece(struct replica *r, struct replica_link *l, const struct op *mark)
 		return rc;
 	if (!s->is_repair)
 		receive_drop_old(r, l, &from->stage);
-	if ((rc = stage_move(&r->batch.stage, &from->stage)) < 0 ||
-	    (rc = stage_move(&r->batch.stage, &s->erased)) < 0)
+	if ((rc = pending_move(&r->batch.stage, &from->stage)) < 0 ||
+	    (rc = pending_move(&r->batch.stage, &s->erased)) < 0)
 		return rc;
 	if (!s->is_repair)
 		return note_progress(r, l, mark);
@@ -402,7 +401,6 @@ resync_mark(struct replica *r, struct replica_link *l, const struct op *mark)
 		rc = take_piece(r, l, mark);
 	if (rc < 0)
 		return rc;
-	s->is_past = s->is_past || s->has_last;
 	s->has_last = false;
 	from->is_ended = is_end;
 	receive_marked(r, from, mark->cursor);

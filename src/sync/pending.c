@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Changes in an array, their bytes in blocks that never move. */
 
-#include "sync/stage.h"
+#include "sync/pending.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,22 +9,22 @@
 #define BLOCK 32768
 #define HEAD 64 /* what a record takes in a log beside these, about */
 
-struct stage_block {
-	struct stage_block *older;
+struct pending_block {
+	struct pending_block *older;
 	size_t used, size;
 	char bytes[];
 };
 
 void
-stage_init(struct stage *s)
+pending_init(struct pending *s)
 {
 	memset(s, 0, sizeof(*s));
 }
 
 void
-stage_clear(struct stage *s)
+pending_clear(struct pending *s)
 {
-	struct stage_block *b;
+	struct pending_block *b;
 
 	while ((b = s->blocks) != NULL) {
 		s->blocks = b->older;
@@ -35,15 +35,15 @@ stage_clear(struct stage *s)
 }
 
 void
-stage_fini(struct stage *s)
+pending_fini(struct pending *s)
 {
-	stage_clear(s);
+	pending_clear(s);
 	free(s->changes);
-	stage_init(s);
+	pending_init(s);
 }
 
 static int
-reserve(struct stage *s, size_t n)
+reserve(struct pending *s, size_t n)
 {
 	size_t cap = s->cap * 2 > n ? s->cap * 2 : n;
 	struct sync_change *changes;
@@ -59,9 +59,9 @@ reserve(struct stage *s, size_t n)
 
 /* A large value has a block to itself, behind the one that is being filled. */
 static char *
-take_bytes(struct stage *s, size_t n)
+take_bytes(struct pending *s, size_t n)
 {
-	struct stage_block *b = s->blocks;
+	struct pending_block *b = s->blocks;
 	size_t size = n > BLOCK / 4 ? n : BLOCK;
 
 	if (b == NULL || b->size - b->used < n) {
@@ -93,7 +93,7 @@ keep(char **to, struct kv_slice s)
 }
 
 int
-stage_add(struct stage *s, enum sync_change_how how,
+pending_add(struct pending *s, enum sync_change_how how,
     const struct sync_item *item)
 {
 	size_t n = item->record.key.len + item->record.value.len;
@@ -115,9 +115,9 @@ stage_add(struct stage *s, enum sync_change_how how,
 }
 
 int
-stage_move(struct stage *s, struct stage *from)
+pending_move(struct pending *s, struct pending *from)
 {
-	struct stage_block **last = &from->blocks;
+	struct pending_block **last = &from->blocks;
 	int rc;
 
 	if ((rc = reserve(s, s->count + from->count)) < 0)
@@ -132,6 +132,6 @@ stage_move(struct stage *s, struct stage *from)
 	*last = s->blocks;
 	s->blocks = from->blocks;
 	from->blocks = NULL;
-	stage_clear(from);
+	pending_clear(from);
 	return KV_OK;
 }
