@@ -210,8 +210,6 @@ append_sum(struct engine *e, size_t i, struct stamp stamp)
 	struct record r;
 
 	if (item->row == STAGE_DROP) {
-		if (b->totals.keys > 0)
-			w->flags |= RECORD_DROP;
 		b->totals = (struct totals){ 0 };
 		b->drop = (int32_t)i;
 	} else if (item->row == STAGE_MERGED && b->recounted)
@@ -279,6 +277,8 @@ append_finish(struct engine *e, uint64_t end, uint64_t wall_ms)
 			append_stamp_row(e, i, stamp);
 		if (item->bucket != STAGE_NO_BUCKET)
 			append_link(e, seg, base, i, stamp);
+		if (!(w->flags & (RECORD_LOCAL | RECORD_FOREIGN)))
+			e->written = w->seq;
 		if (i + 1 < s->count)
 			w->flags |= RECORD_MORE;
 		w->check = wal_record_check(w, nonce, start + offset);
@@ -395,6 +395,12 @@ engine_commit(struct engine *e, uint64_t *end)
 		atomic_fetch_add(&e->control->stats.stalls, 1);
 	stage_clear(&e->stage);
 	return rc;
+}
+
+uint64_t
+engine_written(const struct engine *e)
+{
+	return e->written;
 }
 
 void

@@ -187,3 +187,11 @@ channel_set_notify(struct engine *e, uint32_t flags)
 {
 	atomic_store(&e->control->notify, flags);
 }
+
+int
+engine_publish(struct engine *e, struct kv_slice channel,
+    struct kv_slice payload)
+{
+	return engine_publish_foreign(e, (struct stamp){ 0, 0 }, channel,
+	    payload);
+}

@@ -147,6 +147,11 @@ KV_CHECKED int engine_drop(struct engine *e, struct kv_slice name);
 KV_CHECKED int engine_publish(struct engine *e, struct kv_slice channel,
     struct kv_slice payload);
 
+/* One that another host published, with its stamp there: subscribers get it as
+ * any other, who hands messages on knows it by RECORD_FOREIGN. */
+KV_CHECKED int engine_publish_foreign(struct engine *e, struct stamp stamp,
+    struct kv_slice channel, struct kv_slice payload);
+
 /* Bytes staged and not committed. */
 size_t engine_staged(const struct engine *e);
 
@@ -166,6 +171,10 @@ void engine_rollback(struct engine *e);
  * before unlock.  Short: every writer of the host waits. */
 void engine_lock(struct engine *e);
 void engine_unlock(struct engine *e);
+
+/* The seq of the last change that this process committed and other hosts are
+ * told of; 0: none. */
+uint64_t engine_written(const struct engine *e);
 
 /* Bits of enum control_trouble, and their text for an error reply. */
 uint32_t engine_trouble(const struct engine *e);
@@ -214,5 +223,10 @@ struct tree *engine_tree(struct engine *e);
 /* The shared block, for statistics; read only. */
 const struct control *engine_control(const struct engine *e);
 struct control_process *engine_process(struct engine *e);
+
+/* The folder in shared memory, where the processes of the store meet; and this
+ * one's place among control's processes. */
+const char *engine_folder(const struct engine *e);
+unsigned engine_slot(const struct engine *e);
 
 #endif

@@ -129,6 +129,7 @@ struct engine {
 	struct recent *recent; /* recent.c: ordered recent keys, feed marks */
 	uint64_t swept_ms;     /* deadlines before it were seen to */
 	uint64_t own_end;      /* of the last batch this process appended */
+	uint64_t written;      /* seq of its last record that others may want */
 
 	struct wal_files *files; /* while we are the walwriter */
 	struct writer *writer;
@@ -231,13 +232,6 @@ KV_CHECKED int stage_record(struct engine *e, const struct bucket *b,
     const struct record *r, enum stage_row row);
 /* NULL: the batch does not write to that bucket yet. */
 struct stage_bucket *stage_find_bucket(const struct engine *e, uint64_t bid);
-
-/* A tombstone with flags of its own. */
-KV_CHECKED int stage_tomb(struct engine *e, const struct bucket *b,
-    struct kv_slice key, uint8_t flags);
-/* A bucket's row; the stamp that `row` names is set when it is appended. */
-KV_CHECKED int stage_bucket_row(struct engine *e, struct kv_slice name,
-    struct bucket *b, enum stage_row row);
 
 /* append.c */
 /* Take the mutex, mending what a dead owner left. */

@@ -374,21 +374,14 @@ engine_alone(struct engine *e, uint64_t bid, struct kv_slice prefix)
 }
 
 int
-stage_tomb(struct engine *e, const struct bucket *b, struct kv_slice key,
-    uint8_t flags)
+engine_delete(struct engine *e, const struct bucket *b, struct kv_slice key)
 {
 	struct record r = { .type = RECORD_TOMB,
-		.flags = (uint8_t)(stage_scope(b) | flags),
+		.flags = stage_scope(b),
 		.bid = b->bid,
 		.key = key };
 
 	return stage_record(e, b, &r, STAGE_NO_ROW);
-}
-
-int
-engine_delete(struct engine *e, const struct bucket *b, struct kv_slice key)
-{
-	return stage_tomb(e, b, key, 0);
 }
 
 int
@@ -409,17 +402,20 @@ engine_expire(struct engine *e, const struct bucket *b,
 }
 
 int
-engine_publish(struct engine *e, struct kv_slice channel,
-    struct kv_slice payload)
+engine_publish_foreign(struct engine *e, struct stamp stamp,
+    struct kv_slice channel, struct kv_slice payload)
 {
 	struct stage *s = &e->stage;
 	struct record r = { .type = RECORD_MESSAGE,
 		.flags = RECORD_LOCAL,
+		.stamp = stamp,
 		.key = channel,
 		.value = payload };
 	struct stage_item item = { .bucket = STAGE_NO_BUCKET, .earlier = -1 };
 	int rc;
 
+	if (stamp.inc != 0)
+		r.flags |= RECORD_FOREIGN;
 	if (channel.len > KV_KEY_MAX || payload.len > e->segment_size)
 		return KV_ETOOBIG;
 	item.len = (uint32_t)wal_record_size(r.flags, channel.len, payload.len);
@@ -434,7 +430,8 @@ engine_publish(struct engine *e, struct kv_slice channel,
 	return KV_OK;
 }
 
-int
+/* Stage the row; the stamp that `row` names is set when it is appended. */
+static int
 stage_bucket_row(struct engine *e, struct kv_slice name, struct bucket *b,
     enum stage_row row)
 {
@@ -474,6 +471,19 @@ engine_create(struct engine *e, struct kv_slice name, uint32_t options)
 	}
 	b.options = options;
 	return stage_bucket_row(e, name, &b, STAGE_CREATE);
+}
+
+int
+engine_drop(struct engine *e, struct kv_slice name)
+{
+	struct bucket b;
+	int rc;
+
+	if ((rc = engine_bucket_row(e, name, &b)) < 0)
+		return rc;
+	if (!bucket_is_live(&b))
+		return KV_ENOTFOUND;
+	return stage_bucket_row(e, name, &b, STAGE_DROP);
 }
 
 size_t

@@ -260,3 +260,15 @@ engine_process(struct engine *e)
 {
 	return e->process;
 }
+
+const char *
+engine_folder(const struct engine *e)
+{
+	return e->shm;
+}
+
+unsigned
+engine_slot(const struct engine *e)
+{
+	return e->slot;
+}
