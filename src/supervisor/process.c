@@ -58,14 +58,6 @@ process_find_program(const struct process_home *home, enum process_role role,
 	return n > 0 && n < PATH_MAX && access(to, X_OK) == 0;
 }
 
-bool
-process_has_program(const struct process_home *home, enum process_role role)
-{
-	char path[PATH_MAX];
-
-	return process_find_program(home, role, path);
-}
-
 /* ---- messages ---- */
 
 static void

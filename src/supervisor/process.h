@@ -88,8 +88,4 @@ void process_ended(struct process *p, int status);
 /* Send a verb ("reload") and the configuration. */
 void process_configure(struct process *p, const char *verb);
 
-/* Is there such a program? */
-bool process_has_program(const struct process_home *home,
-    enum process_role role);
-
 #endif

@@ -67,8 +67,7 @@ supervisor_add_workers(struct supervisor *s, struct port *port)
 int
 supervisor_set_syncd(struct supervisor *s)
 {
-	bool wanted = conf_has_sync(s->conf) &&
-	    process_has_program(&s->home, PROCESS_SYNCD);
+	bool wanted = conf_has_sync(s->conf);
 	struct process *p;
 
 	DL_FOREACH(s->processes, p) {

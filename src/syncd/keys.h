@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_SYNCD_KEYS_H
+#define KV_SYNCD_KEYS_H
+
+/* From the cookie file to the keys of handshakes. */
+
+#include "conf/conf.h"
+#include "sync/psk.h"
+
+/* Read cookie_file and stretch what is in it.  Where there is none and nobody
+ * chose another path, one is made first, so that the nodes of one user just
+ * work.  On failure why is one line that names file and option, without any of
+ * the secret. */
+KV_CHECKED int keys_load(const struct conf *c, struct psk_ring **out, char *why,
+    size_t size);
+
+#endif

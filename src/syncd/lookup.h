@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_SYNCD_LOOKUP_H
+#define KV_SYNCD_LOOKUP_H
+
+/* From a host to addresses, in the event loop (c-ares(3)): numbers, /etc/hosts
+ * and DNS, as the host is configured at that moment.  Where a service record
+ * _kv._tcp.HOST (RFC 2782) is to be had, its targets and ports count. */
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "io/loop.h"
+
+#define LOOKUP_MAX 64
+#define LOOKUP_WHY_TEXT 160
+
+struct lookup;
+
+union lookup_address {
+	struct sockaddr any;
+	struct sockaddr_in in4;
+	struct sockaddr_in6 in6;
+};
+
+struct lookup_answer {
+	union lookup_address address[LOOKUP_MAX]; /* with the port */
+	size_t count;				  /* 0: why says it */
+	char why[LOOKUP_WHY_TEXT];
+};
+
+/* The answer is gone after the call, and so is the look-up. */
+typedef void lookup_done(void *arg, const struct lookup_answer *answer);
+
+/* Ask; done is called later, or at once.  port: where none is told; services:
+ * ask for the service record, too.  *out is set before done is called, which
+ * sets it to NULL. */
+KV_CHECKED int lookup_start(struct loop *loop, const char *host, uint16_t port,
+    bool services, lookup_done *done, void *arg, struct lookup **out);
+
+/* It is not wanted any more; NULL is fine. */
+void lookup_cancel(struct lookup *l);
+
+/* "127.0.0.1:4069", "[::1]:4069" */
+#define LOOKUP_TEXT 64
+void lookup_text(const union lookup_address *a, char to[LOOKUP_TEXT]);
+socklen_t lookup_size(const union lookup_address *a);
+
+#endif

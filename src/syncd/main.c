@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: ISC */
+/* kv-syncd: keeps this host's store in step with other hosts.  Started by
+ * kvd. */
+
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "engine/maintain.h"
+#include "engine/options.h"
+#include "io/parent.h"
+#include "syncd/syncd.h"
+
+#define MAIN_ROLE_NS 200000000u /* between two looks whether it is free */
+
+struct program {
+	struct loop *loop;
+	struct engine *engine;
+	struct syncd syncd;
+	struct conf *conf; /* until syncd has it */
+	struct loop_source parent;
+	struct timer role; /* until we have it */
+	bool has_role;
+	int rc;
+};
+
+/* Keys are in this process: no core file, no debugger of the same user. */
+static void
+main_hide(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+		(void)err_system("prctl", "dumpable");
+}
+
+static void
+main_end(struct program *p, int rc)
+{
+	p->rc = rc;
+	loop_stop(p->loop);
+}
+
+/* ---- kvd's word ---- */
+
+static void
+main_reload(struct program *p, struct kv_slice text)
+{
+	struct conf *conf;
+
+	if (conf_read(text, &conf) < 0)
+		return;
+	log_init("kv-syncd", (enum log_level)conf_u64(conf, CONF_LOG_LEVEL));
+	if (p->has_role) {
+		syncd_reload(&p->syncd, conf);
+	} else {
+		conf_free(p->conf);
+		p->conf = conf;
+	}
+}
+
+static void
+main_stop(struct program *p)
+{
+	/* Nothing more can come, and an end would come for ever. */
+	loop_remove(p->loop, &p->parent);
+	if (p->has_role)
+		syncd_stop(&p->syncd);
+	else
+		main_end(p, KV_OK);
+}
+
+static void
+main_told(struct loop_source *source, uint32_t events)
+{
+	struct program *p = loop_owner(source, struct program, parent);
+	enum parent_verb verb = PARENT_OTHER;
+	struct buf body;
+	int rc;
+
+	(void)events;
+	buf_init(&body);
+	rc = parent_receive(&verb, &body);
+	if (rc == KV_OK && verb == PARENT_RELOAD)
+		main_reload(p, buf_slice(&body));
+	if (rc == KV_OK && verb == PARENT_STOP)
+		main_stop(p);
+	buf_fini(&body);
+}
+
+/* ---- work ---- */
+
+static void
+main_begin(struct program *p)
+{
+	struct conf *conf = p->conf;
+	char why[4600] = "";
+	int rc;
+
+	p->has_role = true;
+	p->conf = NULL;
+	rc = syncd_open(&p->syncd, p->loop, p->engine, conf, why, sizeof(why));
+	if (rc == KV_OK) {
+		parent_ready();
+		return;
+	}
+	if (why[0] != '\0')
+		parent_failed("%s", why);
+	else
+		parent_failed("kv-syncd: %s", err_text(rc));
+	main_end(p, rc);
+}
+
+/* Another kvd on the same store may have it: then we wait for its end. */
+static void
+main_take_role(struct timer *timer)
+{
+	struct program *p = loop_owner(timer, struct program, role);
+	int rc = maintain_take(p->engine, ROLE_SYNCD, false);
+
+	if (rc == KV_OK)
+		main_begin(p);
+	else if (rc == KV_EBUSY)
+		loop_timer_set(p->loop, timer,
+		    loop_now(p->loop) + MAIN_ROLE_NS);
+	else
+		main_end(p, rc);
+}
+
+static int
+main_open(struct program *p)
+{
+	struct engine_options options;
+	int rc;
+
+	if (sodium_init() < 0)
+		return KV_ESYSTEM;
+	engine_options_read(p->conf, ROLE_SYNCD, &options);
+	if ((rc = engine_open(&options, &p->engine)) < 0 ||
+	    (rc = loop_new(&p->loop)) < 0)
+		return rc;
+	p->parent = (struct loop_source){ .ready = main_told,
+		.fd = PARENT_FD,
+		.events = EPOLLIN };
+	if ((rc = loop_add(p->loop, &p->parent)) < 0)
+		return rc;
+	p->role.expired = main_take_role;
+	rc = maintain_take(p->engine, ROLE_SYNCD, false);
+	if (rc == KV_OK) {
+		main_begin(p);
+		return p->rc;
+	}
+	if (rc == KV_EBUSY) {
+		parent_ready(); /* to take over */
+		loop_timer_set(p->loop, &p->role, MAIN_ROLE_NS);
+		rc = KV_OK;
+	}
+	return rc;
+}
+
+static void
+main_close(struct program *p)
+{
+	if (p->has_role)
+		syncd_close(&p->syncd);
+	if (p->loop != NULL)
+		loop_free(p->loop);
+	engine_close(p->engine);
+	conf_free(p->conf);
+}
+
+int
+main(void)
+{
+	static struct program program;
+
+	signal(SIGPIPE, SIG_IGN);
+	main_hide();
+	log_init("kv-syncd", LOG_LEVEL_INFO);
+	if (conf_from_parent(PARENT_FD, &program.conf) < 0)
+		return EXIT_FAILURE;
+	log_init("kv-syncd",
+	    (enum log_level)conf_u64(program.conf, CONF_LOG_LEVEL));
+	if ((program.rc = main_open(&program)) == KV_OK &&
+	    loop_run(program.loop) < 0)
+		program.rc = KV_ESYSTEM;
+	if (program.rc == KV_OK)
+		program.rc = program.syncd.rc;
+	main_close(&program);
+	return program.rc == KV_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: ISC */
+/* Events of links: who came, who went, and why. */
+
+#include "syncd/news.h"
+
+#include <stdio.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "syncd/dial.h"
+
+static struct peer *
+news_find(const struct syncd *s, const struct replica_event *e)
+{
+	struct peer *p;
+
+	DL_FOREACH(s->peers, p) {
+		if (p->number == e->link && e->link != NULL)
+			break;
+	}
+	return p;
+}
+
+static const char *
+news_name(const struct peer *p, const struct replica_event *e)
+{
+	if (e->name[0] != '\0')
+		return e->name;
+	return p != NULL && p->dialled != NULL ? p->dialled->name : "-";
+}
+
+/* ---- up ---- */
+
+static void
+news_up(struct peer *p, const struct replica_event *e)
+{
+	struct syncd *s = p->s;
+	const struct member *c;
+
+	c = members_up(s->members, p->dialled, e->name, e->uid, p->address, p,
+	    syncd_now(s));
+	if (c == NULL) {
+		log_warn("node not shown node=%s reason=\"too many\"", e->name);
+	} else {
+		log_info("node up node=%s address=%s by=%s", e->name,
+		    p->address, p->dialled != NULL ? "us" : "them");
+	}
+	p->dialled = NULL;
+	p->is_up = true;
+	syncd_look(s);
+}
+
+/* ---- down ---- */
+
+static enum member_reason
+news_reason(unsigned bye)
+{
+	static const enum member_reason reasons[] = {
+		[BYE_STOP] = MEMBER_STOPPED,
+		[BYE_SELF] = MEMBER_NOT_THERE,
+		[BYE_NAME] = MEMBER_NAME,
+		[BYE_DUPLICATE] = MEMBER_DUPLICATE,
+		[BYE_REPLACED] = MEMBER_ALIAS,
+		[BYE_CLOCK] = MEMBER_CLOCK,
+		[BYE_WORN] = MEMBER_LOST,
+		[BYE_KICKED] = MEMBER_LOST,
+		[BYE_LIMIT] = MEMBER_FULL,
+		[BYE_PROTOCOL] = MEMBER_PROTOCOL,
+		[BYE_REDIRECT] = MEMBER_NAME,
+	};
+
+	return bye < sizeof(reasons) / sizeof(reasons[0]) ? reasons[bye]
+							  : MEMBER_LOST;
+}
+
+/* It never came up: the candidate is told, and who it is, if that is known. */
+static void
+news_dial_failed(struct peer *p, enum member_reason reason, const char *detail,
+    unsigned bye, uint64_t uid)
+{
+	struct member *c = p->dialled;
+	struct syncd *s = p->s;
+
+	p->dialled = NULL;
+	if (uid != 0)
+		c->uid = uid;
+	if (bye == BYE_SELF) {
+		c->uid = 0;
+		dial_met_self(s, c);
+	} else {
+		dial_failed(s, c, reason, detail);
+	}
+}
+
+static void
+news_link_lost(struct peer *p, enum member_reason reason, const char *detail,
+    const char *name)
+{
+	struct syncd *s = p->s;
+
+	p->is_up = false;
+	if (members_down(s->members, p, reason, detail, syncd_now(s)))
+		log_warn("node down node=%s address=%s reason=\"%s%s%s\"", name,
+		    p->address, member_reason_text(reason),
+		    detail[0] != '\0' ? ": " : "", detail);
+	syncd_changed(s);
+	syncd_look(s);
+}
+
+static void
+news_down(struct peer *p, const struct replica_event *e)
+{
+	enum member_reason reason = news_reason(e->bye);
+	const char *detail = e->text;
+
+	/* What the socket said counts, where nobody took leave. */
+	if (e->bye == 0 && p->reason != MEMBER_FINE) {
+		reason = p->reason;
+		detail = p->detail;
+	}
+	if (p->is_up)
+		news_link_lost(p, reason, detail, e->name);
+	else if (p->dialled != NULL)
+		news_dial_failed(p, reason, detail, e->bye, e->uid);
+	else if (reason == MEMBER_CLOCK || reason == MEMBER_DUPLICATE)
+		log_warn("node refused node=%s address=%s reason=\"%s\"",
+		    e->name, p->address, member_reason_text(reason));
+}
+
+void
+news_end(struct peer *p)
+{
+	if (p->reason == MEMBER_FINE)
+		p->reason = MEMBER_LOST;
+	if (p->is_up)
+		news_link_lost(p, p->reason, p->detail, "-");
+	else if (p->dialled != NULL)
+		news_dial_failed(p, p->reason, p->detail, 0, 0);
+}
+
+/* ---- others ---- */
+
+static void
+news_redirected(struct peer *p, const struct replica_event *e)
+{
+	struct member *c = p->dialled;
+
+	if (c == NULL || e->port == 0)
+		return;
+	if (c->redirect != 0) /* round in circles */
+		return;
+	p->dialled = NULL;
+	member_redirected(c, e->port, syncd_now(p->s));
+	syncd_look(p->s);
+}
+
+static void
+news_clock(const struct peer *p, const struct replica_event *e)
+{
+	log_warn("clock off node=%s offset_ms=%lld effect=\"not linked until "
+		 "the clocks agree\"",
+	    news_name(p, e), (long long)e->offset_ms);
+}
+
+static void
+news_one(struct syncd *s, const struct replica_event *e)
+{
+	struct peer *p = news_find(s, e);
+	const char *name = news_name(p, e);
+
+	switch (e->kind) {
+	case REPLICA_UP:
+		if (p != NULL)
+			news_up(p, e);
+		break;
+	case REPLICA_DOWN:
+		if (p != NULL)
+			news_down(p, e);
+		break;
+	case REPLICA_REDIRECT:
+		if (p != NULL)
+			news_redirected(p, e);
+		break;
+	case REPLICA_CLOCK:
+		news_clock(p, e);
+		break;
+	case REPLICA_REPLACED:
+		log_info("node replaced node=%s reason=\"another store has "
+			 "its name now\"",
+		    name);
+		break;
+	case REPLICA_DUPLICATE:
+		log_warn("node refused node=%s address=%s reason=\"duplicate: "
+			 "its name or a copy of its store is linked already\"",
+		    name, p != NULL ? p->address : "-");
+		break;
+	case REPLICA_RESYNC:
+		log_info("resync begins node=%s reason=\"%s\"", name, e->text);
+		break;
+	case REPLICA_IN_STEP:
+		log_info("resync done node=%s", name);
+		break;
+	case REPLICA_DIVERGED:
+		log_warn("digests differ node=%s effect=\"repairing\"", name);
+		break;
+	case REPLICA_NO_ROOM:
+		log_warn("changes wait node=%s reason=\"%s\"", name, e->text);
+		break;
+	case REPLICA_PROTOCOL:
+		log_warn("protocol error node=%s reason=\"%s\"", name, e->text);
+		break;
+	}
+	syncd_changed(s);
+}
+
+void
+news_take(struct syncd *s)
+{
+	struct replica_event e;
+
+	while (replica_take_event(s->replica, &e))
+		news_one(s, &e);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: ISC */
+/* Telling the workers how the other nodes are. */
+
+#include "syncd/report.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "engine/note.h"
+#include "syncd/gate.h"
+#include "syncd/peer.h"
+
+#define REPORT_GAP_NS 50000000u	   /* between two */
+#define REPORT_BUSY_NS 1000000000u /* while figures change */
+#define REPORT_CALM_NS 5000000000u
+
+struct report {
+	struct syncd *s;
+	struct timer timer;
+	struct buf text;
+	uint64_t written_ns;
+	bool failed;
+};
+
+/* Since 1970, of a time of the loop's clock. */
+static uint64_t
+report_wall(const struct report *r, uint64_t ms)
+{
+	return clock_wall_ms() - (syncd_now(r->s) - ms);
+}
+
+/* Texts come from other hosts: nothing in them ends a field or a line. */
+static int
+report_text(struct report *r, const char *text, char end)
+{
+	size_t i, at = r->text.len;
+	int rc;
+
+	if (text[0] == '\0')
+		text = "-";
+	if ((rc = buf_printf(&r->text, "%s%c", text, end)) < 0)
+		return rc;
+	for (i = at; i + 1 < r->text.len; i++) {
+		if ((unsigned char)r->text.data[i] < ' ' ||
+		    r->text.data[i] == 0x7f)
+			r->text.data[i] = '?';
+	}
+	return KV_OK;
+}
+
+static int
+report_reason(struct report *r, const struct member *c)
+{
+	char text[MEMBER_DETAIL_TEXT + 64];
+
+	snprintf(text, sizeof(text), "%s%s%s", member_reason_text(c->reason),
+	    c->detail[0] != '\0' ? ": " : "", c->detail);
+	return report_text(r, text, '\n');
+}
+
+static int
+report_member(struct report *r, const struct member *c, bool *calm)
+{
+	const struct peer *p = c->link;
+	struct replica_status st = { .is_up = false };
+	const char *state = member_state_text(c->state);
+	int rc;
+
+	if (p != NULL && p->link != NULL)
+		replica_status(r->s->replica, p->link, &st);
+	if (st.is_resyncing || st.behind_ms > 0)
+		state = "catching up";
+	if (st.is_resyncing || st.behind_ms > 0 || st.unacked > 0)
+		*calm = false;
+	if ((rc = report_text(r, c->name[0] != '\0' ? c->name : c->host,
+		 '\t')) < 0 ||
+	    (rc = report_text(r, state, '\t')) < 0 ||
+	    (rc = report_text(r, c->address, '\t')) < 0 ||
+	    (rc = buf_printf(&r->text,
+		 "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%u\t%" PRId64 "\t",
+		 report_wall(r, c->since_ms), st.behind_ms, st.unacked,
+		 st.rtt_us, st.offset_ms)) < 0)
+		return rc;
+	return report_reason(r, c);
+}
+
+static int
+report_make(struct report *r, bool *calm)
+{
+	const struct member *c = NULL;
+	int rc;
+
+	r->text.len = 0;
+	*calm = true;
+	rc = buf_printf(&r->text,
+	    "kv-nodes 1 %" PRIu64 "\n%s\tself\t:%u\t0\t0\t0\t0\t0\t-\n",
+	    clock_wall_ms(), conf_node(r->s->conf), gate_port(r->s->gate));
+	while (rc == KV_OK && (c = members_next(r->s->members, c)) != NULL)
+		rc = report_member(r, c, calm);
+	return rc;
+}
+
+static void
+report_write(struct timer *timer)
+{
+	struct report *r = loop_owner(timer, struct report, timer);
+	uint64_t now = loop_now(r->s->loop);
+	bool calm;
+	int rc;
+
+	if ((rc = report_make(r, &calm)) == KV_OK)
+		rc = note_write(r->s->engine, NOTE_NODES, buf_slice(&r->text));
+	if (rc < 0 && !r->failed)
+		log_error("nodes not shown error=\"%s\"", err_text(rc));
+	r->failed = rc < 0;
+	r->written_ns = now;
+	loop_timer_set(r->s->loop, timer,
+	    now + (calm ? REPORT_CALM_NS : REPORT_BUSY_NS));
+}
+
+void
+report_touch(struct report *r)
+{
+	if (r != NULL)
+		loop_timer_set(r->s->loop, &r->timer,
+		    r->written_ns + REPORT_GAP_NS);
+}
+
+int
+report_open(struct syncd *s, struct report **out)
+{
+	struct report *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return KV_ENOMEM;
+	r->s = s;
+	r->timer.expired = report_write;
+	buf_init(&r->text);
+	note_remove(s->engine, NOTE_NODES);
+	*out = r;
+	report_touch(r);
+	return KV_OK;
+}
+
+void
+report_close(struct report *r)
+{
+	if (r == NULL)
+		return;
+	note_remove(r->s->engine, NOTE_NODES);
+	loop_timer_clear(r->s->loop, &r->timer);
+	buf_fini(&r->text);
+	free(r);
+}

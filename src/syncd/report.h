@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef KV_SYNCD_REPORT_H
+#define KV_SYNCD_REPORT_H
+
+/* What `kv nodes` shows: a note (engine/note.h) that workers read.
+ *
+ *	kv-nodes 1 WALL_MS
+ *	NAME STATE ADDRESS SINCE_MS BEHIND_MS UNACKED RTT_US OFFSET_MS REASON
+ *
+ * with tabs between the fields; the first node is this one.  Written at once
+ * when something changed, and now and then for its figures, so that an old one
+ * shows that nobody writes any more. */
+
+#include "syncd/syncd.h"
+
+#define REPORT_FIELDS 9
+
+struct report;
+
+KV_CHECKED int report_open(struct syncd *s, struct report **out);
+void report_close(struct report *r); /* NULL is fine */
+
+/* Something changed. */
+void report_touch(struct report *r);
+
+#endif
