@@ -26,9 +26,3 @@ clock_wall_ms(void)
 {
 	return clock_read(CLOCK_REALTIME, 1000u);
 }
-
-uint64_t
-clock_boot_ms(void)
-{
-	return clock_read(CLOCK_BOOTTIME, 1000u);
-}

@@ -2,7 +2,7 @@
 #ifndef KV_BASE_CLOCK_H
 #define KV_BASE_CLOCK_H
 
-/* The clocks (clock_gettime(2)), in the units the callers think in. */
+/* The two clocks (clock_gettime(2)), in the units the callers think in. */
 
 #include <stdint.h>
 
@@ -11,9 +11,5 @@ uint64_t clock_mono_ns(void);
 
 /* CLOCK_REALTIME, milliseconds since 1970: deadlines and stamps. */
 uint64_t clock_wall_ms(void);
-
-/* CLOCK_BOOTTIME, milliseconds: what the wall clock is measured against, as it
- * counts suspended time but is never set. */
-uint64_t clock_boot_ms(void);
 
 #endif

@@ -44,6 +44,7 @@ enum option_user {
 	USED_WALWRITER = 4,
 	USED_CHECKPOINTER = 8,
 	USED_SYNCD = 16,
+	USED_NODES = USED_WORKER | USED_SYNCD,
 	USED_STORE =
 	    USED_WORKER | USED_WALWRITER | USED_CHECKPOINTER | USED_SYNCD,
 	USED_ALL = USED_KVD | USED_STORE,
@@ -77,7 +78,7 @@ X(SNAME, "sname", NAME, "", 0, 0, NULL, ALL, false, 0, "NAME",                 \
   "short name.")                                                               \
 X(NAME, "name", FULL_NAME, "", 0, 0, NULL, ALL, false, 0, "NAME@HOST",         \
   "Full name of this node; not together with sname.")                          \
-X(NODES, "nodes", NODES, "", 0, 0, NULL, SYNCD, true, 0, "LIST",               \
+X(NODES, "nodes", NODES, "", 0, 0, NULL, NODES, true, 0, "LIST",               \
   "Other nodes to share buckets with: NAME@HOST or NAME@HOST:PORT, with "      \
   "commas.")                                                                   \
 X(COOKIE_FILE, "cookie_file", PATH, "", 0, 0, NULL, SYNCD, true, 0, "FILE",    \
@@ -94,13 +95,13 @@ X(SYNC_PORT, "sync_port", NUMBER, "4069", 1, 65535, NULL, SYNCD, false, 0,     \
   "Port on which nodes find each other where none is named. Of the nodes of "  \
   "a host one holds it and shows the way to the others, which listen on "      \
   "ports of their own.")                                                       \
-X(SYNC_BIND, "sync_bind", ADDRESSES, "", 0, 0, NULL, SYNCD, true, 0, "LIST",  \
+X(SYNC_BIND, "sync_bind", ADDRESSES, "", 0, 0, NULL, NODES, true, 0, "LIST",  \
   "Addresses to listen on for other nodes. Default: all, when nodes, dns or "  \
   "beacon are set; else none.")                                                \
-X(DNS, "dns", HOST, "", 0, 0, NULL, SYNCD, true, 0, "NAME",                    \
+X(DNS, "dns", HOST, "", 0, 0, NULL, NODES, true, 0, "NAME",                    \
   "Name whose addresses are all nodes of this cluster; asked for again "       \
   "every five seconds.")                                                       \
-X(BEACON, "beacon", CHOICE, "no", 0, 0, "no\0yes\0", SYNCD, true, 0, "YES",    \
+X(BEACON, "beacon", CHOICE, "no", 0, 0, "no\0yes\0", NODES, true, 0, "YES",    \
   "Find nodes of the local network by multicast.")                             \
 X(SYNC_TIMEOUT, "sync_timeout", TIME, "10s", 1000, 600000, NULL, SYNCD, false, \
   0, "TIME",                                                                   \

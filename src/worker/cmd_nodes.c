@@ -4,22 +4,157 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
+#include "base/num.h"
+#include "engine/note.h"
 #include "worker/cmd.h"
 #include "worker/keyspace.h"
 
-/* This one; kv-syncd tells of others. */
+/* What kv-syncd has written (syncd/report.h). */
+#define NODES_HEAD "kv-nodes 1 "
+#define NODES_FIELDS 9
+#define NODES_OLD_MS 20000 /* it writes every five seconds */
+
+enum { NODE_NAME, NODE_STATE, NODE_REASON = NODES_FIELDS - 1 };
+
+static const char *const node_fields[NODES_FIELDS] = { "name", "state",
+	"address", "since_ms", "behind_ms", "unacked_bytes", "rtt_us",
+	"offset_ms", "reason" };
+
+static bool
+nodes_line(struct kv_slice *rest, struct kv_slice *line)
+{
+	const char *end = memchr(rest->data, '\n', rest->len);
+
+	if (end == NULL)
+		return false;
+	*line = (struct kv_slice){ rest->data, (size_t)(end - rest->data) };
+	rest->data = end + 1;
+	rest->len -= line->len + 1;
+	return true;
+}
+
+static bool
+nodes_split(struct kv_slice line, struct kv_slice to[NODES_FIELDS])
+{
+	size_t i;
+
+	for (i = 0; i < NODES_FIELDS; i++) {
+		const char *tab = memchr(line.data, '\t', line.len);
+		size_t len = tab == NULL ? line.len : (size_t)(tab - line.data);
+
+		if ((tab == NULL) != (i == NODES_FIELDS - 1))
+			return false;
+		to[i] = (struct kv_slice){ line.data, len };
+		if (tab != NULL) {
+			line.data += len + 1;
+			line.len -= len + 1;
+		}
+	}
+	return true;
+}
+
+/* Its head, and whether somebody still writes it. */
+static bool
+nodes_begin(struct kv_slice *rest, bool *is_old)
+{
+	size_t skip = sizeof(NODES_HEAD) - 1;
+	struct kv_slice line;
+	uint64_t written_ms;
+
+	if (!nodes_line(rest, &line) || line.len < skip ||
+	    memcmp(line.data, NODES_HEAD, skip) != 0 ||
+	    num_parse_u64((struct kv_slice){ line.data + skip,
+			      line.len - skip },
+		&written_ms) < 0)
+		return false;
+	*is_old = clock_wall_ms() > written_ms + NODES_OLD_MS;
+	return true;
+}
+
+static void
+nodes_put(struct call *c, const struct kv_slice node[NODES_FIELDS])
+{
+	struct buf *text = &c->worker->scratch;
+	size_t i;
+
+	if (c->command == NULL) {
+		text->len = 0;
+		if (buf_printf(text, "%.*s %.*s", (int)node[NODE_NAME].len,
+			node[NODE_NAME].data, (int)node[NODE_STATE].len,
+			node[NODE_STATE].data) == KV_OK &&
+		    (slice_equal(node[NODE_REASON], slice_of("-")) ||
+			buf_printf(text, " (%.*s)", (int)node[NODE_REASON].len,
+			    node[NODE_REASON].data) == KV_OK))
+			line_item(c->reply, buf_slice(text));
+		return;
+	}
+	reply_array(c->reply, 2 * NODES_FIELDS - 2);
+	for (i = 0; i < NODES_FIELDS; i++) {
+		if (i > NODE_STATE)
+			reply_text(c->reply, node_fields[i]);
+		reply_bulk(c->reply, node[i]);
+	}
+}
+
+static void
+nodes_put_all(struct call *c, struct kv_slice rest, bool is_old)
+{
+	struct kv_slice line, node[NODES_FIELDS];
+	struct call_place place = { 0 };
+	size_t n = 0;
+
+	if (c->command != NULL)
+		place = call_open(c);
+	while (nodes_line(&rest, &line)) {
+		if (!nodes_split(line, node))
+			continue;
+		if (is_old && n > 0) {
+			node[NODE_STATE] = slice_of("unknown");
+			node[NODE_REASON] =
+			    slice_of("kv-syncd does not answer");
+		}
+		nodes_put(c, node);
+		n++;
+	}
+	if (c->command != NULL)
+		call_close_array(c, place, n);
+}
+
+/* A node by itself, or with a kv-syncd that has not written yet. */
+static void
+nodes_put_self(struct call *c)
+{
+	struct kv_slice none = slice_of("-"), zero = slice_of("0");
+	struct kv_slice node[NODES_FIELDS] = { slice_of(c->worker->node),
+		slice_of("self"), none, zero, zero, zero, zero, zero, none };
+
+	if (c->worker->has_sync)
+		node[NODE_REASON] = slice_of("kv-syncd does not answer");
+
+	if (c->command != NULL)
+		reply_array(c->reply, 1);
+	nodes_put(c, node);
+}
+
 int
 cmd_kv_nodes(struct call *c)
 {
-	if (c->command == NULL) {
-		line_item(c->reply, slice_of(c->worker->node));
+	struct kv_slice rest;
+	struct buf note;
+	bool is_old = false;
+	int rc;
+
+	buf_init(&note);
+	rc = note_read(c->engine, NOTE_NODES, &note);
+	rest = buf_slice(&note);
+	if (rc == KV_OK && nodes_begin(&rest, &is_old))
+		nodes_put_all(c, rest, is_old);
+	else
+		nodes_put_self(c);
+	if (c->command == NULL)
 		line_ok(c->reply);
-		return KV_OK;
-	}
-	reply_array(c->reply, 1);
-	reply_array(c->reply, 2);
-	reply_text(c->reply, c->worker->node);
-	reply_text(c->reply, "self");
+	buf_fini(&note);
 	return KV_OK;
 }
 

@@ -69,6 +69,7 @@ worker_configure(struct worker *w, const struct conf *conf)
 	w->value_max = conf_u64(conf, CONF_VALUE_MAX);
 	w->subscriber_limit = conf_u64(conf, CONF_SUBSCRIBER_LIMIT);
 	w->databases = (unsigned)conf_u64(conf, CONF_DATABASES);
+	w->has_sync = conf_has_sync(conf);
 	w->line_max = w->value_max + WORKER_LINE_WORDS;
 	w->limits = (struct resp_limits){
 		.bulk = 2 * w->value_max > RESP_INLINE_MAX ? 2 * w->value_max

@@ -54,6 +54,7 @@ struct worker {
 	uint64_t save_to;  /* log position that BGSAVE was asked for */
 	uint64_t saved_ms; /* see cmd_lastsave */
 	char node[WORKER_NODE_MAX];
+	bool has_sync;	  /* there is a kv-syncd, as the options say */
 	bool made_bucket; /* one is staged: control->buckets misses it */
 	bool stopping;	  /* until the last client is gone */
 	bool broken;	  /* the store cannot be read */

@@ -172,7 +172,10 @@ class Admin(kvtest.Case):
         self.assertLess(time.monotonic() - began, 2 * kvtest.SLOW)
 
     def test_nodes_and_digests(self):
-        (name, how), = self.call("KV.NODES")
+        (name, how, *rest), = self.call("KV.NODES")
+        self.assertEqual(rest[0::2], [
+            b"address", b"since_ms", b"behind_ms", b"unacked_bytes", b"rtt_us",
+            b"offset_ms", b"reason"])
         self.assertTrue(name.startswith(self.kvd.store.name.encode()))
         self.assertEqual(how, b"self")
         for b in ("d1", "d2"):

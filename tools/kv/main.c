@@ -14,7 +14,7 @@
 
 static const struct verb *(*const nouns[])(void) = { bucket_verbs, key_verbs,
 	list_verbs, watch_verbs, status_verbs, verify_verbs, raw_verbs,
-	passwd_verbs, cookie_verbs };
+	passwd_verbs, cookie_verbs, nodes_verbs };
 
 #define NOUNS (sizeof(nouns) / sizeof(nouns[0]))
 
@@ -37,6 +37,7 @@ enum slot {
 	SLOT_GENERATION,
 	SLOT_FORCE,
 	SLOT_FINGERPRINT,
+	SLOT_WAIT,
 	SLOT_HELP,
 	SLOT_VERSION,
 	SLOT_WORDS,
@@ -65,6 +66,7 @@ static const struct option_row options[] = {
 	{ NULL, "--generation", "cookie", true, SLOT_GENERATION },
 	{ NULL, "--force", "cookie", false, SLOT_FORCE },
 	{ NULL, "--fingerprint", "cookie", false, SLOT_FINGERPRINT },
+	{ NULL, "--wait", "nodes", false, SLOT_WAIT },
 	{ NULL, "--values", "ls", false, SLOT_VALUES },
 	{ NULL, "--values", "buckets", false, SLOT_VALUES },
 	{ NULL, "--from", "watch", true, SLOT_FROM },
@@ -253,6 +255,9 @@ take_option(struct tool *t, enum slot slot, const char *value)
 		break;
 	case SLOT_FINGERPRINT:
 		t->fingerprint = true;
+		break;
+	case SLOT_WAIT:
+		t->wait = true;
 		break;
 	case SLOT_HELP:
 	case SLOT_VERSION:

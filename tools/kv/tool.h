@@ -26,7 +26,7 @@ struct tool {
 	const char *from, *ttl, *count, *out;
 	const char *secret; /* file with the password to say */
 	const char *generation;
-	bool force, fingerprint;
+	bool force, fingerprint, wait;
 	int argc; /* of the verb */
 	char **argv;
 	char *input; /* what was read from stdin; main frees it */
@@ -59,6 +59,7 @@ const struct verb *raw_verbs(void);
 const struct verb *verify_verbs(void);
 const struct verb *passwd_verbs(void);
 const struct verb *cookie_verbs(void);
+const struct verb *nodes_verbs(void);
 
 static inline struct kv_slice
 tool_arg(const struct tool *t, int i)

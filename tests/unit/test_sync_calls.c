@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: ISC */
+/* Commands that run elsewhere: at most once, always with an end, and with
+ * bounds that hold whatever the peer does. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "services_rig.h"
+#include "sync/items.h"
+
+#define ARGS_FULL ITEM_ARGS_BYTES
+
+static int
+setup(void **state)
+{
+	static struct rig r;
+
+	rig_init(&r);
+	rig_link(&r, 0, 1);
+	rig_run(&r);
+	*state = &r;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	rig_fini(*state);
+	return 0;
+}
+
+static int
+ask(struct rig *r, unsigned n, const char *node, const char *word, size_t len)
+{
+	struct kv_slice argv[] = { { "2", 1 }, { word, len } };
+	struct services_request q = { node, argv, 2, 5000 };
+
+	return services_ask(r->nodes[n].services, &q, r->now_ms,
+	    &r->nodes[n].ask);
+}
+
+static void
+a_call_runs_at_the_named_node_and_its_answer_comes_back(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(ask(r, 0, "b", "PING", 4), KV_OK);
+	rig_run(r);
+	rig_told(r, 1, "run a@host 2 PING in 5000\n");
+	rig_told(r, 0, "answer 2PING\nend ok\n");
+	assert_int_equal(ask(r, 1, "a@host", "GET", 3), KV_OK);
+	rig_run(r);
+	rig_told(r, 0, "run b@host 2 GET in 5000\n");
+	rig_told(r, 1, "answer 2GET\nend ok\n");
+}
+
+static void
+a_node_that_is_not_linked_is_not_asked(void **state)
+{
+	struct rig *r = *state;
+
+	assert_int_equal(ask(r, 0, "c@host", "PING", 4), KV_ENOTFOUND);
+	assert_int_equal(ask(r, 0, "b@elsewhere", "PING", 4), KV_ENOTFOUND);
+	assert_int_equal(ask(r, 0, "", "PING", 4), KV_ENOTFOUND);
+}
+
+static void
+a_mebibyte_of_arguments_passes_and_not_a_byte_more(void **state)
+{
+	struct rig *r = *state;
+	char *large = calloc(1, ARGS_FULL);
+
+	assert_non_null(large);
+	r->nodes[1].echoes = false;
+	assert_int_equal(ask(r, 0, "b", large, ARGS_FULL - 1), KV_OK);
+	rig_run(r);
+	rig_told(r, 1, "run a@host 2 1048575 in 5000\n");
+	assert_int_equal(ask(r, 0, "b", large, ARGS_FULL), KV_ETOOBIG);
+	free(large);
+}
+
+static void
+a_refusal_keeps_its_class_and_reason(void **state)
+{
+	struct rig *r = *state;
+
+	r->nodes[1].echoes = false;
+	assert_int_equal(ask(r, 0, "b", "SHUTDOWN", 8), KV_OK);
+	rig_run(r);
+	services_finish(r->nodes[1].services, r->nodes[1].job, REPLY_DENIED,
+	    "not in remote_commands");
+	rig_run(r);
+	rig_told(r, 0, "end denied not in remote_commands\n");
+}
+
+static void
+without_an_answer_both_sides_end_at_the_time_limit(void **state)
+{
+	struct rig *r = *state;
+
+	r->nodes[1].echoes = false;
+	assert_int_equal(ask(r, 0, "b", "PING", 4), KV_OK);
+	rig_run(r);
+	assert_int_equal(r->next_ms, r->now_ms + 5000);
+	rig_told(r, 1, "run a@host 2 PING in 5000\n");
+	r->now_ms += 4999;
+	rig_run(r);
+	rig_told(r, 0, "");
+	r->now_ms++;
+	rig_run(r);
+	rig_told(r, 0, "end timeout no answer within the time limit\n");
+	rig_told(r, 1, "stop it\n");
+	assert_int_equal(r->next_ms, UINT64_MAX);
+}
+
+static void
+a_lost_link_ends_what_was_asked_and_what_runs(void **state)
+{
+	struct rig *r = *state;
+
+	r->nodes[1].echoes = false;
+	assert_int_equal(ask(r, 0, "b", "PING", 4), KV_OK);
+	rig_run(r);
+	rig_told(r, 1, "run a@host 2 PING in 5000\n");
+	rig_unlink(r, 0, 1);
+	rig_told(r, 0, "end noconnection the link is down\n");
+	rig_told(r, 1, "stop it\n");
+}
+
+static void
+who_goes_away_stops_what_he_asked_for(void **state)
+{
+	struct rig *r = *state;
+	struct kv_slice argv[] = { { "L", 1 }, { "SUBSCRIBE", 9 } };
+	struct services_request q = { "b", argv, 2, 0 };
+
+	r->nodes[1].echoes = false;
+	assert_int_equal(services_ask(r->nodes[0].services, &q, r->now_ms,
+			     &r->nodes[0].ask),
+	    KV_OK);
+	rig_run(r);
+	assert_int_equal(r->next_ms, UINT64_MAX); /* it has no time limit */
+	assert_int_equal(services_reply(r->nodes[1].services, r->nodes[1].job,
+			     slice_of("k SET TO v")),
+	    KV_OK);
+	rig_run(r);
+	rig_told(r, 0, "answer k SET TO v\n");
+	rig_told(r, 1, "run a@host L SUBSCRIBE in 0\n");
+	services_drop(r->nodes[0].services, r->nodes[0].ask);
+	rig_run(r);
+	rig_told(r, 0, "");
+	rig_told(r, 1, "stop it\n");
+}
+
+static void
+an_answer_waits_until_the_one_before_is_taken(void **state)
+{
+	static char part[4096];
+	struct rig *r = *state;
+	struct services *far = r->nodes[1].services;
+	uint64_t job, room, sent = 0;
+	int i;
+
+	r->nodes[0].takes = r->nodes[1].echoes = false;
+	assert_int_equal(ask(r, 0, "b", "LONG", 4), KV_OK);
+	rig_run(r);
+	job = r->nodes[1].job;
+	while ((room = services_room(far, job)) > 0) {
+		struct kv_slice bytes = { part,
+			room < sizeof(part) ? room : sizeof(part) };
+
+		assert_int_equal(services_reply(far, job, bytes), KV_OK);
+		sent += bytes.len;
+		rig_run(r);
+	}
+	assert_int_equal(sent, SERVICES_WINDOW);
+	assert_int_equal(r->nodes[0].answer_bytes, SERVICES_WINDOW);
+	assert_int_equal(services_reply(far, job, slice_of("x")), KV_ETOOBIG);
+	for (i = 0; i < 100; i++) {
+		services_taken(r->nodes[0].services, r->nodes[0].ask,
+		    SERVICES_WINDOW);
+		rig_run(r);
+		assert_int_equal(services_room(far, job), SERVICES_WINDOW);
+		while (services_room(far, job) > 0)
+			assert_int_equal(services_reply(far, job,
+					     (struct kv_slice){ part, 4096 }),
+			    KV_OK);
+		rig_run(r);
+	}
+	services_finish(far, job, REPLY_OK, "");
+	rig_run(r);
+	assert_int_equal(r->nodes[0].answer_bytes, 101 * SERVICES_WINDOW);
+	rig_told(r, 0, "end ok\n");
+}
+
+static void
+sixty_four_calls_are_in_flight_and_no_more(void **state)
+{
+	struct rig *r = *state;
+	unsigned i;
+
+	r->nodes[1].echoes = false;
+	for (i = 0; i < SERVICES_CALLS; i++)
+		assert_int_equal(ask(r, 0, "b", "PING", 4), KV_OK);
+	assert_int_equal(ask(r, 0, "b", "PING", 4), KV_EBUSY);
+	rig_run(r);
+	assert_int_equal(r->nodes[1].frames[FRAME_CALL], SERVICES_CALLS);
+}
+
+static struct frame
+call_frame(uint64_t id, uint8_t flags, struct kv_slice bytes)
+{
+	return (struct frame){ .type = FRAME_CALL,
+		.u.call = { id, flags, 1000, bytes } };
+}
+
+static void
+a_peer_that_breaks_the_rules_is_refused(void **state)
+{
+	static char part[60000];
+	struct rig *r = *state;
+	struct kv_slice bytes = { part, sizeof(part) };
+	struct kv_slice ping = { "\0\1\0\0\0\4PING", 10 };
+	struct frame f;
+	uint64_t i;
+	int rc = KV_OK;
+
+	/* The frames of two calls mixed. */
+	f = call_frame(1, FRAME_MORE, ping);
+	assert_int_equal(rig_push(r, 1, 0, &f), KV_OK);
+	f = call_frame(2, 0, ping);
+	assert_int_equal(rig_push(r, 1, 0, &f), KV_EPROTO);
+	rig_unlink(r, 0, 1);
+	rig_link(r, 0, 1);
+	/* Arguments without an end. */
+	for (i = 0; i < 20 && rc == KV_OK; i++) {
+		f = call_frame(1, FRAME_MORE, bytes);
+		rc = rig_push(r, 1, 0, &f);
+	}
+	assert_int_equal(rc, KV_EPROTO);
+	assert_int_equal(i, 18);
+	rig_unlink(r, 0, 1);
+	rig_link(r, 0, 1);
+	/* One id twice, too many, arguments that are none. */
+	r->nodes[0].echoes = false;
+	for (i = 1; i <= SERVICES_CALLS; i++) {
+		f = call_frame(i, 0, ping);
+		assert_int_equal(rig_push(r, 1, 0, &f), KV_OK);
+	}
+	f = call_frame(i, 0, ping);
+	assert_int_equal(rig_push(r, 1, 0, &f), KV_EPROTO);
+	f = call_frame(7, 0, ping);
+	assert_int_equal(rig_push(r, 1, 0, &f), KV_EPROTO);
+	rig_unlink(r, 0, 1);
+	rig_link(r, 0, 1);
+	f = call_frame(1, 0, slice_of("?"));
+	assert_int_equal(rig_push(r, 1, 0, &f), KV_EPROTO);
+	/* Credit out of nothing. */
+	f = call_frame(3, 0, ping);
+	assert_int_equal(rig_push(r, 1, 0, &f), KV_OK);
+	f = (struct frame){ .type = FRAME_FLOW, .u.flow = { 3, 1 } };
+	assert_int_equal(rig_push(r, 1, 0, &f), KV_EPROTO);
+}
+
+static void
+an_answer_beyond_the_window_is_refused(void **state)
+{
+	static char part[60000];
+	struct rig *r = *state;
+	struct frame f = { .type = FRAME_REPLY };
+
+	r->nodes[0].takes = r->nodes[1].echoes = false;
+	assert_int_equal(ask(r, 0, "b", "PING", 4), KV_OK);
+	rig_run(r);
+	f.u.reply.id = r->nodes[0].ask;
+	f.u.reply.flags = FRAME_MORE;
+	f.u.reply.bytes = (struct kv_slice){ part, sizeof(part) };
+	assert_int_equal(rig_push(r, 1, 0, &f), KV_OK);
+	assert_int_equal(rig_push(r, 1, 0, &f), KV_EPROTO);
+	/* Of what was never asked: it may have crossed the end. */
+	f.u.reply.id = 12345;
+	assert_int_equal(rig_push(r, 1, 0, &f), KV_OK);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_call_runs_at_the_named_node_and_its_answer_comes_back),
+		TEST(a_node_that_is_not_linked_is_not_asked),
+		TEST(a_mebibyte_of_arguments_passes_and_not_a_byte_more),
+		TEST(a_refusal_keeps_its_class_and_reason),
+		TEST(without_an_answer_both_sides_end_at_the_time_limit),
+		TEST(a_lost_link_ends_what_was_asked_and_what_runs),
+		TEST(who_goes_away_stops_what_he_asked_for),
+		TEST(an_answer_waits_until_the_one_before_is_taken),
+		TEST(sixty_four_calls_are_in_flight_and_no_more),
+		TEST(a_peer_that_breaks_the_rules_is_refused),
+		TEST(an_answer_beyond_the_window_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: ISC */
+/* Who is connected where, and messages to all nodes. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "services_rig.h"
+
+static int
+setup(void **state)
+{
+	static struct rig r;
+
+	rig_init(&r);
+	*state = &r;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	rig_fini(*state);
+	return 0;
+}
+
+static void
+client(struct rig *r, unsigned n, uint64_t id, const char *name)
+{
+	struct item_client c = { .id = id, .tick = id, .name = slice_of(name) };
+
+	assert_int_equal(services_client(r->nodes[n].services, &c), KV_OK);
+}
+
+static int
+count_client(void *user, const struct services_presence *p)
+{
+	uint64_t *sum = user;
+
+	*sum += p->client.id;
+	return KV_OK;
+}
+
+static int
+say_client(void *user, const struct services_presence *p)
+{
+	struct rig_node *n = user;
+
+	return buf_printf(&n->told, "%s %llu %.*s\n",
+	    p->node == NULL ? "here" : p->node,
+	    (unsigned long long)p->client.id, (int)p->client.name.len,
+	    p->client.name.data);
+}
+
+static void
+clients_are(struct rig *r, unsigned n, const char *expected)
+{
+	assert_int_equal(services_each_client(r->nodes[n].services, say_client,
+			     &r->nodes[n]),
+	    KV_OK);
+	rig_told(r, n, expected);
+}
+
+static void
+a_new_link_tells_all_clients_and_then_what_changes(void **state)
+{
+	struct rig *r = *state;
+
+	client(r, 0, 1, "web");
+	client(r, 0, 2, "127.0.0.1:5");
+	client(r, 0, 3, "gone before");
+	services_client_gone(r->nodes[0].services, 3);
+	rig_link(r, 0, 1);
+	rig_run(r);
+	clients_are(r, 1, "a@host 1 web\na@host 2 127.0.0.1:5\n");
+	clients_are(r, 0, "here 1 web\nhere 2 127.0.0.1:5\n");
+	client(r, 0, 4, "new");
+	client(r, 0, 2, "worker");
+	services_client_gone(r->nodes[0].services, 1);
+	r->now_ms += SERVICES_CLIENTS_MS;
+	rig_run(r);
+	clients_are(r, 1, "a@host 2 worker\na@host 4 new\n");
+	rig_unlink(r, 0, 1);
+	clients_are(r, 1, "");
+	rig_link(r, 0, 1);
+	rig_run(r);
+	clients_are(r, 1, "a@host 4 new\na@host 2 worker\n");
+}
+
+static void
+changes_within_a_tenth_of_a_second_are_one_frame(void **state)
+{
+	struct rig *r = *state;
+	unsigned i;
+
+	rig_link(r, 0, 1);
+	rig_run(r);
+	assert_int_equal(r->nodes[1].frames[FRAME_PRESENCE], 1);
+	for (i = 0; i < 100; i++) {
+		client(r, 0, 1 + i, "c");
+		if (i % 2)
+			services_client_gone(r->nodes[0].services, 1 + i);
+		rig_run(r);
+		assert_int_equal(r->next_ms, r->now_ms - r->now_ms % 100 + 100);
+		if (i % 10 == 9)
+			r->now_ms += 9;
+	}
+	r->now_ms = 1100;
+	rig_run(r);
+	assert_int_equal(r->nodes[1].frames[FRAME_PRESENCE], 2);
+	assert_int_equal(r->next_ms, UINT64_MAX);
+}
+
+static void
+a_list_beyond_one_frame_comes_whole_and_its_bound_holds(void **state)
+{
+	struct rig *r = *state;
+	struct item_client c = { .name = slice_of("a name of some length") };
+	uint64_t sum = 0;
+	unsigned i;
+
+	for (i = 1; i <= SERVICES_CLIENTS; i++) {
+		c.id = i;
+		assert_int_equal(services_client(r->nodes[0].services, &c),
+		    KV_OK);
+	}
+	c.id = i;
+	assert_int_equal(services_client(r->nodes[0].services, &c), KV_EBUSY);
+	rig_link(r, 0, 1);
+	rig_run(r);
+	assert_true(r->nodes[1].frames[FRAME_PRESENCE] > 30);
+	assert_int_equal(services_each_client(r->nodes[1].services,
+			     count_client, &sum),
+	    KV_OK);
+	assert_int_equal(sum, SERVICES_CLIENTS * (SERVICES_CLIENTS + 1ull) / 2);
+	/* All of them go: nothing is kept of them. */
+	for (i = 1; i <= SERVICES_CLIENTS; i++)
+		services_client_gone(r->nodes[0].services, i);
+	r->now_ms += 1000;
+	rig_run(r);
+	clients_are(r, 1, "");
+	rig_run(r);
+	for (i = 1; i <= SERVICES_CLIENTS; i++) {
+		c.id = SERVICES_CLIENTS + i;
+		assert_int_equal(services_client(r->nodes[0].services, &c),
+		    KV_OK);
+	}
+}
+
+/* ---- messages ---- */
+
+static uint64_t
+publish(struct rig *r, unsigned n, const char *text)
+{
+	static uint64_t tick = 50;
+	struct frame_message m = { .inc = r->nodes[n].inc,
+		.tick = ++tick,
+		.channel = slice_of("news"),
+		.payload = slice_of(text) };
+
+	assert_int_equal(services_publish(r->nodes[n].services, &m), KV_OK);
+	return tick;
+}
+
+static void
+a_message_crosses_a_line_of_nodes_once(void **state)
+{
+	struct rig *r = *state;
+
+	rig_link(r, 0, 1);
+	rig_link(r, 1, 2);
+	publish(r, 0, "one");
+	publish(r, 0, "two");
+	rig_run(r);
+	rig_told(r, 0, "");
+	rig_told(r, 1, "news: one\nnews: two\n");
+	rig_told(r, 2, "news: one\nnews: two\n");
+	assert_int_equal(r->nodes[0].frames[FRAME_MESSAGE], 0);
+	assert_int_equal(r->nodes[1].frames[FRAME_MESSAGE], 2);
+}
+
+static void
+in_a_mesh_everybody_gets_it_once(void **state)
+{
+	struct rig *r = *state;
+	int i;
+
+	rig_link(r, 0, 1);
+	rig_link(r, 1, 2);
+	rig_link(r, 2, 0);
+	for (i = 0; i < 3; i++) {
+		publish(r, (unsigned)i, "hello");
+		rig_run(r);
+	}
+	rig_told(r, 0, "news: hello\nnews: hello\n");
+	rig_told(r, 1, "news: hello\nnews: hello\n");
+	rig_told(r, 2, "news: hello\nnews: hello\n");
+}
+
+static void
+messages_from_before_a_link_are_not_told_on_it(void **state)
+{
+	struct rig *r = *state;
+
+	publish(r, 0, "to nobody");
+	rig_link(r, 0, 1);
+	publish(r, 0, "first");
+	rig_link(r, 0, 2);
+	publish(r, 0, "second");
+	rig_run(r);
+	rig_told(r, 1, "news: first\nnews: second\n");
+	rig_told(r, 2, "news: second\n");
+}
+
+static void
+a_link_that_is_too_slow_misses_the_oldest(void **state)
+{
+	static char large[60000];
+	struct rig *r = *state;
+	struct frame_message m = { .inc = r->nodes[0].inc,
+		.channel = slice_of("bulk"),
+		.payload = { large, sizeof(large) } };
+	const unsigned fit = SERVICES_MESSAGE_BYTES / 60023;
+	unsigned i;
+
+	rig_link(r, 0, 1);
+	for (i = 1; i <= 1000; i++) {
+		m.tick = i;
+		assert_int_equal(services_publish(r->nodes[0].services, &m),
+		    KV_OK);
+	}
+	rig_run(r);
+	assert_int_equal(r->nodes[1].frames[FRAME_MESSAGE], fit);
+	assert_int_equal(services_messages_lost(r->nodes[0].services),
+	    1000 - fit);
+	/* Small ones are bounded by their number. */
+	m.payload.len = 0;
+	for (i = 1; i <= 20000; i++) {
+		m.tick = 1000 + i;
+		assert_int_equal(services_publish(r->nodes[0].services, &m),
+		    KV_OK);
+	}
+	rig_run(r);
+	assert_int_equal(r->nodes[1].frames[FRAME_MESSAGE],
+	    fit + SERVICES_MESSAGES);
+	r->nodes[1].told.len = 0;
+}
+
+static void
+a_message_too_large_for_a_frame_stays_at_home(void **state)
+{
+	struct rig *r = *state;
+	char *large = calloc(1, FRAME_MAX);
+	struct frame_message m = { .inc = r->nodes[0].inc,
+		.tick = 1,
+		.channel = slice_of("bulk"),
+		.payload = { large, SERVICES_MESSAGE_MAX } };
+
+	assert_non_null(large);
+	rig_link(r, 0, 1);
+	assert_int_equal(services_publish(r->nodes[0].services, &m), KV_OK);
+	m.payload.len = FRAME_MAX - FRAME_MESSAGE_HEAD - m.channel.len + 1;
+	assert_int_equal(services_publish(r->nodes[0].services, &m),
+	    KV_ETOOBIG);
+	free(large);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_new_link_tells_all_clients_and_then_what_changes),
+		TEST(changes_within_a_tenth_of_a_second_are_one_frame),
+		TEST(a_list_beyond_one_frame_comes_whole_and_its_bound_holds),
+		TEST(a_message_crosses_a_line_of_nodes_once),
+		TEST(in_a_mesh_everybody_gets_it_once),
+		TEST(messages_from_before_a_link_are_not_told_on_it),
+		TEST(a_link_that_is_too_slow_misses_the_oldest),
+		TEST(a_message_too_large_for_a_frame_stays_at_home),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: ISC */
+
+/* nodes: the hosts that share buckets with a server, and how each is. */
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "ask.h"
+#include "print.h"
+#include "tool.h"
+
+#define WAIT_STEP_MS 50
+
+/* As KV.NODES tells it: two texts, then pairs. */
+struct node {
+	struct kv_slice name, state, address, since, behind, unacked, rtt,
+	    offset, reason;
+};
+
+static bool
+equal(struct kv_slice a, const char *b)
+{
+	return a.len == strlen(b) && memcmp(a.data, b, a.len) == 0;
+}
+
+static void
+take_pair(struct node *n, struct kv_slice name, struct kv_slice value)
+{
+	const struct {
+		const char *name;
+		struct kv_slice *to;
+	} fields[] = { { "address", &n->address }, { "since_ms", &n->since },
+		{ "behind_ms", &n->behind }, { "unacked_bytes", &n->unacked },
+		{ "rtt_us", &n->rtt }, { "offset_ms", &n->offset },
+		{ "reason", &n->reason } };
+	size_t i;
+
+	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		if (equal(name, fields[i].name))
+			*fields[i].to = value;
+	}
+}
+
+static bool
+take_node(const struct kv_value *v, struct node *n)
+{
+	const struct kv_value *key, *value;
+
+	memset(n, 0, sizeof(*n));
+	if ((key = kv_value_first(v)) == NULL ||
+	    (value = kv_value_next(v, key)) == NULL)
+		return false;
+	n->name = kv_value_text(key);
+	n->state = kv_value_text(value);
+	while ((key = kv_value_next(v, value)) != NULL &&
+	    (value = kv_value_next(v, key)) != NULL)
+		take_pair(n, kv_value_text(key), kv_value_text(value));
+	return true;
+}
+
+/* ---- showing ---- */
+
+static json_int_t
+number(struct kv_slice s)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.*s", (int)s.len, s.data);
+	return (json_int_t)strtoll(text, NULL, 10);
+}
+
+static bool
+is_there(struct kv_slice s)
+{
+	return s.len > 0 && !equal(s, "-");
+}
+
+static json_t *
+text_or_null(struct kv_slice s)
+{
+	return is_there(s) ? print_to_json(s) : json_null();
+}
+
+static void
+show_json(const struct node *n)
+{
+	print_json(json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}",
+	    "name", print_to_json(n->name), "state", print_to_json(n->state),
+	    "address", text_or_null(n->address), "since_ms", number(n->since),
+	    "behind_ms", number(n->behind), "unacked_bytes", number(n->unacked),
+	    "rtt_us", number(n->rtt), "offset_ms", number(n->offset), "reason",
+	    text_or_null(n->reason)));
+}
+
+static void
+show_since(struct kv_slice since)
+{
+	time_t at = (time_t)(number(since) / 1000);
+	char text[32];
+	struct tm tm;
+
+	if (at > 0 && localtime_r(&at, &tm) != NULL &&
+	    strftime(text, sizeof(text), "%F %T", &tm) > 0)
+		printf("  since %s", text);
+}
+
+static void
+show_text(const struct node *n)
+{
+	bool up = equal(n->state, "up"), self = equal(n->state, "self");
+
+	print_bytes(n->name);
+	printf("  ");
+	fflush(stdout);
+	if (up || self)
+		print_coloured(up ? PRINT_GREEN : PRINT_DIM,
+		    up ? "up" : "self");
+	else
+		print_bytes(n->state);
+	if (is_there(n->address)) {
+		printf("  ");
+		print_bytes(n->address);
+	}
+	show_since(n->since);
+	if (number(n->behind) > 0)
+		printf("  %lld ms behind", (long long)number(n->behind));
+	if (number(n->unacked) > 0)
+		printf("  %lld bytes on their way",
+		    (long long)number(n->unacked));
+	if (number(n->rtt) > 0)
+		printf("  rtt %.1f ms  offset %lld ms",
+		    (double)number(n->rtt) / 1000,
+		    (long long)number(n->offset));
+	if (is_there(n->reason)) {
+		printf("  ");
+		print_bytes(n->reason);
+	}
+	putchar('\n');
+}
+
+/* ---- waiting ---- */
+
+/* Connected and in step; ourselves count when our kv-syncd works. */
+static bool
+is_fine(const struct node *n)
+{
+	return equal(n->state, "up") ||
+	    (equal(n->state, "self") && !is_there(n->reason));
+}
+
+/* Look at all of them.  *fine: all are. */
+static int
+look(struct tool *t, bool show, bool *fine)
+{
+	const struct kv_value *reply, *v;
+	struct node n;
+	int code;
+
+	*fine = true;
+	if ((code = ASK(t, &reply, kv_text("KV.NODES"))) != EXIT_FINE)
+		return code;
+	for (v = kv_value_first(reply); v != NULL;
+	     v = kv_value_next(reply, v)) {
+		if (!take_node(v, &n))
+			return tool_failed(t, "KV.NODES", KV_EPROTO);
+		*fine &= is_fine(&n);
+		if (show && t->json)
+			show_json(&n);
+		else if (show)
+			show_text(&n);
+	}
+	return EXIT_FINE;
+}
+
+static int64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int
+nodes(struct tool *t)
+{
+	int64_t end = now_ms() + t->timeout_ms;
+	bool fine = false;
+	int code;
+
+	while (t->wait && !fine && now_ms() < end) {
+		if ((code = look(t, false, &fine)) != EXIT_FINE)
+			return code;
+		if (!fine)
+			poll(NULL, 0, WAIT_STEP_MS);
+	}
+	if ((code = look(t, true, &fine)) != EXIT_FINE)
+		return code;
+	return t->wait && !fine ? EXIT_ABSENT : EXIT_FINE;
+}
+
+static const struct verb verbs[] = {
+	{
+	    .name = "nodes",
+	    .args = "[--wait]",
+	    .summary = "the nodes that share buckets, and how each is",
+	    .help =
+		"A line for each node: its name; its state, which is self, up,\n"
+		"catching up, connecting, down or unknown; its address; since\n"
+		"when; how far it is behind; how long an answer takes and how far\n"
+		"its clock is off; and why it is down.\n"
+		"\n"
+		"With --wait, waits until all are up and in step, for the time\n"
+		"that -t says (10s), and exits with 1 if they are not.\n"
+		"\n"
+		"  kv nodes\n"
+		"  kv -p 4051 -t 30s nodes --wait\n",
+	    .least = 0,
+	    .most = 0,
+	    .over_port = nodes,
+	},
+	{ .name = NULL },
+};
+
+const struct verb *
+nodes_verbs(void)
+{
+	return verbs;
+}
