@@ -26,3 +26,9 @@ clock_wall_ms(void)
 {
 	return clock_read(CLOCK_REALTIME, 1000u);
 }
+
+uint64_t
+clock_wall_us(void)
+{
+	return clock_read(CLOCK_REALTIME, 1000000u);
+}

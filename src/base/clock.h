@@ -12,4 +12,7 @@ uint64_t clock_mono_ns(void);
 /* CLOCK_REALTIME, milliseconds since 1970: deadlines and stamps. */
 uint64_t clock_wall_ms(void);
 
+/* The same in microseconds, for people. */
+uint64_t clock_wall_us(void);
+
 #endif

@@ -46,8 +46,14 @@ enum record_type {
 	RECORD_TOMB = 2,     /* key was deleted, or expired */
 	RECORD_BUCKET = 3,   /* key is a bucket's name, value a bucket row */
 	RECORD_POSITION = 4, /* sync: key and value are sync's own */
-	RECORD_MESSAGE = 5,  /* log only: key is a channel, value its text */
+	RECORD_MESSAGE = 5,  /* log only, see enum message_kind */
 	RECORD_END = 0xee,   /* log only: last of its segment */
+};
+
+/* What a message is; where other records have their bucket's id. */
+enum message_kind {
+	MESSAGE_CHANNEL = 0, /* PUBLISH; the key is the channel */
+	MESSAGE_MONITOR = 1, /* what a client did; for MONITOR */
 };
 
 enum record_flag {

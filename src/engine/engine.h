@@ -142,13 +142,15 @@ KV_CHECKED int engine_create(struct engine *e, struct kv_slice name,
 KV_CHECKED int engine_drop(struct engine *e, struct kv_slice name);
 
 /* A message to those who follow the log with feed.messages, between the
- * changes staged before and after it; nobody else is aware of it.  The channel
- * has the length of a key. */
-KV_CHECKED int engine_publish(struct engine *e, struct kv_slice channel,
-    struct kv_slice payload);
+ * changes staged before and after it; nobody else is aware of it.  The key,
+ * the channel for one, has the length of a key.  On failure nothing of it is
+ * staged, and what was stays. */
+KV_CHECKED int engine_publish(struct engine *e, enum message_kind kind,
+    struct kv_slice key, struct kv_slice payload);
 
 /* One that another host published, with its stamp there: subscribers get it as
- * any other, who hands messages on knows it by RECORD_FOREIGN. */
+ * any other, who hands messages on (those of MESSAGE_CHANNEL) knows it by
+ * RECORD_FOREIGN. */
 KV_CHECKED int engine_publish_foreign(struct engine *e, struct stamp stamp,
     struct kv_slice channel, struct kv_slice payload);
 

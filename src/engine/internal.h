@@ -226,6 +226,8 @@ void stage_count(const struct bucket *b, const struct record *r,
 int32_t stage_find(const struct engine *e, uint64_t hash, enum wal_class class,
     uint64_t bid, struct kv_slice key);
 void stage_view(const struct engine *e, int32_t item, struct record *out);
+/* A message; r lacks only its type and the flag that says it is local. */
+KV_CHECKED int stage_message(struct engine *e, struct record *r);
 /* Stage a record of bucket b, whose row may be unknown: bid and dropped only.
  * Failures as of engine_put. */
 KV_CHECKED int stage_record(struct engine *e, const struct bucket *b,

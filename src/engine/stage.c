@@ -402,28 +402,23 @@ engine_expire(struct engine *e, const struct bucket *b,
 }
 
 int
-engine_publish_foreign(struct engine *e, struct stamp stamp,
-    struct kv_slice channel, struct kv_slice payload)
+stage_message(struct engine *e, struct record *r)
 {
 	struct stage *s = &e->stage;
-	struct record r = { .type = RECORD_MESSAGE,
-		.flags = RECORD_LOCAL,
-		.stamp = stamp,
-		.key = channel,
-		.value = payload };
 	struct stage_item item = { .bucket = STAGE_NO_BUCKET, .earlier = -1 };
 	int rc;
 
-	if (stamp.inc != 0)
-		r.flags |= RECORD_FOREIGN;
-	if (channel.len > KV_KEY_MAX || payload.len > e->segment_size)
+	r->type = RECORD_MESSAGE;
+	r->flags |= RECORD_LOCAL;
+	if (r->key.len > KV_KEY_MAX || r->value.len > e->segment_size)
 		return KV_ETOOBIG;
-	item.len = (uint32_t)wal_record_size(r.flags, channel.len, payload.len);
-	if ((rc = stage_check(e, &r, item.len)) < 0 ||
+	item.len =
+	    (uint32_t)wal_record_size(r->flags, r->key.len, r->value.len);
+	if ((rc = stage_check(e, r, item.len)) < 0 ||
 	    (rc = stage_reserve(e)) < 0)
 		return rc;
 	item.offset = (uint32_t)s->bytes.len;
-	wal_record_encode(s->bytes.data + s->bytes.len, &r);
+	wal_record_encode(s->bytes.data + s->bytes.len, r);
 	if ((rc = stage_add_item(s, &item)) < 0)
 		return rc;
 	s->bytes.len += item.len;

@@ -132,7 +132,8 @@ cmd_publish(struct call *c)
 		reply_integer(c->reply, 0);
 		return KV_OK;
 	}
-	if ((rc = engine_publish(c->engine, channel, payload)) < 0)
+	if ((rc = engine_publish(c->engine, MESSAGE_CHANNEL, channel,
+		 payload)) < 0)
 		return rc;
 	reply_integer(c->reply, (int64_t)publish_receivers(c, channel));
 	return KV_OK;

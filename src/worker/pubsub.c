@@ -444,9 +444,9 @@ pubsub_follow(struct worker *w)
 			return false;
 		}
 		p->seq = r.seq;
-		if (r.type == RECORD_MESSAGE)
+		if (r.type == RECORD_MESSAGE && r.bid == MESSAGE_CHANNEL)
 			pubsub_deliver(w, r.key, r.value);
-		else if (notify)
+		else if (r.type != RECORD_MESSAGE && notify)
 			notify_record(w, &p->notify, &r);
 	}
 	return true;

@@ -174,10 +174,12 @@ publish(const char *text)
 {
 	uint64_t end;
 
-	assert_int_equal(engine_publish(e, slice_of("news"), slice_of(text)),
+	assert_int_equal(engine_publish(e, MESSAGE_CHANNEL, slice_of("news"),
+			     slice_of(text)),
 	    KV_OK);
 	assert_int_equal(put("milk", text), KV_OK);
-	assert_int_equal(engine_publish(e, slice_of("news"), slice_of(text)),
+	assert_int_equal(engine_publish(e, MESSAGE_CHANNEL, slice_of("news"),
+			     slice_of(text)),
 	    KV_OK);
 	assert_int_equal(engine_commit(e, &end), KV_OK);
 }
@@ -215,7 +217,8 @@ a_message_is_only_for_feeds_that_ask_and_leaves_nothing_behind(void **state)
 	assert_int_equal(engine_verify(e, NULL, NULL, NULL), 0);
 	model_maintain(m, e, true);
 	assert_int_equal(engine_refresh(e), KV_OK);
-	assert_int_equal(engine_publish(e, slice_of(""), slice_of("x")),
+	assert_int_equal(engine_publish(e, MESSAGE_CHANNEL, slice_of(""),
+			     slice_of("x")),
 	    KV_ETOOBIG);
 	assert_int_equal(feed_seek(e, &deaf, 0), KV_OK);
 	handed_out(&deaf, "bp"); /* the newest version, from the tree */
