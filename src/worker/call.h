@@ -40,6 +40,7 @@ enum call_need {
 	CALL_SESSION = 8,  /* changes the session: cannot be run twice */
 	CALL_OPTIONS = 16, /* atomic with some options: see cmd_set_is_atomic */
 	CALL_PUSHES = 32,  /* what it says leaves whatever CLIENT REPLY says */
+	CALL_TOLD = 64,	   /* monitors hear of it */
 };
 
 /* Answer an error and be done: "ERR syntax error" and so on. */

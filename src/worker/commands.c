@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "engine/host.h"
 #include "worker/cmd.h"
 #include "worker/monitor.h"
 #include "worker/multi.h"
@@ -36,8 +37,8 @@
  * summary */ \
 X("ping", cmd_ping, -1, 0,0,0, COMMAND_FAST, 0, CONNECTION, "1.0.0", "[message]", "Returns the server's liveliness response.") \
 X("echo", cmd_echo, 2, 0,0,0, CNF, 0, CONNECTION, "1.0.0", "message", "Returns the given string.") \
-X("auth", cmd_auth, -2, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY | COMMAND_SKIP_SLOWLOG | COMMAND_SKIP_MONITOR, SES, CONNECTION, "1.0.0", "[username] password", "Authenticates the connection.") \
-X("hello", cmd_hello, -1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY | COMMAND_SKIP_SLOWLOG | COMMAND_SKIP_MONITOR, SES, CONNECTION, "6.0.0", "[protover [AUTH username password] [SETNAME clientname]]", "Handshakes with the server.") \
+X("auth", cmd_auth, -2, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY | COMMAND_SKIP_SLOWLOG, SES, CONNECTION, "1.0.0", "[username] password", "Authenticates the connection.") \
+X("hello", cmd_hello, -1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY | COMMAND_SKIP_SLOWLOG, SES, CONNECTION, "6.0.0", "[protover [AUTH username password] [SETNAME clientname]]", "Handshakes with the server.") \
 X("select", cmd_select, 2, 0,0,0, CNF, SES, CONNECTION, "1.0.0", "index | bucket", "Changes the selected database, or makes a bucket's records the strings.") \
 X("quit", cmd_quit, -1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY, SES, CONNECTION, "1.0.0", "", "Closes the connection.") \
 X("reset", cmd_reset, 1, 0,0,0, CNF | COMMAND_NO_AUTH | COMMAND_ALLOW_BUSY, SES, CONNECTION, "6.2.0", "", "Resets the connection.") \
@@ -131,7 +132,7 @@ X("slaveof", cmd_replicaof, 3, 0,0,0, AD, 0, SERVER, "1.0.0", "host port | NO ON
 X("sync", cmd_sync, 1, 0,0,0, AD | COMMAND_NO_MULTI, 0, SERVER, "1.0.0", "", "Refused: hosts share buckets by kv-syncd.") \
 X("psync", cmd_sync, -3, 0,0,0, AD | COMMAND_NO_MULTI, 0, SERVER, "2.8.0", "replicationid offset", "Refused: hosts share buckets by kv-syncd.") \
 X("lolwut", cmd_lolwut, -1, 0,0,0, RF, 0, SERVER, "5.0.0", "[VERSION version]", "Displays a line of our own and the version.") \
-X("monitor", cmd_monitor, 1, 0,0,0, AD, SES, SERVER, "1.0.0", "", "Listens for all requests of this worker's clients as they come.") \
+X("monitor", cmd_monitor, 1, 0,0,0, AD, SES, SERVER, "1.0.0", "", "Listens for the commands of all clients of the host as they are carried out.") \
 X("subscribe", cmd_subscribe, -2, 0,0,0, PS, SP, PUBSUB, "2.0.0", "channel [channel ...]", "Listens for messages published to channels.") \
 X("unsubscribe", cmd_unsubscribe, -1, 0,0,0, PS, SP, PUBSUB, "2.0.0", "[channel [channel ...]]", "Stops listening to messages posted to channels.") \
 X("psubscribe", cmd_psubscribe, -2, 0,0,0, PS, SP, PUBSUB, "2.0.0", "pattern [pattern ...]", "Listens for messages published to channels that match one or more patterns.") \
@@ -214,6 +215,23 @@ commands_needs(const struct call *c)
 	if (c->command->run == cmd_exec)
 		needs |= multi_needs(c->session);
 	return needs;
+}
+
+unsigned
+commands_told(const struct call *c)
+{
+	static const char *const admin[] = { "list", "kill", "pause", "unpause",
+		"no-evict" };
+	size_t i;
+
+	if (!host_has_monitors(c->engine) ||
+	    c->command->info.flags & (COMMAND_ADMIN | COMMAND_SKIP_MONITOR))
+		return 0;
+	if (c->command->run == cmd_client)
+		for (i = 0; i < sizeof(admin) / sizeof(*admin); i++)
+			if (slice_is_word(c->args[1], admin[i]))
+				return 0;
+	return CALL_TOLD;
 }
 
 /* Redis shows the first 128 bytes of name and arguments, C strings. */
@@ -465,10 +483,10 @@ commands_run(struct run *r, const struct request *req)
 	} else if (multi_takes(&c)) {
 		run_call(r, &c, CALL_SESSION, multi_queue);
 	} else if (!commands_wait(r, &c)) {
-		monitor_command(&c);
 		multi_before(&c);
 		round_begin(r->session);
-		run_call(r, &c, commands_needs(&c), c.command->run);
+		run_call(r, &c, commands_needs(&c) | commands_told(&c),
+		    c.command->run);
 		if (r->at > r->start) {
 			multi_after(&c);
 			round_end(r->session);

@@ -1,137 +1,212 @@
 /* SPDX-License-Identifier: ISC */
-/* Telling of commands, in the form of Redis' MONITOR. */
+/* Sessions that monitor, and the feed that serves them. */
 
 #include "worker/monitor.h"
 
+#include <stdlib.h>
 #include <utlist.h>
 
-#include "base/clock.h"
+#include "base/bytes.h"
 #include "base/log.h"
-#include "io/sock.h"
-#include "worker/commands.h"
+#include "engine/feed.h"
+#include "engine/host.h"
+#include "worker/multi.h"
 
-/* Quoted as by Redis' sdscatrepr. */
-static int
-monitor_quote(struct buf *to, struct kv_slice text)
+#define MONITOR_SLICE 4096	       /* records of the log in one turn */
+#define MONITOR_SLICE_BYTES (4u << 20) /* sent out in one turn */
+
+struct monitors {
+	struct feed feed;
+	struct session_extra *list;
+	size_t sent; /* bytes handed out in this turn */
+};
+
+int
+monitor_init(struct worker *w)
 {
-	static const char plain[] = "\n\r\t\a\b\"\\", letters[] = "nrtab\"\\";
-	const char *at;
-	size_t i;
-	int rc = buf_append(to, " \"", 2);
-
-	for (i = 0; i < text.len && rc == KV_OK; i++) {
-		unsigned char ch = (unsigned char)text.data[i];
-
-		at = ch == 0 ? NULL : strchr(plain, ch);
-		if (at != NULL)
-			rc = buf_printf(to, "\\%c", letters[at - plain]);
-		else if (ch >= ' ' && ch <= '~')
-			rc = buf_append(to, text.data + i, 1);
-		else
-			rc = buf_printf(to, "\\x%02x", ch);
-	}
-	return rc < 0 ? rc : buf_append(to, "\"", 1);
+	w->monitors = calloc(1, sizeof(*w->monitors));
+	return w->monitors == NULL ? KV_ENOMEM : KV_OK;
 }
 
-/* Passwords are not told. */
-static bool
-monitor_is_secret(const struct call *c, size_t i)
+void
+monitor_fini(struct worker *w)
 {
-	return i > 0 && c->command->info.flags & COMMAND_NO_AUTH &&
-	    (slice_is_word(c->args[0], "auth") ||
-		slice_is_word(c->args[0], "hello"));
+	free(w->monitors);
+	w->monitors = NULL;
 }
 
-static int
-monitor_line(const struct call *c, struct buf *to)
-{
-	uint64_t now = clock_wall_ms();
-	char peer[SOCK_TEXT_MAX];
-	size_t i;
-	int rc;
+/* ---- handing out ---- */
 
-	peer[sock_peer_text(c->session->conn.source.fd, peer,
-	    sizeof(peer) - 1)] = 0;
-	to->len = 0;
-	rc = buf_printf(to, "+%llu.%06llu [%u %s]",
-	    (unsigned long long)(now / 1000),
-	    (unsigned long long)(now % 1000 * 1000),
-	    (unsigned)c->session->database, peer);
-	for (i = 0; i < c->argc && rc == KV_OK; i++)
-		rc = monitor_quote(to,
-		    monitor_is_secret(c, i) ? slice_of("(redacted)")
-					    : c->args[i]);
-	return rc < 0 ? rc : buf_append(to, "\r\n", 2);
+static void
+monitor_lose(struct session *s, const char *why)
+{
+	session_worker(s)->subscribers_lost++;
+	log_warn("close id=%llu reason=\"%s\" pending=%zu",
+	    (unsigned long long)s->id, why, output_pending(&s->conn));
+	conn_close(&s->conn);
 }
 
 static void
-monitor_send(struct worker *w, struct session *s, const struct buf *line)
+monitor_send(struct worker *w, struct session *s, struct kv_slice lines)
 {
 	struct conn *c = &s->conn;
+	bool outer = conn_enter(c);
 
-	if (output_pending(c) + line->len <= w->subscriber_limit) {
-		(void)output_append(c, line->data, line->len);
-		return;
-	}
-	w->subscribers_lost++;
-	log_warn("close id=%llu reason=\"monitor too slow\" pending=%zu",
-	    (unsigned long long)s->id, output_pending(c));
-	conn_close(c);
+	if (output_pending(c) + lines.len > w->subscriber_limit &&
+	    !(c->flags & CONN_WANT_OUT))
+		output_flush(c);
+	if (!conn_is_dead(c) &&
+	    output_pending(c) + lines.len > w->subscriber_limit)
+		monitor_lose(s, "monitor too slow");
+	if (!conn_is_dead(c))
+		(void)output_append(c, lines.data, lines.len);
+	conn_leave(c, outer);
+	w->monitors->sent += lines.len;
 }
 
-void
-monitor_command(const struct call *c)
+/* seq 0: in no order with the log. */
+static void
+monitor_deliver(struct worker *w, uint64_t id, uint64_t seq,
+    struct kv_slice lines)
 {
-	struct worker *w = c->worker;
-	struct conn *conn, *next;
-	struct buf line;
+	struct session_extra *x, *next;
 
-	if (w->monitors == 0 ||
-	    c->command->info.flags & (COMMAND_ADMIN | COMMAND_SKIP_MONITOR))
-		return;
-	buf_init(&line);
-	if (monitor_line(c, &line) == KV_OK) {
-		/* Not to oneself: it would come between one's replies. */
-		DL_FOREACH_SAFE(w->serve.conns, conn, next)
-			if (session_of(conn)->flags & SESSION_MONITOR &&
-			    conn != &c->session->conn)
-				monitor_send(w, session_of(conn), &line);
-	}
-	buf_fini(&line);
+	/* Not to oneself: it would come between one's replies. */
+	DL_FOREACH_SAFE2(w->monitors->list, x, next, next_monitor)
+	if (x->session->id != id && (seq == 0 || seq > x->monitor_after))
+		monitor_send(w, x->session, lines);
 }
 
 void
+monitor_here(struct worker *w, uint64_t id, struct kv_slice lines)
+{
+	monitor_deliver(w, id, 0, lines);
+}
+
+/* The feed lost its place: a worker that was stopped for long. */
+static void
+monitor_missed(struct worker *w)
+{
+	struct session_extra *x, *next;
+
+	DL_FOREACH_SAFE2(w->monitors->list, x, next, next_monitor)
+	monitor_lose(x->session, "commands were missed");
+}
+
+static bool
+monitor_follow(struct worker *w)
+{
+	struct monitors *m = w->monitors;
+	struct record r;
+	unsigned n;
+	int rc;
+
+	for (n = 0; n < MONITOR_SLICE && m->sent < MONITOR_SLICE_BYTES; n++) {
+		rc = feed_next(w->engine, &m->feed, &r);
+		if (rc == KV_EAGAIN)
+			return false;
+		if (rc < 0) {
+			monitor_missed(w);
+			return false;
+		}
+		if (r.type == RECORD_MESSAGE && r.bid == MESSAGE_MONITOR &&
+		    r.key.len == MONITOR_ID_LEN)
+			monitor_deliver(w, bytes_get_be64(r.key.data), r.seq,
+			    r.value);
+	}
+	return true;
+}
+
+static void
 monitor_flush(struct worker *w)
 {
-	struct conn *conn, *next;
+	struct session_extra *x, *next;
+	struct conn *c;
+	bool outer;
 
-	if (w->monitors == 0)
-		return;
-	DL_FOREACH_SAFE(w->serve.conns, conn, next)
-		if (session_of(conn)->flags & SESSION_MONITOR &&
-		    output_pending(conn) > 0 && !(conn->flags & CONN_WANT_OUT))
-			output_flush(conn);
+	DL_FOREACH_SAFE2(w->monitors->list, x, next, next_monitor)
+	{
+		c = &x->session->conn;
+		outer = conn_enter(c);
+		if (output_pending(c) > 0 && !(c->flags & CONN_WANT_OUT))
+			output_flush(c);
+		conn_leave(c, outer);
+	}
 }
+
+bool
+monitor_pump(struct worker *w)
+{
+	struct monitors *m = w->monitors;
+	bool more;
+
+	if (m->list == NULL)
+		return false;
+	/* Again, in case somebody took us for dead. */
+	host_set_monitors(w->engine, true);
+	m->sent = 0;
+	more = monitor_follow(w);
+	monitor_flush(w);
+	return more && m->list != NULL;
+}
+
+bool
+monitor_want(struct worker *w)
+{
+	return w->monitors->list != NULL &&
+	    feed_want(w->engine, &w->monitors->feed);
+}
+
+/* ---- sessions ---- */
 
 void
 monitor_end(struct session *s)
 {
+	struct worker *w = session_worker(s);
+
 	if (!(s->flags & SESSION_MONITOR))
 		return;
 	s->flags &= (uint16_t)~SESSION_MONITOR;
 	s->conn.flags &= ~(uint32_t)CONN_PATIENT;
-	session_worker(s)->monitors--;
+	DL_DELETE2(w->monitors->list, s->extra, prev_monitor, next_monitor);
+	if (w->monitors->list == NULL)
+		host_set_monitors(w->engine, false);
+}
+
+static int
+monitor_begin(struct session *s)
+{
+	struct worker *w = session_worker(s);
+	struct monitors *m = w->monitors;
+	struct session_extra *x = session_extra(s);
+	struct feed tail;
+
+	if (x == NULL)
+		return KV_ENOMEM;
+	feed_tail(w->engine, &tail);
+	x->monitor_after = tail.seq;
+	if (m->list == NULL) {
+		m->feed = tail;
+		m->feed.messages = true;
+		host_set_monitors(w->engine, true);
+	}
+	DL_APPEND2(m->list, x, prev_monitor, next_monitor);
+	s->flags |= SESSION_MONITOR;
+	s->conn.flags |= CONN_PATIENT;
+	return KV_OK;
 }
 
 int
 cmd_monitor(struct call *c)
 {
-	struct session *s = c->session;
+	int rc;
 
-	if (!(s->flags & SESSION_MONITOR))
-		c->worker->monitors++;
-	s->flags |= SESSION_MONITOR;
-	s->conn.flags |= CONN_PATIENT;
+	if (multi_is_open(c->session))
+		return call_error(c,
+		    "ERR MONITOR isn't allowed for DENY BLOCKING client");
+	if (!(c->session->flags & SESSION_MONITOR) &&
+	    (rc = monitor_begin(c->session)) < 0)
+		return rc;
 	reply_ok(c->reply);
 	return KV_OK;
 }

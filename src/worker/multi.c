@@ -9,6 +9,7 @@
 #include "worker/cmd.h"
 #include "worker/commands.h"
 #include "worker/run.h"
+#include "worker/tell.h"
 #include "worker/watch.h"
 
 #define MULTI_KEEP 16384 /* bytes of queue that a session may go on holding */
@@ -338,12 +339,14 @@ multi_run_one(struct call *c)
 
 	c->worker->blame.what = NULL;
 	c->reply->proto = c->session->proto;
-	if ((rc = c->command->run(c)) == KV_OK)
-		return KV_OK;
-	if (multi_is_fatal(c, rc, staged))
-		return rc;
-	output_rewind(o, place);
-	call_failed(c, rc);
+	if ((rc = c->command->run(c)) < 0) {
+		if (multi_is_fatal(c, rc, staged))
+			return rc;
+		output_rewind(o, place);
+		call_failed(c, rc);
+	}
+	if (commands_told(c))
+		tell_command(c);
 	return KV_OK;
 }
 
@@ -356,9 +359,10 @@ multi_is_held(const struct call *c)
 
 /* Nothing of it happened. */
 static int
-multi_undo(struct call *c, struct output_place place, int rc)
+multi_undo(struct call *c, struct output_place place, size_t told, int rc)
 {
 	engine_rollback(c->engine);
+	tell_rewind(c->worker, told);
 	c->worker->made_bucket = false;
 	output_rewind(&c->worker->serve.output, place);
 	if (rc == KV_ETOOBIG && c->worker->blame.what == NULL)
@@ -374,7 +378,7 @@ multi_run(struct call *exec)
 	struct output_place place = output_here(&exec->worker->serve.output);
 	struct call c = *exec;
 	struct multi_walk w;
-	size_t i;
+	size_t told = tell_place(exec->worker), i;
 	int rc = KV_OK;
 
 	if (!multi_begin(m, &w))
@@ -388,7 +392,7 @@ multi_run(struct call *exec)
 		if (rc == KV_OK && call_overflows(exec))
 			rc = KV_ETOOBIG;
 		if (rc < 0 || multi_is_held(exec)) {
-			rc = multi_undo(exec, place, rc);
+			rc = multi_undo(exec, place, told, rc);
 			break;
 		}
 	}

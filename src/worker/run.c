@@ -9,6 +9,7 @@
 #include "worker/ahead.h"
 #include "worker/commands.h"
 #include "worker/measure.h"
+#include "worker/tell.h"
 
 #define RUN_STAGED_MAX (1u << 20)
 #define RUN_OUTPUT_MAX (512u << 10)
@@ -63,6 +64,8 @@ run_pause(struct run *r)
 		w->full_for = r->session->id;
 	w->full = true;
 	conn_hold(&r->session->conn, CONN_HOLD_OWNER);
+	/* Lines of requests before the batch: the next run is another's. */
+	tell_flush(w);
 }
 
 static void
@@ -75,6 +78,7 @@ run_rewind(struct run *r, int rc)
 	r->worker->made_bucket = false;
 	r->at = r->batch_at;
 	output_rewind(run_output(r), r->batch_place);
+	tell_rewind(r->worker, r->batch_told);
 	r->open = false;
 	r->stop = false;
 	memset(&r->session->parser, 0, sizeof(r->session->parser));
@@ -98,8 +102,7 @@ run_commit(struct run *r)
 	uint64_t end = 0;
 	int rc;
 
-	if (engine_staged(w->engine) > 0 &&
-	    (rc = engine_commit(w->engine, &end)) < 0) {
+	if ((rc = tell_commit(w, &end)) < 0) {
 		run_rewind(r, rc);
 		return false;
 	}
@@ -141,6 +144,7 @@ run_open(struct run *r)
 	r->open = true;
 	r->batch_at = r->start;
 	r->batch_place = output_here(run_output(r));
+	r->batch_told = tell_place(r->worker);
 }
 
 static void
@@ -197,6 +201,7 @@ run_call(struct run *r, struct call *c, unsigned needs, call_handler *handler)
 {
 	struct output_place place;
 	size_t staged;
+	bool denied;
 	int rc;
 
 	if (needs & CALL_WRITES && r->worker->full) {
@@ -216,13 +221,16 @@ run_call(struct run *r, struct call *c, unsigned needs, call_handler *handler)
 	r->worker->blame.what = NULL;
 	if (r->clock_ns == 0)
 		r->clock_ns = clock_mono_ns();
-	rc = run_is_denied(r, needs) ? r->deny_why : handler(c);
+	denied = run_is_denied(r, needs);
+	rc = denied ? r->deny_why : handler(c);
 	if (rc < 0) {
 		output_rewind(run_output(r), place);
 		run_failed(r, c, rc, staged);
 		if (r->at <= r->start || conn_is_dead(&r->session->conn))
 			return; /* rewound */
 	}
+	if (needs & CALL_TOLD && !denied && r->at > r->start)
+		tell_command(c);
 	r->done = r->at;
 	run_clock(r, c);
 	/* What changed the session is not done twice: the batch ends here. */
@@ -237,7 +245,9 @@ run_call(struct run *r, struct call *c, unsigned needs, call_handler *handler)
 void
 run_breathe(struct run *r)
 {
-	if (engine_staged(r->worker->engine) > RUN_STAGED_MAX && !run_commit(r))
+	if ((engine_staged(r->worker->engine) > RUN_STAGED_MAX ||
+		tell_place(r->worker) > TELL_BATCH_MAX) &&
+	    !run_commit(r))
 		return;
 	if (output_size(run_output(r)) <= RUN_OUTPUT_MAX)
 		return;
@@ -255,6 +265,9 @@ run_finish(struct run *r)
 	if (conn_is_dead(&r->session->conn)) {
 		engine_rollback(r->worker->engine);
 		run_unlock(r);
+		if (r->open)
+			tell_rewind(r->worker, r->batch_told);
+		tell_flush(r->worker);
 		return true;
 	}
 	if (!run_commit(r))

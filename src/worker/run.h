@@ -27,6 +27,7 @@ struct run {
 	bool open; /* a batch: since the first staged write */
 	size_t batch_at;
 	struct output_place batch_place;
+	size_t batch_told;
 
 	uint64_t clock_ns; /* when the last one was done; 0: unknown */
 

@@ -40,8 +40,10 @@ struct session_extra {
 	struct session *session;
 	struct auth_wait *auth;	   /* its password is being checked */
 	struct round_uses *rounds; /* questions to other workers */
-	struct timer look;	   /* at what SAVE waits for */
-	uint64_t save_to;	   /* log position that SAVE waits for, or 0 */
+	struct session_extra *prev_monitor, *next_monitor;
+	uint64_t monitor_after; /* told of nothing up to this seq */
+	struct timer look;	/* at what SAVE waits for */
+	uint64_t save_to;	/* log position that SAVE waits for, or 0 */
 	uint64_t save_limit_ns;
 	struct timer blank;
 	char name[SESSION_TEXT_MAX];

@@ -24,6 +24,7 @@
 #include "worker/round.h"
 #include "worker/session.h"
 #include "worker/subscribe.h"
+#include "worker/tell.h"
 
 #define WORKER_FD_RESERVE 64   /* for the store, listeners, the log */
 #define WORKER_INPUT_VALUES 8  /* largest values that one request may hold */
@@ -117,7 +118,7 @@ worker_before_sleep(void *arg)
 		serve_durable(&w->serve, engine_durable(w->engine));
 	if (w->paused > 0 && engine_want_room(w->engine))
 		worker_unpause(w);
-	if (subscribe_want(w) || pubsub_want(w))
+	if (subscribe_want(w) || pubsub_want(w) || monitor_want(w))
 		loop_again(w->loop);
 	if (w->stopping && w->serve.count == 0) {
 		loop_stop(w->loop);
@@ -149,7 +150,8 @@ worker_turn_end(void *arg)
 		loop_again(w->loop);
 	if (pubsub_pump(w))
 		loop_again(w->loop);
-	monitor_flush(w);
+	if (monitor_pump(w))
+		loop_again(w->loop);
 	memory_turn(w);
 	engine_release(w->engine);
 	atomic_store_explicit(&p->requests, w->requests, memory_order_relaxed);
@@ -194,6 +196,7 @@ worker_init(struct worker *w, struct engine *e, struct loop *loop,
 	if ((rc = commands_init()) < 0 || (rc = auth_init(w)) < 0 ||
 	    (rc = measure_init(w)) < 0 || (rc = auth_configure(w, conf)) < 0 ||
 	    (rc = subscribe_init(w)) < 0 || (rc = pubsub_init(w)) < 0 ||
+	    (rc = monitor_init(w)) < 0 ||
 	    (rc = serve_init(&w->serve, loop, &session_handlers, &none, w)) <
 		0 ||
 	    (rc = loop_add(loop, &w->wake)) < 0)
@@ -223,6 +226,8 @@ worker_fini(struct worker *w)
 	cmd_config_fini(w);
 	subscribe_fini(w);
 	pubsub_fini(w);
+	monitor_fini(w);
+	tell_fini(w);
 	request_fini(&w->request);
 	request_fini(&w->ahead);
 	buf_fini(&w->scratch);

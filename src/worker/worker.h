@@ -38,8 +38,11 @@ struct worker {
 	bool waiting;	      /* it is set */
 	struct round *rounds; /* of questions to other workers */
 	struct timer round_look;
-	bool round_waits;   /* it is set */
-	size_t monitors;    /* sessions with SESSION_MONITOR */
+	bool round_waits; /* it is set */
+	struct monitors *monitors;
+	struct buf told; /* lines for monitors, of the run at hand */
+	size_t untold;	 /* lines that were lost */
+	uint64_t tell_look_ns;
 	struct run *run;    /* what is being carried out, or NULL */
 	struct reply reply; /* into the arena of serve */
 	struct request request;

@@ -313,7 +313,8 @@ the_head_is_the_newest_change_and_no_note_or_local_record(void **state)
 	local_write("local", "1", "v");
 	commit_row((struct sync_row){ .inc = 7, .vv = 9 });
 	refresh();
-	assert_int_equal(engine_publish(engine, slice_of("c"), slice_of("m")),
+	assert_int_equal(engine_publish(engine, MESSAGE_CHANNEL, slice_of("c"),
+			     slice_of("m")),
 	    KV_OK);
 	assert_int_equal(engine_commit(engine, &end), KV_OK);
 	release();

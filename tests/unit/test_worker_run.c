@@ -101,6 +101,29 @@ expect(const char *text)
 	assert_string_equal(got, text);
 }
 
+/* The commands that monitors were told of, without times and addresses. */
+static void
+expect_told(const char *text)
+{
+	char got[65536];
+	size_t i, n = 0;
+	bool in = false;
+
+	for (i = 0; i < paper.told_len; i++) {
+		char ch = paper.told[i];
+
+		if (ch == ']')
+			in = true;
+		else if (in && ch != '\r')
+			got[n++] = ch;
+		if (ch == '\n')
+			in = false;
+	}
+	got[n] = '\0';
+	assert_string_equal(got, text);
+	paper.told_len = 0;
+}
+
 static const char *
 value(const char *key)
 {
@@ -228,22 +251,83 @@ a_mode_does_not_change_under_a_batch_that_is_undone(void **state)
 	assert_int_equal(worker.serve.count, 0);
 }
 
+static void
+monitors_are_told_once_of_what_was_run_again(void **state)
+{
+	(void)state;
+	paper.monitored = true;
+	script(2, (int[]){ KV_ESTALE, KV_ESTALE });
+	say("PING\r\nSET a 1\r\nGET a\r\nNONE\r\nHELLO 3 AUTH u p\r\n");
+	expect_told(" \"PING\"\n \"SET\" \"a\" \"1\"\n \"GET\" \"a\"\n"
+		    " \"HELLO\" \"3\" \"AUTH\" \"(redacted)\""
+		    " \"(redacted)\"\n");
+}
+
+static void
+a_transaction_is_told_when_it_happens_and_only_then(void **state)
+{
+	(void)state;
+	say("ECHO x\r\n"); /* Redis' protocol, then */
+	expect("$1\r\nx\r\n");
+	paper.monitored = true;
+	say("MULTI\r\nSET a 1\r\nINCR a\r\n");
+	expect_told(" \"MULTI\"\n");
+	script(1, (int[]){ KV_ESTALE });
+	say("EXEC\r\n");
+	expect_told(" \"SET\" \"a\" \"1\"\n \"INCR\" \"a\"\n \"EXEC\"\n");
+	say("MULTI\r\nSET a 3\r\nDISCARD\r\n");
+	expect_told(" \"MULTI\"\n \"DISCARD\"\n");
+	script(2, (int[]){ KV_OK, KV_ENOSPC }); /* MULTI, EXEC */
+	say("MULTI\r\nSET a 4\r\nEXEC\r\n");
+	assert_string_equal(value("a"), "2");
+	expect_told(" \"MULTI\"\n");
+}
+
+static void
+lines_that_cannot_be_written_hold_nobody_back(void **state)
+{
+	(void)state;
+	say("ECHO x\r\n"); /* Redis' protocol, then */
+	expect("$1\r\nx\r\n");
+	paper.monitored = true;
+	script(3, (int[]){ KV_EAGAIN, KV_ENOSPC, KV_OK });
+	say("GET a\r\n");
+	say("GET b\r\n");
+	say("GET c\r\n");
+	expect("$-1\r\n$-1\r\n$-1\r\n");
+	expect_told(" \"GET\" \"c\"\n");
+}
+
+static void
+nobody_waits_for_lines_to_be_durable(void **state)
+{
+	(void)state;
+	say("ECHO x\r\n"); /* Redis' protocol, then */
+	expect("$1\r\nx\r\n");
+	paper.monitored = true;
+	paper.durable = 0;
+	say("GET a\r\n");
+	expect("$-1\r\n");
+	assert_int_equal(paper.commits, 1);
+}
+
 /* Pipelines of counters and plain writes against every kind of failure. */
 static void
 whatever_fails_answers_and_state_agree(void **state)
 {
 	static const int kinds[] = { KV_OK, KV_OK, KV_ESTALE, KV_EAGAIN };
 	uint64_t seed = rng_u64() | 1;
-	char text[8192], wanted[8192];
+	char text[8192], wanted[8192], told[8192];
 	int results[64], counts[3] = { 0, 0, 0 }, round, i;
 
 	(void)state;
 	print_message("seed %llu\n", (unsigned long long)seed);
 	paper.room = true;
 	for (round = 0; round < 300; round++) {
-		size_t said = 0, hoped = 0;
+		size_t said = 0, hoped = 0, lines = 0;
 		int n = 1 + (int)(rng_next(&seed) % 40);
 
+		paper.monitored = rng_next(&seed) % 2;
 		for (i = 0; i < 64; i++)
 			results[i] = kinds[rng_next(&seed) % 4];
 		script(rng_next(&seed) % 64, results);
@@ -261,13 +345,24 @@ whatever_fails_answers_and_state_agree(void **state)
 				    : what == 1 ? "INCR k%u\r\n"
 						: "INCRBY k%u 0\r\n",
 				k, counts[k]);
+			lines +=
+			    (size_t)snprintf(told + lines, sizeof(told) - lines,
+				what == 0	? " \"SET\" \"k%u\" \"%d\"\n"
+				    : what == 1 ? " \"INCR\" \"k%u\"\n"
+						: " \"INCRBY\" \"k%u\" \"0\"\n",
+				k, counts[k]);
 			hoped += (size_t)snprintf(wanted + hoped,
 			    sizeof(wanted) - hoped,
 			    what == 0 ? "+OK\r\n" : ":%d\r\n", counts[k]);
 		}
+		if (!paper.monitored)
+			lines = 0;
+		told[lines] = '\0';
+		paper.told_len = 0;
 		say(text);
 		turns(80);
 		expect(wanted);
+		expect_told(told);
 	}
 }
 
@@ -299,6 +394,10 @@ main(void)
 		T(half_of_a_command_is_never_done),
 		T(counters_share_a_lock_section),
 		T(a_mode_does_not_change_under_a_batch_that_is_undone),
+		T(monitors_are_told_once_of_what_was_run_again),
+		T(a_transaction_is_told_when_it_happens_and_only_then),
+		T(lines_that_cannot_be_written_hold_nobody_back),
+		T(nobody_waits_for_lines_to_be_durable),
 		T(whatever_fails_answers_and_state_agree),
 		T(nothing_is_said_before_it_is_durable),
 	};
