@@ -205,7 +205,8 @@ engine_bucket(struct engine *e, struct kv_slice name, const struct bucket **out)
 	    !slice_equal(name, slice_of("b")))
 		return KV_ENOTFOUND;
 	e->bucket.bid = 1;
-	e->bucket.options = BUCKET_DATABASE;
+	e->bucket.options =
+	    slice_equal(name, slice_of("db0")) ? BUCKET_DATABASE : 0;
 	*out = &e->bucket;
 	return KV_OK;
 }
