@@ -192,8 +192,8 @@ submake	= mkdir -p $(BUILD) && flock -o $(BUILD)/lock $(MAKE)
 bin	= $(abspath $(BUILD))
 
 .PHONY: all run demo deps check unit asan tsan fuzz cover lint format bench \
-	check-redis install uninstall clean help FORCE \
-	programs test-programs thread-programs fuzz-programs
+	check-redis install uninstall clean help FORCE sim sim-mutations \
+	programs test-programs thread-programs fuzz-programs sim-program
 
 all: ## build all programs and libkv into build/
 	+@$(submake) programs
@@ -233,6 +233,16 @@ tsan: ## the threaded unit tests under the thread sanitizer
 	+@$(submake) VARIANT=tsan thread-programs
 	@tools/dev/run-tests -s $(bin)/tsan/log \
 	    $(call pick,$(THREADS:$(OUT)/%=$(BUILD)/tsan/%))
+
+SIM	= $(BUILD)/sim/tests/sim
+SIM_SEEDS ?= 1:20000
+sim: ## simulate replication: SIM_SEEDS (1:20000) of every profile of faults
+	+@$(submake) VARIANT=sim sim-program
+	@$(SIM) --seeds $(SIM_SEEDS)
+
+sim-mutations: ## is each mechanism of replication missed when it is taken away?
+	+@$(submake) VARIANT=sim sim-program
+	@$(SIM) --mutations
 
 FUZZ_SECONDS ?= 30
 fuzz: ## run every fuzzer for FUZZ_SECONDS (30)
@@ -302,6 +312,7 @@ help: ## this list
 programs: $(PROGRAMS) $(call archives,$(LAYERS)) ; @:
 test-programs: $(call pick,$(UNIT)) $(TEST_AIDS) ; @:
 thread-programs: $(call pick,$(THREADS)) ; @:
+sim-program: $(OUT)/tests/sim ; @:
 fuzz-programs: $(addprefix $(BUILD)/fuzz/,$(call pick,$(FUZZ))) ; @:
 
 # ---- rules ------------------------------------------------------------------
@@ -411,6 +422,13 @@ $(BUILD)/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(call archives,$(LAYERS)) \
     | $(OUT)/.dir
 	$(call say,LINK,$@)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_libkv)
+
+# The simulator has the product's core with switches in it (sync/mutate.h), so
+# it is a program of the variant `sim`, and of those that look for mistakes.
+$(OUT)/tests/sim: $(OBJ)/tests/sim/main.o $(OBJ)/tests/sim/parts.a \
+    $(call archives,sync secret base) | $(OUT)/tests/.dir
+	$(call say,LINK,$@)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lsodium
 
 %/.dir:
 	@mkdir -p $(@D) && touch $@

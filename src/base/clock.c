@@ -32,3 +32,9 @@ clock_wall_us(void)
 {
 	return clock_read(CLOCK_REALTIME, 1000000u);
 }
+
+uint64_t
+clock_boot_ms(void)
+{
+	return clock_read(CLOCK_BOOTTIME, 1000u);
+}

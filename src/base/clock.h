@@ -2,7 +2,7 @@
 #ifndef KV_BASE_CLOCK_H
 #define KV_BASE_CLOCK_H
 
-/* The two clocks (clock_gettime(2)), in the units the callers think in. */
+/* The clocks (clock_gettime(2)), in the units the callers think in. */
 
 #include <stdint.h>
 
@@ -14,5 +14,9 @@ uint64_t clock_wall_ms(void);
 
 /* The same in microseconds, for people. */
 uint64_t clock_wall_us(void);
+
+/* CLOCK_BOOTTIME, milliseconds: what the wall clock is measured against, as it
+ * counts suspended time but is never set. */
+uint64_t clock_boot_ms(void);
 
 #endif

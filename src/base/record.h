@@ -63,6 +63,8 @@ enum record_flag {
 	RECORD_RELAY = 8,    /* sync: hand on although not our own */
 	RECORD_EXPIRED = 16, /* a tombstone made by a deadline */
 	RECORD_LOCAL = 32,   /* of a bucket that never leaves this host */
+	RECORD_DROP = 64,    /* log only: a tombstone whose bucket is dropped
+			      * next; a drop of keys that have none */
 };
 
 struct record {

@@ -210,6 +210,8 @@ append_sum(struct engine *e, size_t i, struct stamp stamp)
 	struct record r;
 
 	if (item->row == STAGE_DROP) {
+		if (b->totals.keys > 0)
+			w->flags |= RECORD_DROP;
 		b->totals = (struct totals){ 0 };
 		b->drop = (int32_t)i;
 	} else if (item->row == STAGE_MERGED && b->recounted)

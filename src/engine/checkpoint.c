@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/clockwatch.h"
 #include "engine/collect.h"
 #include "engine/maintain.h"
 #include "engine/recover.h"
@@ -367,6 +368,7 @@ checkpoint_step(struct engine *e, bool all, int *sleep_ms)
 		*sleep_ms = checkpoint_retry(e->checkpointer);
 		return KV_OK;
 	}
+	clockwatch_step(e);
 	checkpoint_release(e); /* who moved it may have died over that */
 	if ((partial = all || checkpoint_is_idle(e)))
 		checkpoint_mend(e);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/rng.h"
 #include "engine/recover.h"
@@ -78,15 +79,68 @@ incarnation_store(struct engine *e)
 	return rc;
 }
 
+static uint64_t
+incarnation_draw(void)
+{
+	uint64_t inc;
+
+	do
+		inc = rng_u64();
+	while (inc == 0);
+	return inc;
+}
+
+/* Under the mutex.  The tree knows it before the first record of it, which is
+ * the first of a segment.  Should we die in between, append_repair() goes back
+ * to that of the segment, and the next checkpointer stores that one again. */
+static int
+incarnation_change(struct engine *e, uint64_t end)
+{
+	struct control *c = e->control;
+	uint64_t number = engine_segment_of(e, atomic_load(&c->wal_end));
+	uint64_t inc = incarnation_draw();
+	char row[8];
+	int rc;
+
+	if (atomic_load(&c->memory_ready) <= number ||
+	    atomic_load(&c->file_ready) <= number)
+		return KV_EAGAIN;
+	c->born_tick = end;
+	atomic_store(&c->inc_stored, 0);
+	if ((rc = incarnation_put_lineage(e, c->inc)) < 0)
+		return rc;
+	bytes_put_be64(row, inc);
+	rc = apply_meta(e->tree, "inc", (struct kv_slice){ row, 8 });
+	if (rc < 0)
+		return rc;
+	c->inc = inc;
+	if ((rc = append_roll(e)) < 0)
+		return rc;
+	c->start_tick = append_tick(c, clock_wall_ms());
+	atomic_store(&c->inc_stored, 1);
+	return KV_OK;
+}
+
+int
+incarnation_renew(struct engine *e, uint64_t end)
+{
+	int rc;
+
+	append_lock(e);
+	rc = incarnation_change(e, end);
+	append_unlock(e);
+	if (rc == KV_OK)
+		engine_wake_followers(e);
+	return rc;
+}
+
 int
 incarnation_begin(struct engine *e)
 {
 	struct control *c = e->control;
 	int rc;
 
-	do
-		c->inc = rng_u64();
-	while (c->inc == 0);
+	c->inc = incarnation_draw();
 	rc = incarnation_store(e);
 	if (rc != KV_ENOSPC)
 		return rc;

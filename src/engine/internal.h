@@ -235,6 +235,13 @@ KV_CHECKED int stage_record(struct engine *e, const struct bucket *b,
 /* NULL: the batch does not write to that bucket yet. */
 struct stage_bucket *stage_find_bucket(const struct engine *e, uint64_t bid);
 
+/* A tombstone with flags of its own. */
+KV_CHECKED int stage_tomb(struct engine *e, const struct bucket *b,
+    struct kv_slice key, uint8_t flags);
+/* A bucket's row; the stamp that `row` names is set when it is appended. */
+KV_CHECKED int stage_bucket_row(struct engine *e, struct kv_slice name,
+    struct bucket *b, enum stage_row row);
+
 /* append.c */
 /* Take the mutex, mending what a dead owner left. */
 void append_lock(struct engine *e);

@@ -59,6 +59,8 @@ append_repair(struct engine *e)
 		at += w->len;
 		n++;
 	}
+	/* Who died may have been about to begin a segment under a new one. */
+	c->inc = segment_header(engine_segment(e, number))->inc;
 	mend_publish(&c->segment_hi, number);
 	mend_publish(&c->indexed_end, end);
 	c->index_used = index_count(engine_segment(e, number));

@@ -33,6 +33,11 @@ void adopt_forget_processes(struct control *c);
 KV_CHECKED int incarnation_begin(struct engine *e);
 KV_CHECKED int incarnation_store(struct engine *e);
 
+/* A new one for the memory as it lives: what is appended from now on is of the
+ * new run.  Of the old one nothing is missing here up to `end`.  The
+ * checkpointer alone may do this.  KV_EAGAIN: there is no segment to begin. */
+KV_CHECKED int incarnation_renew(struct engine *e, uint64_t end);
+
 /* A number of the tree's meta, 0 when it is not there. */
 KV_CHECKED int recover_meta_u64(struct engine *e, const char *name,
     uint64_t *out);

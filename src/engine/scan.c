@@ -27,6 +27,7 @@ struct scan {
 	bool has_seen;
 	bool view_ended;
 	bool only_expired;
+	bool also_expired;
 };
 
 static int
@@ -70,6 +71,12 @@ int
 scan_open_buckets(struct engine *e, struct scan **out)
 {
 	return scan_new(e, WAL_BUCKET_ROW, NULL, out);
+}
+
+void
+scan_also_expired(struct scan *s)
+{
+	s->also_expired = true;
 }
 
 void
@@ -215,8 +222,9 @@ scan_shows(const struct scan *s, const struct record *r, bool *shows)
 
 	if (s->class == WAL_KEY) {
 		*shows = r->type == RECORD_PUT &&
-		    record_is_expired(r, s->engine->now_ms) ==
-			s->only_expired &&
+		    (s->also_expired ||
+			record_is_expired(r, s->engine->now_ms) ==
+			    s->only_expired) &&
 		    bucket_shows(&s->bucket, r->stamp);
 		return KV_OK;
 	}

@@ -18,7 +18,9 @@ KV_CHECKED int scan_open(struct engine *e, const struct bucket *b,
 /* Live buckets in name order (RECORD_BUCKET; key is the name). */
 KV_CHECKED int scan_open_buckets(struct engine *e, struct scan **out);
 
-/* Show those whose deadline has passed, and no others. */
+/* Show those whose deadline has passed and that nobody made a tombstone of, too;
+ * or those and no others. */
+void scan_also_expired(struct scan *s);
 void scan_only_expired(struct scan *s);
 
 void scan_close(struct scan *s);

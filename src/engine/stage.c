@@ -374,14 +374,21 @@ engine_alone(struct engine *e, uint64_t bid, struct kv_slice prefix)
 }
 
 int
-engine_delete(struct engine *e, const struct bucket *b, struct kv_slice key)
+stage_tomb(struct engine *e, const struct bucket *b, struct kv_slice key,
+    uint8_t flags)
 {
 	struct record r = { .type = RECORD_TOMB,
-		.flags = stage_scope(b),
+		.flags = (uint8_t)(stage_scope(b) | flags),
 		.bid = b->bid,
 		.key = key };
 
 	return stage_record(e, b, &r, STAGE_NO_ROW);
+}
+
+int
+engine_delete(struct engine *e, const struct bucket *b, struct kv_slice key)
+{
+	return stage_tomb(e, b, key, 0);
 }
 
 int
@@ -425,8 +432,7 @@ stage_message(struct engine *e, struct record *r)
 	return KV_OK;
 }
 
-/* Stage the row; the stamp that `row` names is set when it is appended. */
-static int
+int
 stage_bucket_row(struct engine *e, struct kv_slice name, struct bucket *b,
     enum stage_row row)
 {
@@ -466,19 +472,6 @@ engine_create(struct engine *e, struct kv_slice name, uint32_t options)
 	}
 	b.options = options;
 	return stage_bucket_row(e, name, &b, STAGE_CREATE);
-}
-
-int
-engine_drop(struct engine *e, struct kv_slice name)
-{
-	struct bucket b;
-	int rc;
-
-	if ((rc = engine_bucket_row(e, name, &b)) < 0)
-		return rc;
-	if (!bucket_is_live(&b))
-		return KV_ENOTFOUND;
-	return stage_bucket_row(e, name, &b, STAGE_DROP);
 }
 
 size_t

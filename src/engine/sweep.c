@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: ISC */
-/* What time does to records: a passed deadline becomes a tombstone (a record
+/* What time does to records, while the clock can be trusted: a passed deadline becomes a tombstone (a record
  * like any other, so subscribers and sums follow), an old tombstone and what a
  * dropped bucket left are removed from the tree. */
 
 #include <string.h>
 
+#include "base/clock.h"
+#include "engine/clockwatch.h"
 #include "engine/internal.h"
 #include "engine/maintain.h"
 #include "engine/scan.h"
 #include "tree/apply.h"
 
-#define SWEEP_BATCH 64	 /* under one hold of the append mutex */
-#define SWEEP_PURGE 2000 /* rows in one transaction */
+#define SWEEP_BATCH 64	     /* under one hold of the append mutex */
+#define SWEEP_PURGE 2000     /* rows in one transaction */
+#define SWEEP_DOUBT_MS 10000 /* look again whether the clock can be trusted */
 
 struct due {
 	uint64_t bid;
@@ -158,14 +161,18 @@ sweep_step(struct engine *e, bool *more, uint64_t *next_ms)
 {
 	uint64_t retention = e->options.retention_ms;
 	size_t purged = 0, dropped = 0;
+	bool doubted;
 	int rc;
 
 	if (e->process == NULL)
 		return KV_OK; /* recovery has no view */
-	if ((rc = sweep_deadlines(e, more, next_ms)) < 0)
+	doubted = clockwatch_doubts(e);
+	if (doubted)
+		*next_ms = clock_wall_ms() + SWEEP_DOUBT_MS;
+	else if ((rc = sweep_deadlines(e, more, next_ms)) < 0)
 		return rc;
 	rc = apply_purge_dropped(e->tree, SWEEP_PURGE, &dropped);
-	if (rc == KV_OK && retention > 0 && e->now_ms > retention)
+	if (rc == KV_OK && !doubted && retention > 0 && e->now_ms > retention)
 		rc = apply_purge_tombs(e->tree, e->now_ms - retention,
 		    SWEEP_PURGE, &purged);
 	atomic_fetch_add(&e->control->stats.purged, purged + dropped);

@@ -119,6 +119,9 @@ concerns(const struct kv_watch *w, const struct record *r)
 {
 	if (r->type == RECORD_BUCKET)
 		return slice_equal(r->key, kv_bytes(w->name, w->name_len));
+	/* The drop itself comes next. */
+	if (r->type == RECORD_TOMB && r->flags & RECORD_DROP)
+		return false;
 	return r->bid == w->bid && r->type != RECORD_POSITION;
 }
 

@@ -147,6 +147,10 @@ struct control {
 	_Atomic uint64_t
 	    memory_ready;	  /* checkpointer: slots clean up to here */
 	_Atomic uint64_t buckets; /* (lock) named buckets, about: 0 = none */
+	/* checkpointer, engine/clockwatch.h; 0: not known, or none */
+	_Atomic int64_t clock_offset;	/* wall clock - time since boot, ms */
+	_Atomic uint64_t clock_seq;	/* seq when that was last so */
+	_Atomic uint64_t clock_doubted; /* until this time since boot, ms */
 
 	/* futex words: a sleeper waits for the word to change. */
 	_Alignas(64) _Atomic uint32_t writer_futex;

@@ -39,6 +39,7 @@
 #define CORE_LARGE_MAX 2	      /* in each direction */
 #define CORE_LINKS_MAX 64
 #define CORE_INCS_MAX 65536
+#define CORE_OWNERS 128 /* names that are remembered */
 #define CORE_NEVER UINT64_MAX
 
 #define CORE_STREAMS (STREAM_RANGE + 1) /* [0] is not used */
@@ -104,10 +105,11 @@ struct replica_link {
 	bool is_initiator;
 	bool has_hello;
 	bool has_said; /* ours */
-	bool was_up;
+	bool is_misdialled;
+	bool is_timed; /* heard_ms counts: it was there in a turn */
 	char dialled[FRAME_NAME_MAX + 1];
 	struct control control;
-	uint64_t opened_ms, heard_ms, sent_ms;
+	uint64_t heard_ms, sent_ms;
 
 	/* from its HELLO */
 	char name[FRAME_NAME_MAX + 1];
@@ -179,15 +181,21 @@ struct resync {
 	bool is_begun; /* something of a RESYNC is committed, or will be */
 	struct replica_link *source;
 	uint64_t settle, id;
-	struct place lo, hi, last; /* done up to and with lo; the RANGE's end;
+	struct place lo, hi, last; /* done up to lo; the RANGE's end;
 				    * the last record that came */
 	bool has_last;
+	bool is_past; /* lo was in the piece before: the next is behind it */
 	bool is_done; /* the last piece is in the batch */
 	uint64_t source_inc, source_head, last_head; /* inc 0: several */
 	bool has_vv;
 	struct ticks vv, purged;    /* minimum and maximum over sources */
 	struct ticks source_purged; /* the answer's; its vv is in from[] */
 	struct pending erased;
+};
+
+struct owner {
+	char name[FRAME_NAME_MAX + 1];
+	uint64_t uid;
 };
 
 struct replica {
@@ -206,6 +214,8 @@ struct replica {
 	struct replica_link *pull; /* the one we pull from */
 	struct resync resync;
 	struct buf scratch;
+	struct owner owners[CORE_OWNERS];
+	unsigned next_owner;
 	unsigned large_in, large_out;
 	uint64_t digest_head, digest_version; /* our vector, and since when */
 	uint64_t digest_ms;

@@ -32,7 +32,6 @@ replica_open(struct replica *r, bool initiator, struct kv_slice dialled,
 	l->is_initiator = initiator;
 	if (dialled.len > 0)
 		memcpy(l->dialled, dialled.data, dialled.len);
-	l->opened_ms = l->heard_ms = l->sent_ms = r->now.mono_ms;
 	l->timeout_ms = r->config.timeout_ms;
 	init_streams(r, l);
 	l->next = r->links;
@@ -215,8 +214,12 @@ check_names(struct replica *r, struct replica_link *l,
 	struct frame f = { .type = FRAME_REDIRECT };
 	int rc;
 
-	if (!name_fits(slice_of(l->dialled), h->name))
-		return link_refuse(r, l, BYE_NAME, "another node than dialled");
+	if (!name_fits(slice_of(l->dialled), h->name)) {
+		/* It reads in our HELLO whom we meant, and may know where. */
+		l->is_misdialled = true;
+		l->held_until_ms = r->now.mono_ms + HELD_MS;
+		return KV_OK;
+	}
 	if (name_fits(h->dialled, slice_of(r->name)))
 		return KV_OK;
 	if (r->config.sibling != NULL)
@@ -269,14 +272,30 @@ count_up(const struct replica *r)
 	return n;
 }
 
+/* Names are labels: the owner may change, but not unnoticed. */
+static void
+note_owner(struct replica *r, const struct replica_link *l)
+{
+	struct owner *o = r->owners;
+
+	while (o < r->owners + CORE_OWNERS && strcmp(o->name, l->name) != 0)
+		o++;
+	if (o == r->owners + CORE_OWNERS)
+		o = &r->owners[r->next_owner++ % CORE_OWNERS];
+	else if (o->uid != l->uid)
+		core_event(r, REPLICA_REPLACED, l);
+	memcpy(o->name, l->name, sizeof(o->name));
+	o->uid = l->uid;
+}
+
 static int
 go_up(struct replica *r, struct replica_link *l)
 {
 	if (count_up(r) >= CORE_LINKS_MAX)
 		return link_refuse(r, l, BYE_LIMIT, "too many peers");
 	l->state = LINK_UP;
-	l->was_up = true;
 	l->needs_sub = true;
+	note_owner(r, l);
 	core_event(r, REPLICA_UP, l);
 	if (r->config.services != NULL)
 		r->config.services->up(r->config.services->user, l);
@@ -357,7 +376,7 @@ link_hello(struct replica *r, struct replica_link *l, const struct frame *f)
 	live_clock(r, l, h->wall_ms, 0);
 	if (l->inc != r->config.inc && (rc = check_names(r, l, h)) < 0)
 		return rc;
-	return select_link(r, l);
+	return l->is_misdialled ? KV_OK : select_link(r, l);
 }
 
 int

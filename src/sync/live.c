@@ -103,9 +103,14 @@ ping_when_idle(struct replica *r, struct replica_link *l, uint64_t *next_ms)
 int
 live_timers(struct replica *r, struct replica_link *l, uint64_t *next_ms)
 {
-	uint64_t silence = r->now.mono_ms - l->heard_ms;
+	uint64_t silence;
 	int rc;
 
+	if (!l->is_timed) {
+		l->is_timed = true;
+		l->heard_ms = l->sent_ms = r->now.mono_ms;
+	}
+	silence = r->now.mono_ms - l->heard_ms;
 	if (silence >= l->timeout_ms) {
 		link_end(r, l, 0, "silence");
 		return KV_OK;
@@ -120,6 +125,12 @@ live_timers(struct replica *r, struct replica_link *l, uint64_t *next_ms)
 			return KV_OK;
 		rc = link_decide(r, l, false);
 		return rc == KV_EPROTO || rc == KV_ECLOSED ? KV_OK : rc;
+	}
+	if (l->is_misdialled) {
+		core_sooner(next_ms, l->held_until_ms);
+		if (r->now.mono_ms >= l->held_until_ms)
+			link_end(r, l, BYE_NAME, "another node than dialled");
+		return KV_OK;
 	}
 	return l->state == LINK_UP ? ping_when_idle(r, l, next_ms) : KV_OK;
 }

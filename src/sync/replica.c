@@ -235,6 +235,8 @@ replica_receive(struct replica *r, struct replica_link *l,
 		return link_refuse(r, l, BYE_PROTOCOL, "not a frame");
 	if (!l->has_hello && !handlers[f.type].is_early)
 		return link_refuse(r, l, BYE_PROTOCOL, "HELLO was to come");
+	if (l->state != LINK_UP && !handlers[f.type].is_early)
+		return KV_OK; /* it is about to send us elsewhere */
 	rc = handlers[f.type].handle(r, l, &f);
 	if (rc < 0)
 		link_end(r, l, BYE_STOP, "failed");

@@ -121,7 +121,7 @@ ask(struct replica *r)
 	if ((rc = find_end(r)) < 0)
 		return rc;
 	s->state = RESYNC_READING;
-	s->has_last = false;
+	s->has_last = s->is_past = false;
 	ticks_clear(&s->source_purged);
 	receive_begin(r, s->source, STREAM_RANGE);
 	f.u.range.id = ++s->id;
@@ -204,8 +204,9 @@ resync_record(struct replica *r, const struct sync_item *item)
 
 	if (s->state != RESYNC_READING)
 		return KV_EPROTO;
-	if (s->has_last ? place_compare(&s->last, bid, key) >= 0
-			: place_compare(&s->lo, bid, key) > 0)
+	if (s->has_last
+		? place_compare(&s->last, bid, key) >= 0
+		: place_compare(&s->lo, bid, key) > (s->is_past ? -1 : 0))
 		return KV_EPROTO;
 	if (!place_is_end(&s->hi) && place_compare(&s->hi, bid, key) <= 0)
 		return KV_EPROTO;
@@ -262,7 +263,7 @@ erase_absent(struct replica *r, const struct receiver *from, bool is_end)
 	uint64_t bid = s->lo.bid;
 	struct kv_slice key = buf_slice(&s->lo.key);
 	struct sync_item own;
-	bool after = false;
+	bool after = s->is_past;
 	size_t i = 0;
 	int rc, order;
 
@@ -401,6 +402,7 @@ resync_mark(struct replica *r, struct replica_link *l, const struct op *mark)
 		rc = take_piece(r, l, mark);
 	if (rc < 0)
 		return rc;
+	s->is_past = s->is_past || s->has_last;
 	s->has_last = false;
 	from->is_ended = is_end;
 	receive_marked(r, from, mark->cursor);

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "engine/clockwatch.h"
 #include "engine/foreign.h"
 #include "engine/scan.h"
 #include "engine/trail.h"
@@ -62,6 +63,13 @@ store_refresh(void *self)
 	int rc;
 
 	store_release(s);
+	/* What we said of ourselves would be said in another run's name. */
+	if (s->self.inc != 0 &&
+	    (s->self.inc != engine_control(s->engine)->inc ||
+		clockwatch_jumped(s->engine))) {
+		engine_ask_checkpoint(s->engine);
+		return KV_ESTALE;
+	}
 	if ((rc = engine_refresh(s->engine)) < 0)
 		return rc;
 	s->viewing = true;

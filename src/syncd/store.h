@@ -20,7 +20,11 @@ struct syncd_self {
 				    long as the store */
 };
 
-/* Reads all rows.  The engine must outlive it. */
+/* Reads all rows.  The engine must outlive it.
+ *
+ * refresh() returns KV_ESTALE once the node has begun a new run under our feet
+ * (the clock jumped: a virtual machine was put back to an earlier state), or is
+ * about to: close all links, free it, begin anew with what self() says then. */
 KV_CHECKED int syncd_store_new(struct engine *e, struct syncd_store **out);
 void syncd_store_free(struct syncd_store *s);
 

@@ -281,6 +281,9 @@ notify_record(struct worker *w, struct notify *n, const struct record *r)
 	notify_look(w, n, r);
 	if (n->dropped != 0 && notify_is_passing(w, n, r))
 		return;
+	/* Redis says that the hash goes, nothing of its fields. */
+	if (r->type == RECORD_TOMB && r->flags & RECORD_DROP)
+		return;
 	if (r->type == RECORD_BUCKET)
 		notify_drop(w, n, r);
 	else if (r->type != RECORD_PUT && r->type != RECORD_TOMB)

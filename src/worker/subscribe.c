@@ -224,6 +224,13 @@ out:
 	conn_leave(c, outer);
 }
 
+/* A drop of more than could be told key by key. */
+static bool
+subscribe_is_gap(const struct record *r)
+{
+	return r->type == RECORD_BUCKET && r->flags & RECORD_DROP;
+}
+
 /* The record as a line; NULL when it is none that is told. */
 static const struct buf *
 subscribe_encode(struct feeds *f, const struct record *r, bool numbered)
@@ -234,22 +241,35 @@ subscribe_encode(struct feeds *f, const struct record *r, bool numbered)
 	size_t n;
 
 	text->len = 0;
-	if (numbered) {
+	if (numbered && !subscribe_is_gap(r)) {
 		n = num_format_u64(number, r->seq);
 		number[n++] = ' ';
 		reply_raw(&reply, number, n);
 	}
 	if (r->type == RECORD_PUT)
 		line_set_to(&reply, r->key, r->value);
-	else
+	else if (r->type == RECORD_TOMB)
 		line_deleted(&reply, r->key);
+	else
+		line_gap(&reply);
 	return reply.rc < 0 ? NULL : text;
 }
 
 static bool
 subscribe_is_told(const struct record *r)
 {
-	return r->type == RECORD_PUT || r->type == RECORD_TOMB;
+	return r->type == RECORD_PUT || r->type == RECORD_TOMB ||
+	    subscribe_is_gap(r);
+}
+
+static void
+subscribe_lose_now(struct subscriber *sub)
+{
+	struct conn *c = &sub->session->conn;
+	bool outer = conn_enter(c);
+
+	subscribe_lose(sub->session, "changes were missed");
+	conn_leave(c, outer);
 }
 
 /* One record to all who listen to its bucket. */
@@ -268,6 +288,10 @@ subscribe_deliver(struct worker *w, const struct record *r)
 		next = sub->next;
 		if (sub->replays || r->seq <= sub->after)
 			continue;
+		if (!sub->numbered && subscribe_is_gap(r)) {
+			subscribe_lose_now(sub);
+			continue;
+		}
 		if (text[sub->numbered] == NULL)
 			text[sub->numbered] =
 			    subscribe_encode(w->feeds, r, sub->numbered);

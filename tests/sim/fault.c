@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: ISC */
+/* The first phase: writes, turns and everything that can go wrong, one of it
+ * at each step. */
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "world.h"
+
+#define LARGE_MAX 150000u
+#define ORIGINS_MAX (GHOST_ORIGINS - 3 * WORLD_NODES) /* the end needs some */
+#define PATTERN (LARGE_MAX * 2)
+
+/* What happens to node x, or to it and p. */
+typedef void fault_fn(struct world *w, unsigned x, unsigned p);
+
+static bool
+is_up(const struct world *w, unsigned x)
+{
+	return w->node[x].replica != NULL;
+}
+
+/* ---- clients -------------------------------------------------------------- */
+
+/* Large values are cut out of one pattern, whose place tells them apart. */
+static struct kv_slice
+make_value(struct world *w)
+{
+	char *bytes;
+	size_t i;
+
+	w->next_value++;
+	if (w->plan.faults & FAULT_LARGE && world_random(w, 8) == 0) {
+		if (w->pattern.len == 0) {
+			bytes = arena_take(&w->arena, PATTERN);
+			for (i = 0; i + 8 <= PATTERN; i += 8)
+				bytes_put_be64(bytes + i, i);
+			w->pattern = (struct kv_slice){ bytes, PATTERN };
+		}
+		return (struct kv_slice){ w->pattern.data +
+			    8 * world_random(w, LARGE_MAX / 8),
+			world_random(w, LARGE_MAX) + 1 };
+	}
+	bytes = arena_take(&w->arena, 4);
+	bytes_put_be32(bytes, w->next_value);
+	return (struct kv_slice){ bytes, 4 };
+}
+
+static void
+write_key(struct world *w, unsigned x, unsigned key)
+{
+	struct sim_store *s = &w->node[x].store;
+	struct kv_slice bucket = ghost_bucket_name(ghost_bucket_of(key));
+	const struct record *r;
+	struct stamp before = { 0 };
+	uint64_t deadline = 0;
+	int rc;
+
+	s->wall_ms = world_wall(w, x);
+	if ((r = ghost_find(&w->ghost, &s->now, key)) != NULL)
+		before = r->stamp;
+	if (w->plan.faults & FAULT_DEADLINES && world_random(w, 4) == 0)
+		deadline = s->wall_ms + world_random(w, 60000);
+	if (world_random(w, 4) == 0)
+		rc = sim_del(s, bucket, ghost_key_name(key));
+	else
+		rc = sim_put(s, bucket, ghost_key_name(key), make_value(w),
+		    deadline);
+	r = ghost_find(&w->ghost, &s->now, key);
+	if (rc == KV_OK && stamp_compare(r->stamp, before) <= 0)
+		ghost_violation(&w->ghost, GHOST_STAMP,
+		    "n%u wrote key %u but it is not the newest", x, key);
+	world_show(w, x);
+}
+
+static void
+do_write(struct world *w, unsigned x, unsigned p)
+{
+	unsigned n = world_random(w, 8) == 0 ? 6 : 1;
+
+	(void)p;
+	if (!is_up(w, x))
+		return;
+	while (n-- > 0)
+		write_key(w, x, world_random(w, GHOST_KEYS));
+	if (world_random(w, 3) != 0)
+		sim_sync(&w->node[x].store);
+}
+
+static void
+do_bucket(struct world *w, unsigned x, unsigned p)
+{
+	struct sim_store *s = &w->node[x].store;
+	unsigned bucket = world_random(w, GHOST_BUCKETS);
+	struct kv_slice name = ghost_bucket_name(bucket);
+	bool drop = world_random(w, 2);
+	int rc;
+
+	(void)p;
+	if (!is_up(w, x))
+		return;
+	s->wall_ms = world_wall(w, x);
+	rc = drop ? sim_drop(s, name)
+		  : sim_create(s, name, world_random(w, 2) ? BUCKET_STAYS : 0);
+	if (rc == KV_OK)
+		world_trace(w, "n%u %s bucket %u at %llx", x,
+		    drop ? "drops" : "creates", bucket,
+		    (unsigned long long)s->now.clock);
+}
+
+/* ---- work ------------------------------------------------------------------ */
+
+static void
+do_turn(struct world *w, unsigned x, unsigned p)
+{
+	(void)p;
+	if (!is_up(w, x))
+		return;
+	node_turn(w, x, world_random(w, 8) == 0 ? 100 : 3, 0);
+	if (world_random(w, 2) != 0)
+		sim_sync(&w->node[x].store);
+}
+
+static void
+do_broken_turn(struct world *w, unsigned x, unsigned p)
+{
+	(void)p;
+	if (is_up(w, x))
+		node_turn(w, x, 3, 1 + world_random(w, 2));
+}
+
+static void
+do_fuse(struct world *w, unsigned x, unsigned p)
+{
+	(void)p;
+	if (is_up(w, x))
+		w->node[x].store.fuse = 1 + (int)world_random(w, 3);
+}
+
+static void
+do_checkpoint(struct world *w, unsigned x, unsigned p)
+{
+	(void)p;
+	if (!is_up(w, x))
+		return;
+	if (world_random(w, 2) != 0)
+		sim_sync(&w->node[x].store);
+	sim_checkpoint(&w->node[x].store,
+	    world_random(w, 3) == 0 ? world_random(w, 6) : UINT_MAX);
+}
+
+static void
+do_sweep(struct world *w, unsigned x, unsigned p)
+{
+	struct sim_store *s = &w->node[x].store;
+
+	(void)p;
+	s->wall_ms = world_wall(w, x);
+	if (!is_up(w, x))
+		return;
+	sim_sweep(s);
+	if (w->plan.faults & FAULT_DEADLINES)
+		sim_expire(s);
+	world_show(w, x);
+}
+
+static void
+do_purge(struct world *w, unsigned x, unsigned p)
+{
+	(void)p;
+	if (!is_up(w, x) || !(w->plan.faults & FAULT_RETENTION))
+		return;
+	sim_purge(&w->node[x].store, world_wall(w, x) - WORLD_RETENTION_MS);
+	world_show(w, x);
+}
+
+/* ---- the network -------------------------------------------------------------- */
+
+static void
+do_dial(struct world *w, unsigned x, unsigned p)
+{
+	unsigned links = link_count(w, x, p);
+
+	if (x == p || !w->is_base[x][p])
+		return;
+	if (links == 0 || (links == 1 && world_random(w, 10) == 0))
+		link_dial(w, x, p, world_random(w, 2) ? w->node[p].name : "");
+}
+
+static void
+do_wrong_dial(struct world *w, unsigned x, unsigned p)
+{
+	if (world_random(w, 2) == 0)
+		link_dial(w, x, x, "");
+	else if (w->is_base[x][p])
+		link_dial(w, x, p, "nobody@sim");
+}
+
+static void
+do_cut(struct world *w, unsigned x, unsigned p)
+{
+	struct cable *c = &w->cable[world_random(w, WORLD_CABLES)];
+	unsigned how = world_random(w, 8);
+
+	(void)x;
+	(void)p;
+	if (!c->is_used)
+		return;
+	if (how == 0)
+		link_lose(w, c, world_random(w, 2));
+	else if (how == 1)
+		cable_damage(c, world_random(w, 2), world_random_u64(w));
+	else
+		link_cut(w, c);
+}
+
+static void
+do_partition(struct world *w, unsigned x, unsigned p)
+{
+	unsigned how = world_random(w, 4), y;
+
+	for (y = 0; y < w->node_count; y++) {
+		if (y == x || (how < 3 && y != p))
+			continue;
+		w->is_blocked[x][y] = true;
+		if (how > 0)
+			w->is_blocked[y][x] = true;
+	}
+}
+
+static void
+do_mend(struct world *w, unsigned x, unsigned p)
+{
+	unsigned y;
+
+	w->is_blocked[x][p] = w->is_blocked[p][x] = false;
+	for (y = 0; world_random(w, 4) == 0 && y < w->node_count; y++)
+		w->is_blocked[x][y] = w->is_blocked[y][x] = false;
+}
+
+/* ---- processes and stores ------------------------------------------------------- */
+
+static void
+do_crash(struct world *w, unsigned x, unsigned p)
+{
+	(void)p;
+	if (is_up(w, x))
+		node_crash(w, x, world_random(w, 2));
+}
+
+static void
+do_start(struct world *w, unsigned x, unsigned p)
+{
+	(void)p;
+	if (!is_up(w, x) && w->ghost.origin_count < ORIGINS_MAX)
+		node_start(w, x);
+}
+
+static void
+do_skew(struct world *w, unsigned x, unsigned p)
+{
+	(void)p;
+	w->node[x].skew_ms += (int64_t)world_random(w, 8000) - 4000;
+}
+
+static void
+do_backup(struct world *w, unsigned x, unsigned p)
+{
+	struct backup *b = &w->node[x].backup[world_random(w, WORLD_BACKUPS)];
+
+	(void)p;
+	b->is_there = true;
+	b->store = w->node[x].store;
+	b->store.now = b->store.synced;
+}
+
+static void
+put_back(struct world *w, unsigned x, const struct sim_store *from)
+{
+	struct sim_store *s = &w->node[x].store;
+	struct sim_watch watch = s->watch;
+
+	*s = *from;
+	s->watch = watch;
+	sim_crash(s, true);
+	ghost_unpurge(&w->ghost, x, s->now.clock);
+	world_show(w, x);
+}
+
+static void
+do_restore(struct world *w, unsigned x, unsigned p)
+{
+	struct backup *b = &w->node[x].backup[world_random(w, WORLD_BACKUPS)];
+
+	(void)p;
+	if (!b->is_there || w->ghost.origin_count >= ORIGINS_MAX)
+		return;
+	if (is_up(w, x))
+		node_crash(w, x, false);
+	world_trace(w, "n%u is restored", x);
+	put_back(w, x, &b->store);
+	w->now_ms += 20;
+}
+
+/* p's disk is a copy of x's; both will run, under one name. */
+static void
+do_clone(struct world *w, unsigned x, unsigned p)
+{
+	if (x == p || w->had_clone || !is_up(w, x))
+		return;
+	if (is_up(w, p))
+		node_crash(w, p, false);
+	world_trace(w, "n%u is a clone of n%u", p, x);
+	put_back(w, p, &w->node[x].store);
+	memcpy(w->node[p].name, w->node[x].name, sizeof(w->node[p].name));
+	w->node[p].is_clone = w->had_clone = true;
+	memset(w->node[p].backup, 0, sizeof(w->node[p].backup));
+}
+
+static void
+do_refuse(struct world *w, unsigned x, unsigned p)
+{
+	static const int codes[] = { KV_OK, KV_OK, KV_EAGAIN, KV_ENOSPC };
+
+	(void)p;
+	w->node[x].store.refuse = codes[world_random(w, 4)];
+}
+
+static void
+do_bad_clock(struct world *w, unsigned x, unsigned p)
+{
+	(void)p;
+	if (w->had_bad_clock)
+		return;
+	w->had_bad_clock = w->node[x].has_bad_clock = true;
+	w->node[x].skew_ms += 3600000;
+	world_trace(w, "n%u is an hour ahead", x);
+}
+
+static void
+do_good_clock(struct world *w, unsigned x, unsigned p)
+{
+	(void)p;
+	if (is_up(w, x) && world_random(w, 3) == 0)
+		node_repair_clock(w, x);
+}
+
+/* ---- the table -------------------------------------------------------------------- */
+
+static const struct fault {
+	unsigned weight;
+	unsigned needs; /* of enum world_fault */
+	fault_fn *happens;
+} faults[] = {
+	{ 580, 0, do_turn },
+	{ 90, 0, do_write },
+	{ 40, 0, do_dial },
+	{ 20, 0, do_checkpoint },
+	{ 10, 0, do_cut },
+	{ 5, 0, do_partition },
+	{ 7, 0, do_mend },
+	{ 4, 0, do_crash },
+	{ 2, 0, do_broken_turn },
+	{ 1, 0, do_fuse },
+	{ 14, 0, do_start },
+	{ 2, 0, do_skew },
+	{ 1, 0, do_wrong_dial },
+	{ 7, 0, do_sweep },
+	{ 4, FAULT_DROPS, do_bucket },
+	{ 2, FAULT_RESTORES, do_backup },
+	{ 1, FAULT_RESTORES, do_restore },
+	{ 10, FAULT_RETENTION, do_purge },
+	{ 10, FAULT_DEADLINES, do_sweep },
+	{ 4, FAULT_REFUSAL, do_refuse },
+	{ 1, FAULT_CLONES, do_clone },
+	{ 1, FAULT_CLOCK, do_bad_clock },
+	{ 3, FAULT_CLOCK, do_good_clock },
+};
+
+void
+fault_step(struct world *w)
+{
+	const struct fault *f;
+	unsigned sum = 0, x, p, at;
+	size_t i;
+
+	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sum += faults[i].weight;
+	at = world_random(w, sum);
+	for (f = faults; at >= f->weight; f++)
+		at -= f->weight;
+	x = world_random(w, w->node_count);
+	p = world_random(w, w->node_count);
+	if ((f->needs & ~w->plan.faults) == 0)
+		f->happens(w, x, p);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SIM_GHOST_H
+#define SIM_GHOST_H
+
+/* What nobody in the cluster knows and the simulator remembers: every write,
+ * every purge.  From it follow the invariants (sync.md D.2).  The allowances
+ * are those of reference/prototypes/replication-model.c. */
+
+#include "store.h"
+
+#define GHOST_NODES 6
+#define GHOST_KEYS 18
+#define GHOST_BUCKETS 3
+#define GHOST_ORIGINS 96
+#define GHOST_WRITES 6000
+#define GHOST_PURGES 1000
+
+#define GHOST_VIOLATIONS(X)                                                    \
+	X(GHOST_CLAIM, "claim") /* I1: a vector covers what is not there */    \
+	X(GHOST_DIVERGED, "diverged")                                          \
+	X(GHOST_LOST, "lost")	  /* a surviving write is gone */              \
+	X(GHOST_ZOMBIE, "zombie") /* a delete came undone */                   \
+	X(GHOST_STAMP, "stamp")	  /* a local write was not the newest */       \
+	X(GHOST_VALUE, "value")	  /* other bytes than were written */          \
+	X(GHOST_STUCK, "stuck")	  /* did not settle */                         \
+	X(GHOST_NOISE, "noise")	  /* settled, but frames go on */              \
+	X(GHOST_LIMIT, "limit")	  /* memory or a read transaction held */      \
+	X(GHOST_ERROR, "error")	  /* the core failed by itself */
+
+enum ghost_violation {
+#define X(name, text) name,
+	GHOST_VIOLATIONS(X)
+#undef X
+	    GHOST_VIOLATION_COUNT
+};
+
+extern const char *const ghost_names[GHOST_VIOLATION_COUNT];
+
+struct ghost_write {
+	uint64_t tick;
+	uint8_t origin, key;
+	struct stamp stamp;
+	struct kv_slice value;
+};
+
+struct ghost_purge {
+	bool is_void; /* a restore took it back */
+	unsigned key, node;
+	uint64_t clock;
+	struct stamp stamp;
+	uint64_t vv[GHOST_ORIGINS]; /* of the purger */
+};
+
+struct ghost {
+	uint64_t origins[GHOST_ORIGINS];
+	unsigned origin_count;
+	uint8_t table[256]; /* inc to origin + 1, open addressing */
+	struct ghost_write writes[GHOST_WRITES];
+	unsigned write_count;
+	struct ghost_purge purges[GHOST_PURGES];
+	unsigned purge_count;
+	struct stamp purged[GHOST_KEYS]; /* the highest of each key */
+	uint64_t bids[GHOST_BUCKETS];
+
+	unsigned violations[GHOST_VIOLATION_COUNT];
+	char why[200]; /* of the first one */
+};
+
+void ghost_reset(struct ghost *g);
+bool ghost_is_violated(const struct ghost *g);
+void ghost_violation(struct ghost *g, enum ghost_violation v, const char *fmt,
+    ...) KV_PRINTF(3, 4);
+
+/* A run has begun. */
+void ghost_origin(struct ghost *g, uint64_t inc);
+
+/* Keys and buckets by number. */
+struct kv_slice ghost_bucket_name(unsigned bucket);
+struct kv_slice ghost_key_name(unsigned key);
+static inline unsigned
+ghost_bucket_of(unsigned key)
+{
+	return key / (GHOST_KEYS / GHOST_BUCKETS);
+}
+const struct record *ghost_find(const struct ghost *g,
+    const struct sim_state *t, unsigned key);
+
+void ghost_wrote(struct ghost *g, const struct record *r);
+void ghost_purged(struct ghost *g, unsigned node, uint64_t clock,
+    const struct record *r, const struct sim_state *by, uint64_t inc);
+/* The node's clock went back to this: later purges did not happen. */
+void ghost_unpurge(struct ghost *g, unsigned node, uint64_t clock);
+
+/* I1: for every write under a claim of this store, its state is that write or
+ * a newer one.  Stamps over sane (0: any) were refused by everybody. */
+void ghost_check_claims(struct ghost *g, unsigned node,
+    const struct sim_store *s, uint64_t sane);
+
+/* What survives when writing stops. */
+struct ghost_end {
+	struct stamp best[GHOST_KEYS];
+	bool lives[GHOST_KEYS];
+	uint64_t deadline[GHOST_KEYS];
+	struct stamp dropped[GHOST_BUCKETS];
+	struct {
+		uint64_t vv[GHOST_ORIGINS];
+	} node[GHOST_NODES];
+};
+
+void ghost_survey(const struct ghost *g, struct ghost_end *e,
+    const struct sim_store *const *stores, unsigned count);
+
+/* All settled: alike, nothing lost, nothing undead.  Deadlines up to over_ms
+ * may or may not have struck. */
+void ghost_check_end(struct ghost *g, const struct ghost_end *e,
+    const struct sim_store *const *stores, unsigned count, uint64_t over_ms);
+
+/* Print in what they differ. */
+void ghost_explain(const struct ghost *g, const struct sim_store *const *stores,
+    unsigned count);
+
+/* Equal digests, equal rows of all runs that are over? */
+bool ghost_is_settled(const struct ghost *g,
+    const struct sim_store *const *stores, unsigned count);
+
+#endif

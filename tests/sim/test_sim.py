@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""A share of the simulator's runs (make sim has more): every profile of faults,
+then the mutations that are easy to notice.  Each run of the simulator counts as
+a test, each mutation as one.
+
+KV_SIM is the program; the number of runs is for about a minute of one core.
+"""
+import os
+import re
+import subprocess
+import sys
+
+RUNS = int(os.environ.get("KV_SIM_RUNS", "1500"))
+SEALED = max(1, RUNS // 30)
+RESULT = re.compile(r"^(\d+) passed, (\d+) failed$", re.M)
+
+
+def simulate(sim, *options):
+    """(passed, failed) of one call."""
+    done = subprocess.run([sim, *options], stdout=subprocess.PIPE, text=True,
+                          stdin=subprocess.DEVNULL, check=False)
+    print(done.stdout, flush=True)
+    found = RESULT.search(done.stdout)
+    if not found:
+        return 0, 1
+    passed, failed = map(int, found.groups())
+    if done.returncode != 0 and failed == 0:
+        failed = 1
+    return passed, failed
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    sim = os.environ.get("KV_SIM") or os.path.join(
+        here, "..", "..", "build", "sim", "tests", "sim")
+    calls = [("--seeds", f"1:{RUNS}", "--profile", "each"),
+             ("--seeds", f"1:{SEALED}", "--profile", "sealed")]
+    if "KV_SIM_PLAIN" not in os.environ:
+        calls.append(("--mutations", "--quick"))
+    results = [simulate(sim, *options) for options in calls]
+    passed = sum(r[0] for r in results)
+    failed = sum(r[1] for r in results)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+/* N nodes, their stores, the cables between them and what befalls them, all
+ * from one seed.  Time is a number that the world moves on. */
+
+#include "cable.h"
+#include "ghost.h"
+
+#define WORLD_NODES 5
+#define WORLD_CABLES 24
+#define WORLD_BACKUPS 2
+#define WORLD_WALL 10000000u /* ms since 1970 when a run begins */
+#define WORLD_RETENTION_MS 60000u
+#define WORLD_DRIFT_MS 300000u /* MAX_DRIFT of sync.md B.9 */
+#define WORLD_NOBODY WORLD_NODES
+
+/* What may happen in a run. */
+enum world_fault {
+	FAULT_DROPS = 1,     /* buckets are dropped and made again */
+	FAULT_RESTORES = 2,  /* stores go back to a backup */
+	FAULT_RETENTION = 4, /* shorter than partitions last */
+	FAULT_CLOCK = 8,     /* one node an hour ahead */
+	FAULT_DEADLINES = 16,
+	FAULT_REFUSAL = 32, /* log or disk full */
+	FAULT_CLONES = 64,  /* two stores of one uid; nodes of one name */
+	FAULT_LARGE = 128,  /* values over many frames */
+	FAULT_SEALED = 256, /* frames through handshake and channel */
+};
+
+struct world_plan {
+	uint64_t seed;
+	unsigned steps;
+	unsigned faults; /* of enum world_fault */
+	bool has_digests;
+	bool is_verbose; /* frames and events too */
+	int traced;	 /* key, -1: none */
+};
+
+struct backup {
+	bool is_there;
+	struct sim_store store;
+};
+
+struct node {
+	struct sim_store store;
+	struct backup backup[WORLD_BACKUPS];
+	struct replica *replica; /* NULL: down */
+	char name[16];
+	int64_t skew_ms;
+	uint64_t timer_ms; /* of the replica */
+	uint64_t checked;  /* store.claims when I1 was looked at */
+	bool is_clone;
+	bool has_bad_clock;
+	struct stamp shown;	     /* of the traced key */
+	enum record_type shown_type; /* 0: none */
+};
+
+/* Summed over runs. */
+struct world_counts {
+	uint64_t runs, writes, frames, bytes, turns, virtual_ms, settle_ms;
+	uint64_t restarts, links, resyncs, repairs, downs;
+};
+
+struct world {
+	struct world_plan plan;
+	uint64_t random;
+	uint64_t now_ms;
+	struct arena arena;
+	struct ghost ghost;
+	struct world_counts counts;
+	unsigned node_count;
+	struct node node[WORLD_NODES];
+	struct cable cable[WORLD_CABLES];
+	bool is_base[WORLD_NODES][WORLD_NODES];	   /* of the topology */
+	bool is_blocked[WORLD_NODES][WORLD_NODES]; /* nothing goes that way */
+	struct replica_tuning tuning;
+	uint32_t timeout_ms;
+	unsigned next_value;
+	uint64_t noise; /* frames other than PING and PONG */
+	bool had_bad_clock, had_clone;
+	struct kv_slice pattern; /* what large values are made of */
+};
+
+/* One run.  False: the ghosts complain (w->ghost).  The world may be run
+ * again; all zeros to begin with. */
+bool world_run(struct world *w, const struct world_plan *plan);
+void world_fini(struct world *w);
+
+/* ---- for the parts of the world ---------------------------------------- */
+
+uint32_t world_random(struct world *w, uint32_t below);
+uint64_t world_random_u64(struct world *w);
+void world_trace(const struct world *w, const char *fmt, ...) KV_PRINTF(2, 3);
+/* Print what the traced key has become at the node. */
+void world_show(struct world *w, unsigned x);
+
+static inline bool
+world_traces(const struct world *w)
+{
+	return w->plan.is_verbose || w->plan.traced >= 0;
+}
+
+/* I1 at the node, now. */
+void world_check(struct world *w, unsigned x);
+
+uint64_t world_wall(const struct world *w, unsigned x);
+
+/* node.c: processes. */
+void node_init(struct world *w, unsigned x);
+void node_start(struct world *w, unsigned x);
+void node_stop(struct world *w, unsigned x); /* without a word */
+void node_crash(struct world *w, unsigned x, bool power);
+/* Its clock is right again; what it wrote ahead of time is made anew. */
+void node_repair_clock(struct world *w, unsigned x);
+/* Take up to so many frames of each link, work, send as many; stage: 0 all of
+ * it, 1 dies before replica_end(), 2 dies before sending. */
+void node_turn(struct world *w, unsigned x, unsigned frames, unsigned stage);
+bool node_has_input(const struct world *w, unsigned x);
+
+/* link.c: cables. */
+/* a dials b, meaning the name; false when it cannot. */
+bool link_dial(struct world *w, unsigned a, unsigned b, const char *meant);
+unsigned link_count(const struct world *w, unsigned a, unsigned b);
+void link_close_end(struct world *w, struct cable *c, unsigned end);
+/* One end goes and the other is not told. */
+void link_lose(struct world *w, struct cable *c, unsigned end);
+void link_cut(struct world *w, struct cable *c);
+void link_forget(struct world *w, struct cable *c); /* if nobody is there */
+
+/* fault.c, heal.c: the two phases. */
+void fault_step(struct world *w);
+void heal_run(struct world *w);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: ISC */
+/* A wall clock that jumps. */
+
+#include "engine/clockwatch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/internal.h"
+#include "engine/maintain.h"
+#include "engine_model.h"
+#include "syncd/store.h"
+
+#define HOUR 3600000
+#define ROUNDS 200
+
+static struct model_shared *m;
+static struct engine *e;
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	m = model_new();
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	model_free(m);
+	return 0;
+}
+
+static void
+write_key(const char *key, uint64_t deadline)
+{
+	const struct bucket *b;
+	uint64_t end;
+
+	EXPECT(engine_refresh(e) == KV_OK);
+	EXPECT(engine_create(e, slice_of("b"), BUCKET_STAYS) == KV_OK);
+	EXPECT(engine_bucket(e, slice_of("b"), &b) == KV_OK);
+	EXPECT(
+	    engine_put(e, b, slice_of(key), slice_of("v"), deadline) == KV_OK);
+	EXPECT(engine_commit(e, &end) == KV_OK);
+	engine_release(e);
+}
+
+static struct record
+raw(const char *key)
+{
+	struct record r;
+
+	EXPECT(engine_refresh(e) == KV_OK);
+	EXPECT(engine_get_raw(e, engine_bucket_id(slice_of("b")), slice_of(key),
+		   &r) == KV_OK);
+	engine_release(e);
+	return r;
+}
+
+/* The checkpointer's work with nothing in the log to move. */
+static void
+steps(unsigned n)
+{
+	int sleep_ms;
+
+	EXPECT(maintain_settle(e) == KV_OK);
+	EXPECT(maintain_take(e, ROLE_CHECKPOINTER, false) == KV_OK);
+	while (n-- > 0)
+		EXPECT(checkpoint_step(e, false, &sleep_ms) == KV_OK);
+	maintain_leave(e, ROLE_CHECKPOINTER);
+}
+
+/* As if it had been so much less until now. */
+static void
+jump(int64_t ms)
+{
+	atomic_fetch_sub(&e->control->clock_offset, ms);
+}
+
+static void
+step_to_another_run(uint64_t inc)
+{
+	unsigned i;
+
+	for (i = 0; i < ROUNDS && e->control->inc == inc; i++)
+		steps(1);
+	EXPECT(e->control->inc != inc);
+}
+
+static void
+print_finding(void *user, const char *line)
+{
+	(void)user;
+	fprintf(stderr, "verify: %s\n", line);
+}
+
+static void
+verify(void)
+{
+	EXPECT(engine_verify(e, print_finding, NULL, NULL) == 0);
+}
+
+static int
+find_vv(void *user, const struct sync_row *row)
+{
+	uint64_t *find = user;
+
+	if (row->inc == find[0])
+		find[1] = row->vv;
+	return KV_OK;
+}
+
+static void
+a_new_run_begins_in_the_same_memory(void **state)
+{
+	struct syncd_store *store;
+	struct sync_store s;
+	uint64_t inc, find[2] = { 0, 0 };
+	struct stamp before;
+
+	(void)state;
+	e = model_open(m, DURABILITY_EVERYSEC);
+	inc = find[0] = e->control->inc;
+	write_key("before", 0);
+	before = raw("before").stamp;
+	steps(3);
+	assert_int_equal(e->control->inc, inc);
+	assert_int_equal(syncd_store_new(e, &store), KV_OK);
+	s = syncd_store_ops(store);
+	assert_int_equal(s.ops->refresh(s.self), KV_OK);
+	s.ops->release(s.self);
+	jump(-40000);
+	write_key("after", 0); /* before anybody noticed */
+	assert_int_equal(s.ops->refresh(s.self), KV_ESTALE);
+	step_to_another_run(inc);
+	assert_int_equal(s.ops->refresh(s.self), KV_ESTALE);
+	syncd_store_free(store);
+	write_key("before", 0);
+	assert_int_equal(raw("before").stamp.inc, e->control->inc);
+	assert_int_equal(raw("after").stamp.inc, inc);
+	verify();
+	assert_int_equal(syncd_store_new(e, &store), KV_OK);
+	s = syncd_store_ops(store);
+	assert_int_equal(s.ops->refresh(s.self), KV_OK);
+	assert_int_equal(s.ops->rows(s.self, false, find_vv, find), KV_OK);
+	s.ops->release(s.self);
+	/* What was written since, the world may have in another form. */
+	assert_true(find[1] >= before.tick);
+	assert_true(find[1] < raw("after").stamp.tick);
+	assert_true(syncd_store_self(store)->inc != inc);
+	assert_true(syncd_store_self(store)->start > raw("after").stamp.tick);
+	syncd_store_free(store);
+	steps(3);
+	verify();
+	engine_close(e);
+}
+
+static void
+drift_and_small_steps_are_followed(void **state)
+{
+	uint64_t inc;
+	int i;
+
+	(void)state;
+	e = model_open(m, DURABILITY_EVERYSEC);
+	inc = e->control->inc;
+	for (i = 0; i < 10; i++) {
+		steps(1);
+		jump(i % 2 == 0 ? 20000 : -20000);
+		assert_false(clockwatch_jumped(e));
+	}
+	steps(1);
+	assert_int_equal(e->control->inc, inc);
+	engine_close(e);
+}
+
+/* Processes die right after: the memory is still that of this store. */
+static void
+the_memory_is_adopted_after_it(void **state)
+{
+	int status, told[2];
+	uint64_t inc;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(told), 0);
+	if ((pid = fork()) == 0) {
+		e = model_open(m, DURABILITY_EVERYSEC);
+		steps(1);
+		inc = e->control->inc;
+		jump(40000);
+		step_to_another_run(inc);
+		write_key("k", 0);
+		inc = e->control->inc;
+		_exit(write(told[1], &inc, sizeof(inc)) != sizeof(inc));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(read(told[0], &inc, sizeof(inc)), sizeof(inc));
+	close(told[0]);
+	close(told[1]);
+	e = model_open(m, DURABILITY_EVERYSEC);
+	assert_int_equal(e->control->inc, inc);
+	assert_int_equal(raw("k").stamp.inc, inc);
+	verify();
+	engine_close(e);
+}
+
+static void
+nothing_expires_for_an_hour_after_a_jump_far_ahead(void **state)
+{
+	uint64_t inc;
+	unsigned i;
+
+	(void)state;
+	e = model_open(m, DURABILITY_EVERYSEC);
+	inc = e->control->inc;
+	steps(1);
+	write_key("k", 1);
+	jump(2 * HOUR);
+	step_to_another_run(inc);
+	assert_true(clockwatch_doubts(e));
+	steps(20);
+	assert_int_equal(raw("k").type, RECORD_PUT);
+	inc = e->control->inc;
+	jump(-2 * HOUR);
+	step_to_another_run(inc);
+	assert_false(clockwatch_doubts(e));
+	for (i = 0; i < ROUNDS && raw("k").type == RECORD_PUT; i++)
+		steps(1);
+	assert_int_equal(raw("k").type, RECORD_TOMB);
+	engine_close(e);
+}
+
+static void
+nothing_expires_while_replication_doubts_the_clock(void **state)
+{
+	(void)state;
+	e = model_open(m, DURABILITY_EVERYSEC);
+	steps(1);
+	write_key("k", 1);
+	clockwatch_doubt(e);
+	steps(20);
+	assert_int_equal(raw("k").type, RECORD_PUT);
+	engine_close(e);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(a_new_run_begins_in_the_same_memory),
+		TEST(drift_and_small_steps_are_followed),
+		TEST(the_memory_is_adopted_after_it),
+		TEST(nothing_expires_for_an_hour_after_a_jump_far_ahead),
+		TEST(nothing_expires_while_replication_doubts_the_clock),
+	};
+#undef TEST
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: ISC */
+/* Streams: credit, large values, commits, what a peer may not say. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sync/op.h"
+#include "sync_nodes.h"
+
+#define MIB (1u << 20)
+
+static int
+setup(void **state)
+{
+	*state = nodes_new(2);
+	return 0;
+}
+
+static int
+three(void **state)
+{
+	*state = nodes_new(3);
+	return 0;
+}
+
+static int
+done(void **state)
+{
+	nodes_free(*state);
+	return 0;
+}
+
+static void
+joined(struct nodes *n)
+{
+	nodes_join(n, 0, 1);
+	nodes_pass(n, 100);
+	assert_true(nodes_are_up(n, 0, 1) && nodes_are_up(n, 1, 0));
+}
+
+static struct replica_status
+status(const struct nodes *n, size_t i, size_t j)
+{
+	struct replica_status s;
+
+	replica_status(n->node[i].replica, n->node[i].ends[j].link, &s);
+	return s;
+}
+
+/* ---- volume ---- */
+
+static void
+put_large(struct nodes *n, size_t i, const char *key, size_t size)
+{
+	char *value = malloc(size);
+
+	assert_non_null(value);
+	memset(value, key[0], size);
+	assert_int_equal(sim_put(&n->node[i].store, slice_of("b"),
+			     slice_of(key), (struct kv_slice){ value, size },
+			     0),
+	    KV_OK);
+	free(value);
+}
+
+static size_t
+size_of(struct nodes *n, size_t i, const char *key)
+{
+	const struct record *r;
+
+	r = sim_find(&n->node[i].store.now, sim_bucket_id(slice_of("b")),
+	    slice_of(key));
+	if (r == NULL || r->value.len == 0 ||
+	    r->value.data[r->value.len - 1] != key[0])
+		return 0;
+	return r->value.len;
+}
+
+static void
+values_larger_than_the_credit_arrive(void **state)
+{
+	struct nodes *n = *state;
+	char key[8];
+	int i;
+
+	joined(n);
+	for (i = 0; i < 12; i++) {
+		snprintf(key, sizeof(key), "%c", 'a' + i);
+		put_large(n, 0, key, i % 3 == 0 ? MIB : 300000);
+	}
+	nodes_pass(n, 500);
+	for (i = 0; i < 12; i++) {
+		snprintf(key, sizeof(key), "%c", 'a' + i);
+		assert_int_equal(size_of(n, 1, key), i % 3 == 0 ? MIB : 300000);
+	}
+	assert_int_equal(status(n, 0, 1).unacked, 0);
+}
+
+static size_t in_flight;
+
+static bool
+count_data(struct nodes *n, size_t from, size_t to, struct kv_slice frame)
+{
+	(void)n;
+	(void)to;
+	if (from == 0 && frame.data[0] == FRAME_DATA_OWN)
+		in_flight += frame.len - 1;
+	return true;
+}
+
+static void
+no_more_than_the_credit_is_on_the_way(void **state)
+{
+	struct nodes *n = *state;
+	char key[8];
+	int i;
+
+	joined(n);
+	n->node[1].store.refuse = KV_EAGAIN;
+	in_flight = 0;
+	n->filter = count_data;
+	for (i = 0; i < 20; i++) {
+		snprintf(key, sizeof(key), "%c", 'a' + i);
+		put_large(n, 0, key, 200000);
+	}
+	nodes_pass(n, 2000);
+	assert_true(in_flight > MIB / 2 && in_flight <= MIB);
+	assert_int_equal(size_of(n, 1, "a"), 0);
+	n->node[1].store.refuse = KV_OK;
+	nodes_pass(n, 2000);
+	assert_int_equal(size_of(n, 1, "a"), 200000);
+	assert_int_equal(size_of(n, 1, "t"), 200000);
+}
+
+static void
+a_full_disk_loses_nothing_and_no_link(void **state)
+{
+	struct nodes *n = *state;
+
+	joined(n);
+	n->node[1].store.refuse = KV_ENOSPC;
+	nodes_put(n, 0, "k", "v");
+	nodes_pass(n, 30000);
+	assert_null(nodes_get(n, 1, "k"));
+	assert_int_equal(nodes_events(n, 1, REPLICA_NO_ROOM), 1);
+	assert_true(nodes_are_up(n, 0, 1) && nodes_are_up(n, 1, 0));
+	n->node[1].store.refuse = KV_OK;
+	nodes_pass(n, 1000);
+	assert_non_null(nodes_get(n, 1, "k"));
+}
+
+static void
+an_ack_is_durable_when_the_disk_has_it(void **state)
+{
+	struct nodes *n = *state;
+	uint64_t before;
+
+	joined(n);
+	sim_sync(&n->node[1].store);
+	nodes_pass(n, 100);
+	before = status(n, 0, 1).acked_seq;
+	nodes_put(n, 0, "k", "v");
+	nodes_pass(n, 500);
+	assert_non_null(nodes_get(n, 1, "k"));
+	assert_true(status(n, 0, 1).acked_seq == before);
+	sim_sync(&n->node[1].store);
+	nodes_pass(n, 100);
+	assert_true(status(n, 0, 1).acked_seq >= n->node[0].store.now.head);
+}
+
+static void
+what_was_not_committed_comes_again(void **state)
+{
+	struct nodes *n = *state;
+	const struct sync_row *row;
+
+	joined(n);
+	nodes_put(n, 0, "k", "v");
+	n->node[1].store.refuse = KV_EAGAIN;
+	nodes_pass(n, 50);
+	row = sim_row(&n->node[1].store.now, n->node[0].store.inc);
+	assert_true(row == NULL || row->vv < n->node[0].store.now.head);
+	sim_crash(&n->node[1].store, false);
+	nodes_stop(n, 1);
+	n->node[1].store.refuse = KV_OK;
+	nodes_start(n, 1);
+	joined(n);
+	assert_non_null(nodes_get(n, 1, "k"));
+	row = sim_row(&n->node[1].store.now, n->node[0].store.inc);
+	assert_non_null(row);
+	assert_true(row->vv >= n->node[0].store.now.head);
+}
+
+static void
+vectors_are_told_twenty_times_a_second_at_most(void **state)
+{
+	struct nodes *n = *state;
+	size_t before;
+	int i;
+
+	joined(n);
+	before = n->by_type[FRAME_VV];
+	for (i = 0; i < 1000; i++) {
+		nodes_put(n, 0, "k", i % 2 ? "v" : "w");
+		nodes_pass(n, 1);
+	}
+	/* 5 s: STEP is 5 ms; two nodes. */
+	assert_true(n->by_type[FRAME_VV] - before <= 2 * 5 * 20 + 4);
+	assert_true(n->by_type[FRAME_VV] - before >= 50);
+}
+
+static void
+a_write_crosses_each_link_of_a_mesh_once(void **state)
+{
+	struct nodes *n = *state;
+	uint64_t before, after;
+	int i;
+
+	nodes_join(n, 0, 1);
+	nodes_join(n, 0, 2);
+	nodes_join(n, 1, 2);
+	nodes_pass(n, 1000);
+	before = status(n, 1, 0).received_ops + status(n, 1, 2).received_ops;
+	for (i = 0; i < 50; i++) {
+		nodes_put(n, 0, i % 2 ? "k" : "l", "v");
+		nodes_pass(n, 20);
+	}
+	after = status(n, 1, 0).received_ops + status(n, 1, 2).received_ops;
+	assert_int_equal(after - before, 50);
+}
+
+/* ---- what a peer may not say ---- */
+
+static int
+say(struct nodes *n, const struct frame *f)
+{
+	struct node *a = &n->node[0];
+	struct buf bytes;
+	int rc;
+
+	buf_init(&bytes);
+	assert_int_equal(frame_encode(f, &bytes), KV_OK);
+	assert_int_equal(replica_begin(a->replica,
+			     (struct replica_time){ n->now_ms,
+				 a->store.wall_ms }),
+	    KV_OK);
+	rc = replica_receive(a->replica, a->ends[1].link, buf_slice(&bytes));
+	replica_release(a->replica);
+	buf_fini(&bytes);
+	return rc;
+}
+
+static int
+say_ops(struct nodes *n, enum frame_type type, const struct op *ops,
+    size_t count)
+{
+	struct frame f = { .type = type };
+	struct op_writer w;
+	struct buf bytes;
+	size_t i;
+	int rc;
+
+	buf_init(&bytes);
+	op_writer_init(&w, n->node[1].store.inc);
+	for (i = 0; i < count; i++)
+		assert_int_equal(op_write(&w, &ops[i], &bytes), KV_OK);
+	f.u.data = buf_slice(&bytes);
+	rc = say(n, &f);
+	buf_fini(&bytes);
+	return rc;
+}
+
+static int
+say_rows(struct nodes *n, enum frame_type type, uint64_t cursor, uint64_t inc,
+    uint64_t tick)
+{
+	struct frame f = { .type = type };
+	struct buf bytes;
+	int rc;
+
+	buf_init(&bytes);
+	assert_int_equal(item_put_row(&bytes, (struct item_row){ inc, tick }),
+	    KV_OK);
+	f.u.rows.cursor = cursor;
+	f.u.rows.rows = buf_slice(&bytes);
+	rc = say(n, &f);
+	buf_fini(&bytes);
+	return rc;
+}
+
+static struct op
+put_op(uint64_t tick, uint64_t inc)
+{
+	return (struct op){ .type = OP_PUT,
+		.record = { .type = RECORD_PUT,
+		    .stamp = { tick, inc },
+		    .bid = 5,
+		    .key = slice_of("k"),
+		    .value = slice_of("v") } };
+}
+
+static struct op
+mark_op(uint64_t cursor, uint64_t head, uint8_t flags)
+{
+	return (struct op){ .type = OP_MARK,
+		.cursor = cursor,
+		.head = head,
+		.flags = flags };
+}
+
+static void
+a_protocol_error(struct nodes *n, int rc)
+{
+	assert_int_equal(rc, KV_EPROTO);
+	nodes_turn(n, 0);
+	assert_false(nodes_are_up(n, 0, 1));
+	joined(n);
+}
+
+static void
+frames_that_cannot_be_end_the_link(void **state)
+{
+	struct nodes *n = *state;
+	struct frame hello = { .type = FRAME_HELLO };
+	struct frame resync = { .type = FRAME_RESYNC, .u.stream = STREAM_FULL };
+	struct frame range = { .type = FRAME_RANGE,
+		.u.range = { .id = 1, .purpose = RANGE_RESYNC } };
+	struct frame ack = { .type = FRAME_ACK };
+	uint64_t inc, far;
+
+	joined(n);
+	inc = n->node[0].store.inc;
+	far = n->node[0].store.now.head + 1;
+	hello.u.hello.name = slice_of("x");
+	hello.u.hello.uid = hello.u.hello.inc = 5;
+	a_protocol_error(n, say(n, &hello));
+	a_protocol_error(n, say(n, &resync));
+	a_protocol_error(n, say_rows(n, FRAME_VV, 1, inc, far));
+	a_protocol_error(n, say_rows(n, FRAME_VV, 1, 0, 1));
+	a_protocol_error(n, say_rows(n, FRAME_SUB, 0, 7, 1));
+	assert_int_equal(say(n, &range), KV_OK);
+	a_protocol_error(n, say(n, &range));
+	ack.u.ack.stream = STREAM_OWN;
+	ack.u.ack.cursor = far;
+	a_protocol_error(n, say(n, &ack));
+	ack.u.ack.cursor = 0;
+	ack.u.ack.credit = UINT32_MAX;
+	a_protocol_error(n, say(n, &ack));
+}
+
+static void
+ops_that_cannot_be_end_the_link_and_leave_nothing(void **state)
+{
+	struct nodes *n = *state;
+	uint64_t tick, own, past;
+	struct op ops[2];
+
+	joined(n);
+	own = n->node[0].store.inc;
+	past = n->node[1].store.now.clock + 1;
+	tick = n->node[0].store.now.head + 1;
+	/* A stream that nobody asked for. */
+	ops[0] = put_op(past, 77);
+	ops[1] = mark_op(past, past, 0);
+	a_protocol_error(n, say_ops(n, FRAME_DATA_FULL, ops, 2));
+	a_protocol_error(n, say_ops(n, FRAME_DATA_RANGE, ops, 2));
+	/* A write of ours that we never made. */
+	ops[0] = put_op(tick + 100, own);
+	a_protocol_error(n, say_ops(n, FRAME_DATA_OWN, ops, 2));
+	/* A row in a stream that has none. */
+	ops[0] = (struct op){ .type = OP_VVROW, .row = { 1, 77 } };
+	a_protocol_error(n, say_ops(n, FRAME_DATA_OWN, ops, 1));
+	/* A MARK past its head, or one that goes back. */
+	ops[0] = mark_op(past + 1, past, 0);
+	a_protocol_error(n, say_ops(n, FRAME_DATA_OWN, ops, 1));
+	ops[0] = mark_op(past + 50, past + 50, 0);
+	ops[1] = mark_op(past, past + 50, 0);
+	a_protocol_error(n, say_ops(n, FRAME_DATA_OWN, ops, 2));
+	assert_null(sim_find(&n->node[0].store.now, 5, slice_of("k")));
+}
+
+static void
+data_without_credit_ends_the_link(void **state)
+{
+	struct nodes *n = *state;
+	struct frame f = { .type = FRAME_DATA_OWN };
+	char *bytes = calloc(1, FRAME_DATA_MAX);
+	int i, rc = KV_OK;
+
+	assert_non_null(bytes);
+	joined(n);
+	/* One op without an end, larger than all credit: what is lent for it is
+	 * its size and no more. */
+	bytes[1] = 0x10; /* u32 length: 1 MiB */
+	f.u.data = (struct kv_slice){ bytes, FRAME_DATA_MAX };
+	for (i = 0; i < 100 && rc == KV_OK; i++) {
+		rc = say(n, &f);
+		memset(bytes, 0, 2);
+	}
+	assert_int_equal(rc, KV_EPROTO);
+	assert_true(i <= 34);
+	free(bytes);
+}
+
+#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, done)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(values_larger_than_the_credit_arrive, setup),
+		TEST(no_more_than_the_credit_is_on_the_way, setup),
+		TEST(a_full_disk_loses_nothing_and_no_link, setup),
+		TEST(an_ack_is_durable_when_the_disk_has_it, setup),
+		TEST(what_was_not_committed_comes_again, setup),
+		TEST(vectors_are_told_twenty_times_a_second_at_most, setup),
+		TEST(a_write_crosses_each_link_of_a_mesh_once, three),
+		TEST(frames_that_cannot_be_end_the_link, setup),
+		TEST(ops_that_cannot_be_end_the_link_and_leave_nothing, setup),
+		TEST(data_without_credit_ends_the_link, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
