@@ -170,6 +170,9 @@ check_silence(struct world *w, uint64_t *turns)
 {
 	uint64_t noise;
 
+	/* What expires is a change, though nobody wrote. */
+	if (w->plan.faults & FAULT_DEADLINES)
+		run_ticks(w, OVER_MS + 2 * SILENCE_MS, turns);
 	run_ticks(w, SILENCE_AFTER_MS, turns);
 	noise = w->noise;
 	run_ticks(w, SILENCE_MS, turns);

@@ -279,6 +279,19 @@ first_gap(const struct sim_store *s)
 	return MUTATED(NO_GAP_RULE) ? UINT64_MAX : gap;
 }
 
+/* May it go?  Only what our own vector covers: a purged row above it would have
+ * us and our peers read each other's ranges for ever, when that run is over
+ * and its end is lost. */
+static bool
+may_go(const struct sim_store *s, const struct record *r, uint64_t gap)
+{
+	const struct sync_row *row = sim_row(&s->tree, r->stamp.inc);
+
+	if (r->stamp.inc != s->inc && (row == NULL || row->vv < r->stamp.tick))
+		return false;
+	return r->stamp.tick <= gap;
+}
+
 static uint64_t
 death_ms(const struct record *r)
 {
@@ -299,7 +312,7 @@ sim_purge(struct sim_store *s, uint64_t before_ms)
 	while (i < s->tree.record_count) {
 		r = s->tree.records[i];
 		if (r.type != RECORD_TOMB || death_ms(&r) >= before_ms ||
-		    r.stamp.tick > gap) {
+		    !may_go(s, &r, gap)) {
 			i++;
 			continue;
 		}

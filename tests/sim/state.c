@@ -190,7 +190,8 @@ sim_digest(const struct sim_state *t)
 	for (i = 0; i < t->record_count; i++) {
 		r = &t->records[i];
 		if (r->type == RECORD_PUT && r->deadline == 0 &&
-		    !(r->flags & RECORD_LOCAL) && !sim_is_killed(t, r))
+		    !(r->flags & RECORD_LOCAL) && sim_bucket_lives(t, r->bid) &&
+		    !sim_is_killed(t, r))
 			sum +=
 			    mix(mix(hash_bytes(r->key.data, r->key.len, r->bid),
 				    r->stamp.tick),

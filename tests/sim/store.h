@@ -133,7 +133,8 @@ bool sim_is_killed(const struct sim_state *t, const struct record *r);
 bool sim_bucket_lives(const struct sim_state *t, uint64_t bid);
 const struct sync_row *sim_row(const struct sim_state *t, uint64_t inc);
 
-/* All live records without a deadline and all bucket rows as one sum. */
+/* All records that are seen, but those with a deadline, and all bucket rows
+ * as one sum. */
 uint64_t sim_digest(const struct sim_state *t);
 
 #endif
