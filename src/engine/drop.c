@@ -12,7 +12,8 @@
 static int
 drop_tell_key(struct engine *e, const struct bucket *b, const struct record *r)
 {
-	if (record_is_expired(r, e->now_ms))
+	/* One that is staged has no stamp yet that could be handed on. */
+	if (record_is_expired(r, e->now_ms) && r->stamp.tick < STAGE_TICK)
 		return engine_expire(e, b, r);
 	return stage_tomb(e, b, r->key, RECORD_DROP);
 }
