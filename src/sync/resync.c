@@ -9,7 +9,9 @@
 
 #include "sync/resync_note.h"
 
-#define SETTLE_MS 10 /* between two looks */
+#define SETTLE_MS 10  /* between two looks */
+#define AGAIN_MS 1000 /* a RESYNC that did not help is made again, later */
+#define AGAIN_MAX_MS (5 * 60 * 1000)
 
 void
 resync_free(struct replica *r)
@@ -146,16 +148,19 @@ resync_repair(struct replica *r, struct replica_link *l)
 
 /* Who asked for it first of all; when one has begun, any peer will do. */
 static struct replica_link *
-choose_source(struct replica *r)
+choose_source(struct replica *r, uint64_t *next_ms)
 {
 	struct replica_link *l, *any = NULL;
 
 	for (l = r->links; l != NULL; l = l->next) {
 		if (l->state != LINK_UP)
 			continue;
-		if (l->needs_resync)
-			return l;
 		any = l;
+		if (!l->needs_resync)
+			continue;
+		if (r->now.mono_ms >= l->resync_next_ms)
+			return l;
+		core_sooner(next_ms, l->resync_next_ms);
 	}
 	return r->resync.is_begun ? any : NULL;
 }
@@ -182,7 +187,7 @@ resync_timers(struct replica *r, uint64_t *next_ms)
 	struct replica_link *l;
 
 	if (s->state == RESYNC_NONE || s->state == RESYNC_WAITING) {
-		if ((l = choose_source(r)) == NULL)
+		if ((l = choose_source(r, next_ms)) == NULL)
 			return KV_OK;
 		s->state = RESYNC_SETTLING;
 		s->is_repair = false;
@@ -423,6 +428,10 @@ finish(struct replica *r, struct replica_link *l)
 		return KV_OK;
 	for (o = r->links; o != NULL; o = o->next)
 		o->needs_resync = false;
+	l->resync_wait_ms = l->resync_wait_ms == 0 ? AGAIN_MS
+	    : l->resync_wait_ms < AGAIN_MAX_MS / 2 ? l->resync_wait_ms * 2
+						   : AGAIN_MAX_MS;
+	l->resync_next_ms = r->now.mono_ms + l->resync_wait_ms;
 	core_event(r, REPLICA_IN_STEP, l);
 	return KV_OK;
 }
