@@ -105,8 +105,9 @@ announce_learn(struct replica *r, struct replica_link *l, struct kv_slice rows)
 	int rc = KV_OK;
 
 	while (rc == KV_OK && item_take_row(&rows, &row)) {
-		if (row.inc == 0 ||
-		    (row.inc == r->config.inc && row.tick > r->head))
+		/* A row of ours above our head is no mistake: a copy of our
+		 * disk closes our run at the clock's tick. */
+		if (row.inc == 0)
 			return link_refuse(r, l, BYE_PROTOCOL,
 			    "a row that cannot be");
 		if (row.tick > core_vv(r, row.inc))

@@ -156,7 +156,6 @@ take_row(struct replica *r, struct replica_link *l, enum frame_stream kind,
 	struct receiver *from = &l->from[kind];
 
 	if (kind == STREAM_OWN || op->row.inc == 0 ||
-	    (op->row.inc == r->config.inc && op->row.tick > r->head) ||
 	    from->rows.count > CORE_INCS_MAX)
 		return link_refuse(r, l, BYE_PROTOCOL, "a row that cannot be");
 	if (kind == STREAM_RANGE)
