@@ -187,6 +187,7 @@ struct resync {
 	bool has_last;
 	bool is_past; /* lo was in the piece before: the next is behind it */
 	bool is_done; /* the last piece is in the batch */
+	bool is_vain; /* and allows no claims: once more, from the start */
 	uint64_t source_inc, source_head, last_head; /* inc 0: several */
 	bool has_vv;
 	struct ticks vv, purged;    /* minimum and maximum over sources */

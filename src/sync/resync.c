@@ -32,6 +32,7 @@ reset(struct resync *s)
 {
 	s->state = RESYNC_NONE;
 	s->is_repair = s->is_begun = s->has_vv = s->has_last = false;
+	s->is_done = s->is_vain = false;
 	s->source = NULL;
 	s->source_inc = s->source_head = s->last_head = 0;
 	place_clear(&s->lo);
@@ -319,6 +320,25 @@ gather(struct replica *r, struct replica_link *l, uint64_t head)
 	return rc < 0 ? rc : ticks_join(&s->purged, &s->source_purged);
 }
 
+/* Something was purged that one source had seen and another had not: claimed
+ * with the minimum of their vectors it would be above our own, and those of all
+ * who copy it from us, for ever, if that run is over. */
+static bool
+is_in_vain(const struct replica *r)
+{
+	const struct resync *s = &r->resync;
+	const struct item_row *row;
+	size_t i;
+
+	for (i = 0; s->source_inc == 0 && i < s->purged.count; i++) {
+		row = &s->purged.rows[i];
+		if (row->tick > core_vv(r, row->inc) &&
+		    row->tick > ticks_get(&s->vv, row->inc))
+			return true;
+	}
+	return false;
+}
+
 static int
 claim(struct replica *r)
 {
@@ -364,6 +384,9 @@ note_progress(struct replica *r, struct replica_link *l, const struct op *mark)
 	r->batch.has_note = true;
 	r->batch.note.len = 0;
 	s->is_done = is_end && place_is_end(&s->lo);
+	s->is_vain = s->is_done && is_in_vain(r);
+	if (s->is_vain)
+		return KV_OK;
 	return s->is_done ? claim(r) : resync_note_put(&r->batch.note, s);
 }
 
@@ -436,6 +459,17 @@ finish(struct replica *r, struct replica_link *l)
 	return KV_OK;
 }
 
+/* The whole of it from this one source. */
+static void
+read_again(struct replica *r, struct replica_link *l)
+{
+	receive_end(r, l, STREAM_RANGE);
+	reset(&r->resync);
+	r->resync.source = l;
+	r->resync.state = RESYNC_SETTLING;
+	r->resync.settle = 0;
+}
+
 int
 resync_committed(struct replica *r, struct replica_link *l)
 {
@@ -443,5 +477,9 @@ resync_committed(struct replica *r, struct replica_link *l)
 
 	if (s->source != l || !l->from[STREAM_RANGE].is_ended)
 		return KV_OK;
+	if (s->is_vain) {
+		read_again(r, l);
+		return KV_OK;
+	}
 	return s->is_done ? finish(r, l) : ask(r);
 }
