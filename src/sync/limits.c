@@ -258,12 +258,16 @@ limits_authenticated(struct limits *l, unsigned seat, uint64_t now_ms)
 	s->state = SEAT_FREE;
 }
 
+/* Of a known source only one node may have the wrong cookie, and others behind
+ * the same address the right one: its penalty stays short. */
 static void
 punish(struct source *s, uint64_t now_ms)
 {
+	bool is_known = s->known_until_ms > now_ms;
+
 	/* Doubling ends with the longest penalty spent in peace: an address
 	 * changes hands. */
-	if (s->penalty_ms == 0 ||
+	if (s->penalty_ms == 0 || is_known ||
 	    now_ms > s->penalty_until_ms + LIMITS_PENALTY_MAX_MS)
 		s->penalty_ms = LIMITS_PENALTY_MIN_MS;
 	else if (s->penalty_ms < LIMITS_PENALTY_MAX_MS)

@@ -347,13 +347,26 @@ member_pause(struct members *m, struct member *c, uint64_t now_ms)
 	c->due_ms = now_ms + 1 + rng_next(&m->seed) % most;
 }
 
+/* Whose cookie was refused is turned away for a while without a word: that
+ * says less than what is known. */
+static bool
+member_knows_better(const struct member *c, enum member_reason reason)
+{
+	return reason == MEMBER_TURNED_AWAY && c->state != MEMBER_UP &&
+	    c->reason == MEMBER_COOKIE;
+}
+
 static void
 member_set(struct member *c, enum member_state state, enum member_reason reason,
     const char *detail, uint64_t now_ms)
 {
-	if (c->reason != reason || c->state == MEMBER_UP)
+	bool same = c->reason == reason || member_knows_better(c, reason);
+
+	if (!same || c->state == MEMBER_UP)
 		c->since_ms = now_ms;
 	c->state = state;
+	if (same && c->reason != reason)
+		return;
 	c->reason = reason;
 	snprintf(c->detail, sizeof(c->detail), "%s", detail);
 }

@@ -118,6 +118,9 @@ guest_tell(struct guest *c, int fd, unsigned what, const char *text)
 	struct guest_told *t = guests_told(c->all, &from);
 
 	t->ms = syncd_now(c->all->s);
+	/* It has been told what the penalty is for. */
+	if (what == TOLD_LIMITS + LIMITS_PENALTY && t->what != TOLD_NOTHING)
+		return;
 	if (t->what != what && guests_may_tell(c->all, t->ms))
 		log_warn("peer refused from=%s reason=\"%s\"", c->address,
 		    text);

@@ -172,6 +172,22 @@ a_reason_is_news_once_until_the_link_is_up(void **state)
 }
 
 static void
+who_is_turned_away_after_a_wrong_cookie_has_still_a_wrong_cookie(void **state)
+{
+	struct member *c;
+
+	(void)state;
+	nodes("bar@b");
+	c = due();
+	try_in_vain(c, MEMBER_COOKIE);
+	assert_false(try_in_vain(c, MEMBER_TURNED_AWAY));
+	assert_int_equal(c->reason, MEMBER_COOKIE);
+	assert_true(try_in_vain(c, MEMBER_REFUSED));
+	assert_true(try_in_vain(c, MEMBER_TURNED_AWAY));
+	assert_int_equal(c->reason, MEMBER_TURNED_AWAY);
+}
+
+static void
 since_tells_when_the_reason_began(void **state)
 {
 	struct member *c;
@@ -365,6 +381,7 @@ main(void)
 		T(it_is_tried_for_ever_with_jitter_and_growing_pauses),
 		T(a_steady_link_makes_the_next_pause_short_and_a_brief_one_does_not),
 		T(a_reason_is_news_once_until_the_link_is_up),
+		T(who_is_turned_away_after_a_wrong_cookie_has_still_a_wrong_cookie),
 		T(since_tells_when_the_reason_began),
 		T(an_incoming_link_belongs_to_its_entry),
 		T(a_node_that_only_dialled_us_is_shown_and_forgotten_after_an_hour),
