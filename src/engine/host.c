@@ -39,6 +39,13 @@ host_is_alive(const struct engine *e, unsigned slot)
 		file_is_locked(e->lock_fd, LOCK_SLOT + (off_t)slot));
 }
 
+bool
+host_has_role(const struct engine *e, enum control_role role)
+{
+	return e->roles & (1u << role) ||
+	    file_is_locked(e->lock_fd, LOCK_ROLE + (off_t)role);
+}
+
 /* ---- monitors ---- */
 
 static _Atomic uint64_t *

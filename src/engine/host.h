@@ -15,6 +15,9 @@ uint64_t host_client_id(struct engine *e);
 uint64_t host_pause(const struct engine *e, bool *all);
 void host_set_pause(struct engine *e, uint64_t until_ms, bool all);
 
+/* Does a living process hold the role? */
+bool host_has_role(const struct engine *e, enum control_role role);
+
 /* This process has clients that monitor, or has none; does any process? */
 void host_set_monitors(struct engine *e, bool any);
 bool host_has_monitors(const struct engine *e);

@@ -139,7 +139,6 @@ report_open(struct syncd *s, struct report **out)
 	r->s = s;
 	r->timer.expired = report_write;
 	buf_init(&r->text);
-	note_remove(s->engine, NOTE_NODES);
 	*out = r;
 	report_touch(r);
 	return KV_OK;

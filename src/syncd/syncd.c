@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "engine/note.h"
 #include "syncd/dial.h"
 #include "syncd/gate.h"
 #include "syncd/keys.h"
@@ -394,6 +395,7 @@ syncd_open(struct syncd *s, struct loop *loop, struct engine *e,
 		.arg = s };
 
 	why[0] = '\0';
+	note_remove(e, NOTE_NODES); /* of the one before us */
 	s->loop = loop;
 	s->engine = e;
 	s->conf = conf;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "engine/host.h"
 #include "engine/note.h"
 #include "worker/cmd.h"
 #include "worker/keyspace.h"
@@ -13,7 +14,7 @@
 /* What kv-syncd has written (syncd/report.h). */
 #define NODES_HEAD "kv-nodes 1 "
 #define NODES_FIELDS 9
-#define NODES_OLD_MS 20000 /* it writes every five seconds */
+#define NODES_OLD_MS 20000 /* it hangs: it writes every five seconds */
 
 enum { NODE_NAME, NODE_STATE, NODE_REASON = NODES_FIELDS - 1 };
 
@@ -109,11 +110,11 @@ nodes_put_all(struct call *c, struct kv_slice rest, bool is_old)
 	while (nodes_line(&rest, &line)) {
 		if (!nodes_split(line, node))
 			continue;
-		if (is_old && n > 0) {
-			node[NODE_STATE] = slice_of("unknown");
+		if (is_old)
 			node[NODE_REASON] =
 			    slice_of("kv-syncd does not answer");
-		}
+		if (is_old && n > 0)
+			node[NODE_STATE] = slice_of("unknown");
 		nodes_put(c, node);
 		n++;
 	}
@@ -149,7 +150,8 @@ cmd_kv_nodes(struct call *c)
 	rc = note_read(c->engine, NOTE_NODES, &note);
 	rest = buf_slice(&note);
 	if (rc == KV_OK && nodes_begin(&rest, &is_old))
-		nodes_put_all(c, rest, is_old);
+		nodes_put_all(c, rest,
+		    is_old || !host_has_role(c->engine, ROLE_SYNCD));
 	else
 		nodes_put_self(c);
 	if (c->command == NULL)
