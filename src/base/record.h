@@ -65,11 +65,21 @@ enum record_flag {
 	RECORD_LOCAL = 32,   /* of a bucket that never leaves this host */
 	RECORD_DROP = 64,    /* log only: a tombstone whose bucket is dropped
 			      * next; a drop of keys that have none */
+	RECORD_BUILT = 128,  /* its value was put together here: see APPEND */
+};
+
+/* What a record in the log also tells those who follow it. */
+enum record_mark {
+	RECORD_NEW = 1,	  /* there was nothing of this key before */
+	RECORD_AGAIN = 2, /* as one of the records staged just before it: same
+			   * cause, type and bucket */
 };
 
 struct record {
 	enum record_type type;
 	uint8_t flags; /* of enum record_flag */
+	uint8_t cause; /* log only: why it was written, 0: unknown */
+	uint8_t marks; /* log only: of enum record_mark */
 	uint64_t seq;  /* local order */
 	struct stamp stamp;
 	uint64_t bid;	   /* bucket id */

@@ -226,6 +226,8 @@ append_sum(struct engine *e, size_t i, struct stamp stamp)
 		wal_record_view(w, stamp.inc, 0, &r);
 		r.stamp = stamp;
 		stage_count(&shows, &r, &item->after);
+		if (item->after.live)
+			told_new(w, before, e->now_ms);
 		append_add_totals(&b->totals, before, &item->after);
 	}
 	w->totals = b->totals;

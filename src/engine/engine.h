@@ -122,6 +122,14 @@ KV_CHECKED int engine_put(struct engine *e, const struct bucket *b,
 #define ENGINE_PREFIX_MAX 7
 void engine_alone(struct engine *e, uint64_t bid, struct kv_slice prefix);
 
+/* The same, of a value that was put together from an older one. */
+KV_CHECKED int engine_put_built(struct engine *e, const struct bucket *b,
+    struct kv_slice key, struct kv_slice value, uint64_t deadline);
+
+/* Why what is staged from now on is written, for those who follow the log: a
+ * number of the caller's, 0 for unknown.  Until the next call. */
+void engine_because(struct engine *e, uint8_t cause);
+
 /* A tombstone, also where there is nothing: subscribers are told. */
 KV_CHECKED int engine_delete(struct engine *e, const struct bucket *b,
     struct kv_slice key);

@@ -26,6 +26,7 @@ enum {
 /* How a version of a key counts in its bucket's sums. */
 struct count {
 	bool live;
+	uint64_t deadline;  /* of a live one, 0: none */
 	uint64_t bytes;	    /* of key and value */
 	uint64_t digest[2]; /* 0 when it has a deadline */
 };
@@ -82,10 +83,13 @@ struct stage {
 	size_t count, cap;
 	struct stage_bucket *buckets;
 	size_t bucket_count, bucket_cap;
-	size_t rows;	/* items that are bucket rows */
-	size_t summed;	/* items that staged_totals has seen */
-	uint64_t batch; /* another one after each commit or rollback */
-	uint64_t clock; /* highest tick of a stamp from elsewhere */
+	size_t rows;	   /* items that are bucket rows */
+	size_t summed;	   /* items that staged_totals has seen */
+	uint64_t batch;	   /* another one after each commit or rollback */
+	uint64_t clock;	   /* highest tick of a stamp from elsewhere */
+	uint8_t cause;	   /* of what is staged now: engine_because */
+	bool built;	   /* engine_put_built */
+	size_t cause_from; /* its first item */
 	struct stage_table item_table, bucket_table;
 };
 
@@ -228,6 +232,14 @@ int32_t stage_find(const struct engine *e, uint64_t hash, enum wal_class class,
 void stage_view(const struct engine *e, int32_t item, struct record *out);
 /* A message; r lacks only its type and the flag that says it is local. */
 KV_CHECKED int stage_message(struct engine *e, struct record *r);
+
+/* told.c: encode the record where the item says; note that there was nothing
+ * of this key before, as far as that counts. */
+void told_encode(struct stage *s, const struct stage_item *item,
+    const struct record *r);
+void told_new(struct wal_record *w, const struct count *before,
+    uint64_t now_ms);
+
 /* Stage a record of bucket b, whose row may be unknown: bid and dropped only.
  * Failures as of engine_put. */
 KV_CHECKED int stage_record(struct engine *e, const struct bucket *b,

@@ -40,7 +40,7 @@ stage_clear(struct stage *s)
 	s->summed = 0;
 	s->clock = 0;
 	s->batch++;
-	s->count = 0;
+	s->count = s->cause_from = 0;
 	s->rows = 0;
 	s->bucket_count = 0;
 	if (s->item_table.size > 0)
@@ -131,10 +131,11 @@ stage_view(const struct engine *e, int32_t item, struct record *out)
 void
 stage_count(const struct bucket *b, const struct record *r, struct count *out)
 {
-	*out = (struct count){ false, 0, { 0, 0 } };
+	*out = (struct count){ .live = false };
 	if (r->type != RECORD_PUT || !bucket_shows(b, r->stamp))
 		return;
 	out->live = true;
+	out->deadline = r->deadline;
 	out->bytes = r->key.len + r->value.len;
 	if (r->deadline == 0)
 		bucket_digest(r->bid, r->key, r->stamp, out->digest);
@@ -331,7 +332,7 @@ stage_record(struct engine *e, const struct bucket *b, const struct record *r,
 	    (rc = stage_reserve(e)) < 0)
 		return rc;
 	item.offset = (uint32_t)s->bytes.len;
-	wal_record_encode(s->bytes.data + s->bytes.len, r);
+	told_encode(s, &item, r);
 	if ((rc = stage_add_item(s, &item)) < 0)
 		return rc;
 	s->bytes.len += item.len;

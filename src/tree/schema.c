@@ -45,7 +45,8 @@ schema_put_row_head(char *to, const struct record *r)
 
 	schema_put_stamp(to, r->stamp);
 	bytes_put_be64(to + 16, r->seq);
-	to[24] = (char)(flags | (r->type == RECORD_TOMB ? SCHEMA_TOMB : 0u));
+	to[24] = (char)(flags | (r->type == RECORD_TOMB ? SCHEMA_TOMB : 0u) |
+	    (r->flags & RECORD_BUILT ? SCHEMA_BUILT : 0u));
 	if (r->deadline != 0)
 		bytes_put_be64(to + 25, r->deadline);
 }
@@ -59,12 +60,14 @@ schema_get_row(struct kv_slice from, struct record *out)
 	if (from.len < SCHEMA_ROW_HEAD_MAX - 8)
 		return KV_ECORRUPT;
 	flags = (unsigned char)from.data[24];
-	if ((flags & ~(unsigned)(ROW_FLAGS | SCHEMA_TOMB)) != 0)
+	if ((flags & ~(unsigned)(ROW_FLAGS | SCHEMA_TOMB | SCHEMA_BUILT)) != 0)
 		return KV_ECORRUPT;
 	out->stamp = schema_get_stamp(from.data);
 	out->seq = bytes_get_be64(from.data + 16);
 	out->type = flags & SCHEMA_TOMB ? RECORD_TOMB : RECORD_PUT;
 	out->flags = flags & ROW_FLAGS;
+	if (flags & SCHEMA_BUILT)
+		out->flags |= RECORD_BUILT;
 	out->deadline = 0;
 	out->end = 0;
 	if (flags & RECORD_DEADLINE) {

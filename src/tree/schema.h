@@ -40,7 +40,10 @@
 #define SCHEMA_FORMAT 1u
 #define SCHEMA_BYTEORDER "little"
 
-#define SCHEMA_TOMB 0x80 /* in the flags of a row, beside enum record_flag */
+/* In the flags of a row, beside enum record_flag, whose bits in their places are
+ * not kept here. */
+#define SCHEMA_TOMB 0x80
+#define SCHEMA_BUILT 0x40
 
 #define SCHEMA_KEY_MAX 511     /* LMDB's limit */
 #define SCHEMA_ROW_HEAD_MAX 33 /* in front of the value, with a deadline */

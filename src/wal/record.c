@@ -21,6 +21,8 @@ wal_record_encode(void *to, const struct record *r)
 	w->type = (uint8_t)r->type;
 	w->flags = r->flags;
 	w->bid = r->bid;
+	w->cause = r->cause;
+	w->marks = r->marks;
 	if (r->flags & RECORD_FOREIGN) {
 		memcpy(at, &r->stamp, sizeof(r->stamp));
 		at += sizeof(r->stamp);
@@ -83,6 +85,8 @@ wal_record_view(const struct wal_record *w, uint64_t inc, uint64_t lsn,
 
 	out->type = (enum record_type)w->type;
 	out->flags = w->flags;
+	out->cause = w->cause;
+	out->marks = w->marks;
 	out->seq = w->seq;
 	out->bid = w->bid;
 	out->stamp = (struct stamp){ w->seq, inc };

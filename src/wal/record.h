@@ -31,7 +31,9 @@ struct wal_record {
 	uint32_t value_len;
 	uint32_t prev; /* offset / 8 in the segment of the record before it */
 	uint32_t bucket_prev; /* of the same key, of the same bucket; 0: none */
-	uint32_t reserved;
+	uint8_t cause;	      /* of the writer's numbers, 0: unknown */
+	uint8_t marks;	      /* of enum record_mark */
+	uint16_t reserved;
 	struct totals totals; /* of the bucket, after this record */
 };
 

@@ -5,10 +5,13 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/err.h"
 #include "base/num.h"
+#include "worker/commands.h"
+#include "worker/notify.h"
 #include "worker/run.h"
 
 int
@@ -108,6 +111,19 @@ call_failed(struct call *c, int rc)
 	default:
 		call_errorf(c, "%s%s", line ? "" : "ERR ", err_text(rc));
 	}
+}
+
+void
+call_because(struct call *c)
+{
+	const struct control *control = engine_control(c->engine);
+	bool told = c->command != NULL && c->command->info.name != NULL &&
+	    c->command->info.flags & COMMAND_WRITE &&
+	    atomic_load_explicit(&control->notify, memory_order_relaxed) != 0;
+
+	engine_because(c->engine,
+	    (uint8_t)(told ? notify_cause_of(c->command->info.name)
+			   : CAUSE_UNKNOWN));
 }
 
 int

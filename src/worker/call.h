@@ -53,6 +53,9 @@ void call_failed(struct call *c, int rc);
 /* Blame a length: returns KV_ETOOBIG, whose text call_failed makes of it. */
 int call_blame(struct call *c, const char *what, size_t len, size_t limit);
 
+/* Let the log know what is behind the changes to come, if anybody listens. */
+void call_because(struct call *c);
+
 /* Is this good for a key, a field, a value?  KV_ETOOBIG with the blame. */
 int call_check_key(struct call *c, struct kv_slice key);
 int call_check_field(struct call *c, struct kv_slice field);

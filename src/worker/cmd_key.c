@@ -5,6 +5,7 @@
 #include "engine/scan.h"
 #include "worker/cmd.h"
 #include "worker/keyspace.h"
+#include "worker/notify.h"
 
 int
 cmd_del(struct call *c)
@@ -171,6 +172,25 @@ out:
 	return rc == KV_ENOTFOUND ? KV_OK : rc;
 }
 
+/* Remove what a put does not replace by itself.  It was not renamed, moved or
+ * copied, so the log is told of no cause. */
+static int
+key_make_way(struct call *c, const struct keyspace_item *item,
+    struct kv_slice to)
+{
+	struct keyspace_item there;
+	bool was;
+	int rc = keyspace_look(c, to, &there);
+
+	if (rc < 0 || there.kind == KIND_NONE ||
+	    (there.kind == KIND_STRING && item->kind == KIND_STRING))
+		return rc;
+	engine_because(c->engine, CAUSE_UNKNOWN);
+	rc = keyspace_remove(c, to, &was);
+	call_because(c);
+	return rc;
+}
+
 /* What is at `from` of one database to `to` of another (or the same). */
 static int
 key_copy(struct call *c, const struct keyspace_item *item, struct kv_slice to,
@@ -179,11 +199,10 @@ key_copy(struct call *c, const struct keyspace_item *item, struct kv_slice to,
 	struct session *s = c->session;
 	uint32_t here = s->database;
 	struct keyspace_item made;
-	bool was;
 	int rc;
 
 	s->database = database;
-	if ((rc = keyspace_remove(c, to, &was)) < 0)
+	if ((rc = key_make_way(c, item, to)) < 0)
 		goto out;
 	if (item->kind == KIND_STRING) {
 		rc = keyspace_put(c, to, item->record.value, item->deadline);
@@ -199,11 +218,28 @@ out:
 	return rc;
 }
 
+/* The same, and away from where it is: first, as Redis tells it, but that a
+ * hash must be read after it was written elsewhere. */
+static int
+key_move(struct call *c, const struct keyspace_item *item, struct kv_slice to,
+    uint32_t database)
+{
+	bool string = item->kind == KIND_STRING, was;
+	int rc = KV_OK;
+
+	if (string)
+		rc = keyspace_remove(c, c->args[1], &was);
+	if (rc == KV_OK)
+		rc = key_copy(c, item, to, database);
+	if (rc == KV_OK && !string)
+		rc = keyspace_remove(c, c->args[1], &was);
+	return rc;
+}
+
 static int
 key_rename(struct call *c, bool only_new)
 {
 	struct keyspace_item item, there;
-	bool was;
 	int rc;
 
 	if ((rc = call_check_key(c, c->args[2])) < 0 ||
@@ -218,8 +254,7 @@ key_rename(struct call *c, bool only_new)
 		return KV_OK;
 	}
 	if (!slice_equal(c->args[1], c->args[2]) &&
-	    ((rc = key_copy(c, &item, c->args[2], c->session->database)) < 0 ||
-		(rc = keyspace_remove(c, c->args[1], &was)) < 0))
+	    (rc = key_move(c, &item, c->args[2], c->session->database)) < 0)
 		return rc;
 	if (only_new)
 		reply_integer(c->reply, 1);
@@ -303,7 +338,6 @@ cmd_move(struct call *c)
 	struct keyspace_item item, there;
 	uint32_t here = c->session->database;
 	int64_t n;
-	bool was;
 	int rc;
 
 	if (!call_integer(c, c->args[2], &n))
@@ -324,8 +358,7 @@ cmd_move(struct call *c)
 		reply_integer(c->reply, 0);
 		return KV_OK;
 	}
-	if ((rc = key_copy(c, &item, c->args[1], (uint32_t)n)) < 0 ||
-	    (rc = keyspace_remove(c, c->args[1], &was)) < 0)
+	if ((rc = key_move(c, &item, c->args[1], (uint32_t)n)) < 0)
 		return rc;
 	reply_integer(c->reply, 1);
 	return KV_OK;

@@ -125,10 +125,13 @@ object_look(struct call *c, struct keyspace_item *item, int *rc)
 }
 
 static const char *
-object_string(struct kv_slice value)
+object_string(const struct record *r)
 {
+	struct kv_slice value = r->value;
 	int64_t n;
 
+	if (r->flags & RECORD_BUILT)
+		return "raw";
 	if (value.len <= 20 && num_parse_i64(value, &n) == KV_OK)
 		return "int";
 	return value.len <= OBJECT_EMBEDDED ? "embstr" : "raw";
@@ -169,7 +172,7 @@ object_encoding(struct call *c)
 	if (!object_look(c, &item, &rc))
 		return rc;
 	if (item.kind == KIND_STRING) {
-		reply_text(c->reply, object_string(item.record.value));
+		reply_text(c->reply, object_string(&item.record));
 		return KV_OK;
 	}
 	if ((rc = object_hash(c, item.bucket, &name)) < 0)

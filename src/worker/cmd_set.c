@@ -7,6 +7,7 @@
 #include "worker/cmd.h"
 #include "worker/commands.h"
 #include "worker/keyspace.h"
+#include "worker/notify.h"
 
 enum set_flag {
 	SET_NX = 1,
@@ -171,8 +172,10 @@ set_with_look(struct call *c, const struct set_options *o, int64_t deadline)
 			reply_null(c->reply);
 		return KV_OK;
 	}
-	if (o->flags & SET_KEEPTTL)
+	if (o->flags & SET_KEEPTTL) {
 		deadline = (int64_t)item.deadline;
+		engine_because(c->engine, CAUSE_SET_KEEP);
+	}
 	rc = set_put(c, c->args[1], c->args[2], deadline);
 	if (rc == KV_OK && !(o->flags & SET_GET))
 		reply_ok(c->reply);

@@ -223,10 +223,10 @@ string_load(struct call *c, uint64_t *deadline, bool *was)
 }
 
 static int
-string_store(struct call *c, uint64_t deadline)
+string_store(struct call *c, uint64_t deadline, bool built)
 {
 	struct buf *b = &c->worker->scratch;
-	int rc = keyspace_put(c, c->args[1], buf_slice(b), deadline);
+	int rc = keyspace_write(c, c->args[1], buf_slice(b), deadline, built);
 
 	if (rc == KV_OK)
 		reply_integer(c->reply, (int64_t)b->len);
@@ -246,7 +246,7 @@ cmd_append(struct call *c)
 	if ((rc = string_load(c, &deadline, &was)) < 0 ||
 	    (rc = buf_append(b, c->args[2].data, c->args[2].len)) < 0)
 		return rc;
-	return string_store(c, deadline);
+	return string_store(c, deadline, was);
 }
 
 int
@@ -282,5 +282,5 @@ cmd_setrange(struct call *c)
 		b->len = end;
 	}
 	memcpy(b->data + offset, part.data, part.len);
-	return string_store(c, deadline);
+	return string_store(c, deadline, true);
 }

@@ -7,6 +7,7 @@
 
 #include "base/num.h"
 #include "worker/deadline.h"
+#include "worker/notify.h"
 
 /* What a name is as a hash's bucket. */
 struct keyspace_bucket {
@@ -273,8 +274,8 @@ keyspace_drop(struct call *c, struct kv_slice key)
 }
 
 int
-keyspace_put(struct call *c, struct kv_slice key, struct kv_slice value,
-    uint64_t deadline)
+keyspace_write(struct call *c, struct kv_slice key, struct kv_slice value,
+    uint64_t deadline, bool built)
 {
 	struct keyspace_bucket hash;
 	const struct bucket *b;
@@ -287,12 +288,15 @@ keyspace_put(struct call *c, struct kv_slice key, struct kv_slice value,
 	if ((rc = keyspace_find(c, key, &hash)) == KV_OK) {
 		if (hash.bucket->options & BUCKET_STAYS && !hash.expired)
 			return KV_ETYPE;
+		engine_because(c->engine, CAUSE_REPLACE);
 		rc = keyspace_drop(c, key);
+		call_because(c);
 	}
 	if (rc < 0 && rc != KV_ENOTFOUND)
 		return rc;
 	if ((rc = keyspace_strings_make(c, &b)) < 0 ||
-	    (rc = engine_put(c->engine, b, key, value, deadline)) < 0)
+	    (rc = (built ? engine_put_built : engine_put)(c->engine, b, key,
+		 value, deadline)) < 0)
 		return rc;
 	if (!keyspace_is_named(c))
 		engine_alone(c->engine, 0, keyspace_hash_prefix(c, room));
@@ -451,7 +455,9 @@ keyspace_expire(struct call *c, struct kv_slice key,
 		return keyspace_expire_hash(c, key, deadline);
 	if ((rc = keyspace_strings(c, &b)) < 0)
 		return rc;
-	return engine_put(c->engine, b, key, item->record.value, deadline);
+	return (item->record.flags & RECORD_BUILT
+		? engine_put_built
+		: engine_put)(c->engine, b, key, item->record.value, deadline);
 }
 
 bool

@@ -42,9 +42,17 @@ KV_CHECKED int keyspace_get(struct call *c, struct kv_slice key,
     struct record *out);
 
 /* Put a string; a hash that HSET made makes way, one made by CREATE is
- * KV_ETYPE. */
-KV_CHECKED int keyspace_put(struct call *c, struct kv_slice key,
-    struct kv_slice value, uint64_t deadline);
+ * KV_ETYPE.  built: the value was put together from the one before, which
+ * OBJECT ENCODING tells. */
+KV_CHECKED int keyspace_write(struct call *c, struct kv_slice key,
+    struct kv_slice value, uint64_t deadline, bool built);
+
+KV_CHECKED static inline int
+keyspace_put(struct call *c, struct kv_slice key, struct kv_slice value,
+    uint64_t deadline)
+{
+	return keyspace_write(c, key, value, deadline, false);
+}
 
 /* The hash at key.  KV_ETYPE: it is a string.  make: create it if need be. */
 KV_CHECKED int keyspace_hash(struct call *c, struct kv_slice key,

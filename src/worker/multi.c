@@ -339,6 +339,7 @@ multi_run_one(struct call *c)
 
 	c->worker->blame.what = NULL;
 	c->reply->proto = c->session->proto;
+	call_because(c);
 	if ((rc = c->command->run(c)) < 0) {
 		if (multi_is_fatal(c, rc, staged))
 			return rc;

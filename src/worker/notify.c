@@ -132,6 +132,55 @@ notify_look(struct worker *w, struct notify *n, const struct record *r)
 	}
 }
 
+/* ---- why ---- */
+
+enum notify_cause
+notify_cause_of(const char *command)
+{
+	static const struct {
+		const char *name;
+		enum notify_cause cause;
+	} causes[] = {
+		{ "incr", CAUSE_INCR },
+		{ "decr", CAUSE_INCR },
+		{ "incrby", CAUSE_INCR },
+		{ "decrby", CAUSE_INCR },
+		{ "incrbyfloat", CAUSE_INCR_FLOAT },
+		{ "append", CAUSE_APPEND },
+		{ "setrange", CAUSE_SETRANGE },
+		{ "expire", CAUSE_DEADLINE },
+		{ "pexpire", CAUSE_DEADLINE },
+		{ "expireat", CAUSE_DEADLINE },
+		{ "pexpireat", CAUSE_DEADLINE },
+		{ "persist", CAUSE_DEADLINE },
+		{ "getex", CAUSE_DEADLINE },
+		{ "rename", CAUSE_RENAME },
+		{ "renamenx", CAUSE_RENAME },
+		{ "move", CAUSE_MOVE },
+		{ "copy", CAUSE_COPY },
+		{ "hset", CAUSE_HASH },
+		{ "hmset", CAUSE_HASH },
+		{ "hsetnx", CAUSE_HASH },
+		{ "hdel", CAUSE_HASH },
+		{ "hgetdel", CAUSE_HASH },
+		{ "hincrby", CAUSE_HASH_INCR },
+		{ "hincrbyfloat", CAUSE_HASH_INCR_FLOAT },
+		{ "hexpire", CAUSE_DEADLINE },
+		{ "hpexpire", CAUSE_DEADLINE },
+		{ "hexpireat", CAUSE_DEADLINE },
+		{ "hpexpireat", CAUSE_DEADLINE },
+		{ "hpersist", CAUSE_DEADLINE },
+		{ "hgetex", CAUSE_DEADLINE },
+		{ "hsetex", CAUSE_HASH_DEADLINE },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(causes) / sizeof(*causes); i++)
+		if (strcmp(causes[i].name, command) == 0)
+			return causes[i].cause;
+	return CAUSE_UNKNOWN;
+}
+
 /* ---- telling ---- */
 
 /* "__keyspace@3__:" and what follows it. */
@@ -163,37 +212,112 @@ notify_event(struct worker *w, struct notify *n, uint32_t class,
 		    key);
 }
 
-static void
-notify_string(struct worker *w, struct notify *n, const struct record *r)
+/* What is said of a record that was made for a cause; NULL: as of unknown. */
+static const struct notify_told {
+	const char *put, *gone;
+	uint32_t put_class, gone_class;
+} notify_told[] = {
+	[CAUSE_INCR] = { "incrby", NULL, NOTIFY_STRING, 0 },
+	[CAUSE_INCR_FLOAT] = { "incrbyfloat", NULL, NOTIFY_STRING, 0 },
+	[CAUSE_APPEND] = { "append", NULL, NOTIFY_STRING, 0 },
+	[CAUSE_SETRANGE] = { "setrange", NULL, NOTIFY_STRING, 0 },
+	[CAUSE_RENAME] = { "rename_to", "rename_from", NOTIFY_GENERIC,
+	    NOTIFY_GENERIC },
+	[CAUSE_MOVE] = { "move_to", "move_from", NOTIFY_GENERIC,
+	    NOTIFY_GENERIC },
+	[CAUSE_COPY] = { "copy_to", NULL, NOTIFY_GENERIC, 0 },
+	[CAUSE_HASH_INCR] = { "hincrby", NULL, NOTIFY_HASH, 0 },
+	[CAUSE_HASH_INCR_FLOAT] = { "hincrbyfloat", NULL, NOTIFY_HASH, 0 },
+	[CAUSE_SET_KEEP] = { "set", NULL, NOTIFY_STRING, 0 },
+};
+
+#define NOTIFY_TOLD (sizeof(notify_told) / sizeof(*notify_told))
+
+/* The table is data from a log that a newer version may have written. */
+static const struct notify_told *
+notify_told_of(const struct record *r)
 {
+	return &notify_told[r->cause < NOTIFY_TOLD ? r->cause : 0];
+}
+
+static void
+notify_string_put(struct worker *w, struct notify *n, const struct record *r)
+{
+	const struct notify_told *told = notify_told_of(r);
+	const char *deadline = r->deadline != 0 ? "expire" : "persist";
 	uint32_t db = n->database;
 
-	if (r->type == RECORD_PUT) {
+	/* What is renamed or copied over something is new to Redis, and what
+	 * is set over it is not. */
+	if (told->put_class == NOTIFY_GENERIC ||
+	    (r->marks & RECORD_NEW && !n->replaced))
+		notify_event(w, n, NOTIFY_NEW, "new", db, r->key);
+	n->replaced = false;
+	if (told->put != NULL) {
+		notify_event(w, n, told->put_class, told->put, db, r->key);
+	} else if (r->cause == CAUSE_DEADLINE) {
+		notify_event(w, n, NOTIFY_GENERIC, deadline, db, r->key);
+	} else {
 		notify_event(w, n, NOTIFY_STRING, "set", db, r->key);
 		if (r->deadline != 0)
 			notify_event(w, n, NOTIFY_GENERIC, "expire", db,
 			    r->key);
-	} else if (r->flags & RECORD_EXPIRED) {
-		notify_event(w, n, NOTIFY_EXPIRED, "expired", db, r->key);
-	} else {
-		notify_event(w, n, NOTIFY_GENERIC, "del", db, r->key);
 	}
+}
+
+static void
+notify_string(struct worker *w, struct notify *n, const struct record *r)
+{
+	const struct notify_told *told = notify_told_of(r);
+
+	if (r->type == RECORD_PUT)
+		notify_string_put(w, n, r);
+	else if (r->flags & RECORD_EXPIRED)
+		notify_event(w, n, NOTIFY_EXPIRED, "expired", n->database,
+		    r->key);
+	else if (told->gone != NULL)
+		notify_event(w, n, told->gone_class, told->gone, n->database,
+		    r->key);
+	else
+		notify_event(w, n, NOTIFY_GENERIC, "del", n->database, r->key);
+}
+
+/* One event a command, as Redis has it, and one a field where it is not known
+ * what belongs together. */
+static void
+notify_hash(struct worker *w, struct notify *n, const struct record *r)
+{
+	struct kv_slice hash = { n->name, n->len };
+	const struct notify_told *told = notify_told_of(r);
+	const char *event = "hset";
+	uint32_t class = NOTIFY_HASH;
+
+	if (r->marks & RECORD_AGAIN)
+		return;
+	if (r->type == RECORD_TOMB) {
+		event = r->flags & RECORD_EXPIRED ? "hexpired" : "hdel";
+	} else if (told->put != NULL) {
+		event = told->put;
+		class = told->put_class;
+	} else if (r->cause == CAUSE_DEADLINE) {
+		event = r->deadline != 0 ? "hexpire" : "hpersist";
+	}
+	notify_event(w, n, class, event, n->database, hash);
+	if (r->cause == CAUSE_HASH_DEADLINE && r->deadline != 0)
+		notify_event(w, n, NOTIFY_HASH, "hexpire", n->database, hash);
 }
 
 static void
 notify_field(struct worker *w, struct notify *n, const struct record *r)
 {
-	struct kv_slice hash = { n->name, n->len };
-	const char *event = "hset";
 	struct kv_slice channel;
 	struct buf payload;
 
-	if (r->type == RECORD_TOMB)
-		event = r->flags & RECORD_EXPIRED ? "hexpired" : "hdel";
-	notify_event(w, n, NOTIFY_HASH, event, n->database, hash);
+	notify_hash(w, n, r);
 	if (!(channel_notify(w->engine) & NOTIFY_FIELD))
 		return;
-	channel = notify_channel(n, "field", n->database, hash);
+	channel = notify_channel(n, "field", n->database,
+	    (struct kv_slice){ n->name, n->len });
 	buf_init(&payload);
 	if (buf_append(&payload, r->key.data, r->key.len) == KV_OK &&
 	    (r->type == RECORD_TOMB ||
@@ -247,14 +371,29 @@ notify_is_passing(struct worker *w, struct notify *n, const struct record *r)
 	return false;
 }
 
+/* A hash was made, or dropped. */
 static void
-notify_drop(struct worker *w, struct notify *n, const struct record *r)
+notify_row(struct worker *w, struct notify *n, const struct record *r)
 {
+	const struct notify_told *told = notify_told_of(r);
+	struct kv_slice hash = { n->name, n->len };
 	struct bucket b;
 
-	if (schema_get_bucket(r->value, &b) < 0 || bucket_is_live(&b) ||
-	    n->kind != NOTIFY_FIELDS)
+	if (n->kind != NOTIFY_FIELDS || schema_get_bucket(r->value, &b) < 0)
 		return;
+	if (bucket_is_live(&b)) {
+		if (stamp_compare(b.created, r->stamp) == 0)
+			notify_event(w, n, NOTIFY_NEW, "new", n->database,
+			    hash);
+		return;
+	}
+	if ((n->replaced = r->cause == CAUSE_REPLACE))
+		return;
+	if (told->gone != NULL) {
+		notify_event(w, n, told->gone_class, told->gone, n->database,
+		    hash);
+		return;
+	}
 	memcpy(n->dropped_name, r->key.data, r->key.len);
 	n->dropped_at = r->key.len - n->len;
 	n->dropped_len = n->len;
@@ -271,6 +410,8 @@ notify_deadline(struct worker *w, struct notify *n, const struct record *r)
 	struct kv_slice key;
 	uint32_t db = keyspace_database_of(w, r->key, &key);
 
+	if (notify_told_of(r)->put != NULL)
+		return; /* it came with the hash */
 	notify_event(w, n, NOTIFY_GENERIC,
 	    r->type == RECORD_PUT ? "expire" : "persist", db, key);
 }
@@ -285,7 +426,7 @@ notify_record(struct worker *w, struct notify *n, const struct record *r)
 	if (r->type == RECORD_TOMB && r->flags & RECORD_DROP)
 		return;
 	if (r->type == RECORD_BUCKET)
-		notify_drop(w, n, r);
+		notify_row(w, n, r);
 	else if (r->type != RECORD_PUT && r->type != RECORD_TOMB)
 		return;
 	else if (n->kind == NOTIFY_STRINGS)

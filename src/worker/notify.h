@@ -31,6 +31,29 @@ enum notify_flag {
 
 #define NOTIFY_TEXT_MAX 24
 
+/* Why a change was made, as the log keeps it in a record's cause: the numbers
+ * stay what they are. */
+enum notify_cause {
+	CAUSE_UNKNOWN = 0, /* the line protocol, other hosts, SET and so on */
+	CAUSE_INCR = 1,
+	CAUSE_INCR_FLOAT = 2,
+	CAUSE_APPEND = 3,
+	CAUSE_SETRANGE = 4,
+	CAUSE_DEADLINE = 5, /* given, taken away; of a key or of fields */
+	CAUSE_RENAME = 6,
+	CAUSE_MOVE = 7,
+	CAUSE_COPY = 8,
+	CAUSE_HASH = 9, /* HSET, HDEL and so on */
+	CAUSE_HASH_INCR = 10,
+	CAUSE_HASH_INCR_FLOAT = 11,
+	CAUSE_HASH_DEADLINE = 12, /* fields put with a deadline */
+	CAUSE_SET_KEEP = 13,	  /* a new value, the deadline it had */
+	CAUSE_REPLACE = 14,	  /* a hash, by the string that comes next */
+};
+
+/* Of what a command of this name changes. */
+enum notify_cause notify_cause_of(const char *command);
+
 /* False: an unknown letter. */
 bool notify_parse(struct kv_slice text, uint32_t *flags);
 struct kv_slice notify_format(uint32_t flags, char to[NOTIFY_TEXT_MAX]);
@@ -53,6 +76,7 @@ struct notify {
 	char name[KV_BUCKET_MAX]; /* of the hash in its database */
 	unsigned dropped;	  /* records since; 0: none */
 	uint32_t dropped_database;
+	bool replaced; /* a hash, by a string to come */
 	struct buf text;
 	size_t dropped_at, dropped_len; /* its name in dropped_name */
 	char dropped_name[KV_BUCKET_MAX];

@@ -221,8 +221,10 @@ run_call(struct run *r, struct call *c, unsigned needs, call_handler *handler)
 	r->worker->blame.what = NULL;
 	if (r->clock_ns == 0)
 		r->clock_ns = clock_mono_ns();
+	call_because(c);
 	denied = run_is_denied(r, needs);
 	rc = denied ? r->deny_why : handler(c);
+	engine_because(r->worker->engine, 0);
 	if (rc < 0) {
 		output_rewind(run_output(r), place);
 		run_failed(r, c, rc, staged);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 """Channels, patterns and notifications, over two ports of one store."""
 
+import shlex
 import unittest
 
 import kvredis
@@ -249,6 +250,56 @@ class PubsubEverysec(Pubsub):
     durability = "everysec"
 
 
+EVENTS = """SET s 1
+SET s 2
+SET s 3 EX 100
+SET s 4 KEEPTTL
+SETEX s 100 5
+MSET s 1 t 2
+SETNX u 1
+INCR s
+DECRBY s 5
+INCRBYFLOAT s 1.5
+APPEND s x
+APPEND fresh x
+SETRANGE s 3 y
+GETSET s 1
+EXPIRE s 100
+PERSIST s
+PERSIST s
+GETEX s EX 100
+GETEX s PERSIST
+GETEX s
+RENAME s r
+RENAMENX r t
+RENAMENX r s
+COPY s c
+COPY s t REPLACE
+MOVE c 3
+GETDEL t
+DEL s u none
+PEXPIRE fresh -1
+HSET h a 1 b 2 c 3
+HMSET h a 2 d 4
+HSET h a 3
+HSETNX h a 4
+HSETNX h e 5
+HINCRBY h a 1
+HINCRBYFLOAT h a 1.5
+EXPIRE h 100
+PERSIST h
+RENAME h i
+COPY i h
+HDEL i a b none
+HDEL i c d e
+SET h string
+SET h again
+HSET j a 1
+DEL j h
+HSET j a 1
+PEXPIREAT j 1""".split("\n")
+
+
 @unittest.skipUnless(kvredis.tool("redis-server"), "no redis-server")
 class PubsubAsRedis(kvtest.Case):
     @classmethod
@@ -285,6 +336,32 @@ class PubsubAsRedis(kvtest.Case):
 
     def test_a_subscriber_is_answered_as_by_redis_in_resp3(self):
         self.compare(3)
+
+    def events(self, server):
+        """What each of the commands is told as, in any order."""
+        with server.resp() as sub, server.resp() as c:
+            c.must("FLUSHALL")
+            c.must("CONFIG", "SET", "notify-keyspace-events", "KEAn")
+            sub.must("PSUBSCRIBE", "__key*@*__:*")
+            told = []
+            for n, line in enumerate(EVENTS + ["SET end 1"]):
+                c.call(*shlex.split(line))
+                c.must("SELECT", 0)
+                c.must("SET", f"mark{n}", 1)
+                got = []
+                while (m := sub.read_reply()[2:])[1] != b"mark%d" % n:
+                    if b"mark" not in m[0]:
+                        got.append(tuple(m))
+                while m[0] != b"__keyevent@0__:set":
+                    m = sub.read_reply()[2:]
+                told.append((line, sorted(got)))
+            c.must("CONFIG", "SET", "notify-keyspace-events", "")
+            c.must("FLUSHALL")
+        return told
+
+    def test_events_are_those_of_redis(self):
+        for ours, theirs in zip(self.events(self.kv), self.events(self.redis)):
+            self.assertEqual(ours, theirs)
 
     def test_flags_of_notifications_are_told_as_by_redis(self):
         name = "notify-keyspace-events"

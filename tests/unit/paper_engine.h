@@ -88,6 +88,20 @@ engine_put(struct engine *e, const struct bucket *b, struct kv_slice key,
 }
 
 int
+engine_put_built(struct engine *e, const struct bucket *b, struct kv_slice key,
+    struct kv_slice value, uint64_t deadline)
+{
+	return engine_put(e, b, key, value, deadline);
+}
+
+void
+engine_because(struct engine *e, uint8_t cause)
+{
+	(void)e;
+	(void)cause;
+}
+
+int
 engine_delete(struct engine *e, const struct bucket *b, struct kv_slice key)
 {
 	(void)e;
@@ -293,7 +307,6 @@ host_pause(const struct engine *e, bool *all)
 		abort();                                                       \
 	}
 /* clang-format off */
-NEVER(int, engine_sweep_bucket, struct engine *e, const struct bucket *b)
 NEVER(int, engine_create, struct engine *e, struct kv_slice n, uint32_t o)
 NEVER(int, engine_drop, struct engine *e, struct kv_slice n)
 NEVER(void, host_set_monitors, struct engine *e, bool any)
@@ -319,6 +332,8 @@ NEVER(int, engine_cursor_load, struct engine *e, uint64_t c, uint64_t b,
 NEVER(int, scan_open, struct engine *e, const struct bucket *b,
     struct scan **s)
 NEVER(int, scan_open_buckets, struct engine *e, struct scan **s)
+NEVER(void, scan_only_expired, struct scan *s)
+NEVER(int, engine_sweep_bucket, struct engine *e, const struct bucket *b)
 NEVER(void, scan_close, struct scan *s)
 NEVER(int, scan_seek, struct scan *s, struct kv_slice k)
 NEVER(int, scan_next, struct scan *s, struct record *r)

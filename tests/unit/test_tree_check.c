@@ -291,7 +291,7 @@ add_records(void)
 	    record_key(BID, "zz"), text("short"), 1,
 	    "records key=0x11223344556677887a7a: unreadable");
 	add_damage("a_record_with_unknown_flags_is_found", "records",
-	    record_key(BID, "zz"), record_row(TICK(6), TICK(6), 0x40, ""), 1,
+	    record_key(BID, "zz"), record_row(TICK(6), TICK(6), 0x01, ""), 1,
 	    "unreadable");
 	add_damage("a_tombstone_with_a_value_is_found", "records",
 	    record_key(BID, "zz"),
