@@ -269,3 +269,13 @@ sock_receive_fd(int sock, char *to, size_t *len, int *fd)
 		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
 	return KV_OK;
 }
+
+bool
+sock_peer_is_ours(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+	    len == sizeof(peer) && (peer.uid == geteuid() || peer.uid == 0);
+}

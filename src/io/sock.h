@@ -5,6 +5,8 @@
 /* Sockets: listening, connecting, passing descriptors.  All are made
  * close-on-exec and non-blocking. */
 
+#include <stdbool.h>
+
 #include "kv_types.h"
 
 #define SOCK_BACKLOG 4096  /* the kernel bounds it by net.core.somaxconn */
@@ -38,6 +40,10 @@ uint16_t sock_port(int fd);
  * "127.0.0.1:4050", "[::1]:4050", "unix:/path".  Returns its length. */
 size_t sock_peer_text(int fd, char *to, size_t size);
 size_t sock_local_text(int fd, char *to, size_t size);
+
+/* Is the process at the other end of a unix socket one of this user's, or of
+ * root's? */
+bool sock_peer_is_ours(int fd);
 
 /* Send a message with a descriptor over a unix socket, and take one.  *fd is
  * -1 when the message had none; *len is the room, then what came; 0 is the

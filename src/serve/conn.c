@@ -224,13 +224,14 @@ conn_ready(struct loop_source *source, uint32_t events)
 }
 
 struct conn *
-conn_take(struct serve *s, int fd)
+conn_take(struct serve *s, int fd, uint32_t flags)
 {
 	struct conn *c = calloc(1, s->handlers->size);
 
 	if (c == NULL)
 		goto fail;
 	c->serve = s;
+	c->flags = flags;
 	c->source.fd = fd;
 	c->source.ready = conn_ready;
 	c->source.events = EPOLLIN;

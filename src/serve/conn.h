@@ -18,6 +18,7 @@ enum conn_flag {
 	CONN_LINGER = 128,    /* closing, with a time limit */
 	CONN_WANT_OUT = 256,  /* the socket is full */
 	CONN_PATIENT = 512,   /* may be silent for ever */
+	CONN_INNER = 1024,    /* of a process of this host's own store */
 	CONN_NOREAD = CONN_HOLD_OUTPUT | CONN_HOLD_OWNER | CONN_EOF |
 	    CONN_CLOSING | CONN_DEAD,
 };
@@ -39,8 +40,9 @@ struct conn {
 	uint32_t flags;
 };
 
-/* Take an accepted socket.  NULL: no memory, the socket is closed. */
-struct conn *conn_take(struct serve *s, int fd);
+/* Take an accepted socket, or one that we connected.  flags: those it begins
+ * with.  NULL: no memory, the socket is closed. */
+struct conn *conn_take(struct serve *s, int fd, uint32_t flags);
 
 /* Close at once.  The memory stays until nobody up the stack needs it. */
 void conn_close(struct conn *c);

@@ -69,11 +69,11 @@ listener_ready(struct loop_source *source, uint32_t events)
 		return;
 	}
 	s->accepted++;
-	(void)conn_take(s, fd);
+	(void)conn_take(s, fd, l->flags);
 }
 
 int
-listener_start(struct listener *l, struct serve *s, int fd)
+listener_start(struct listener *l, struct serve *s, int fd, uint32_t flags)
 {
 	*l = (struct listener){
 		.source = { .ready = listener_ready,
@@ -81,6 +81,7 @@ listener_start(struct listener *l, struct serve *s, int fd)
 		    .events = EPOLLIN | EPOLLEXCLUSIVE },
 		.timer = { .expired = listener_resume },
 		.serve = s,
+		.flags = flags,
 	};
 	return loop_add(s->loop, &l->source);
 }

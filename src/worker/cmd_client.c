@@ -47,6 +47,7 @@ client_setname(struct call *c)
 	if ((x = session_extra(c->session)) == NULL)
 		return KV_ENOMEM;
 	client_keep(x->name, c->args[2]);
+	presence_changed(c->session);
 	reply_ok(c->reply);
 	return KV_OK;
 }

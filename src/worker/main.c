@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "base/err.h"
 #include "base/log.h"
 #include "conf/conf.h"
 #include "engine/options.h"
@@ -39,6 +40,7 @@ main_stop(struct program *p)
 	p->worker.stopping = true;
 	for (i = 0; i < p->listener_count; i++)
 		listener_stop(&p->listeners[i]);
+	inner_close(&p->worker);
 	loop_timer_set(p->loop, &p->stop_limit,
 	    loop_now(p->loop) + MAIN_STOP_LIMIT_NS);
 	serve_drain(&p->worker.serve);
@@ -98,7 +100,7 @@ main_listen(struct program *p)
 	for (i = 0; i < p->inherited; i++) {
 		int fd = PARENT_LISTEN_FD + (int)i;
 
-		rc = listener_start(&p->listeners[i], &p->worker.serve, fd);
+		rc = listener_start(&p->listeners[i], &p->worker.serve, fd, 0);
 		if (rc < 0)
 			return rc;
 		p->listener_count++;
@@ -127,6 +129,9 @@ main_open(struct program *p, const struct conf *conf)
 	if ((rc = worker_init(&p->worker, p->engine, p->loop, conf)) < 0 ||
 	    (rc = main_listen(p)) < 0)
 		return rc;
+	/* Without it other hosts cannot ask us; clients can. */
+	if ((rc = inner_open(&p->worker)) < 0)
+		log_warn("listen name=worker error=\"%s\"", err_text(rc));
 	p->parent = (struct loop_source){
 		.ready = main_told,
 		.fd = PARENT_FD,

@@ -99,13 +99,15 @@ bool
 run_commit(struct run *r)
 {
 	struct worker *w = r->worker;
-	uint64_t end = 0;
+	uint64_t end = 0, before = engine_written(w->engine);
 	int rc;
 
 	if ((rc = tell_commit(w, &end)) < 0) {
 		run_rewind(r, rc);
 		return false;
 	}
+	if (engine_written(w->engine) != before)
+		r->session->written = engine_written(w->engine);
 	if (end > r->need)
 		r->need = end;
 	r->open = false;

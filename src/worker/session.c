@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "engine/host.h"
+#include "io/sock.h"
 #include "worker/auth.h"
 #include "worker/commands.h"
 #include "worker/monitor.h"
@@ -68,7 +69,10 @@ session_reset(struct session *s)
 	multi_end(s);
 	s->proto = 2;
 	s->database = 0;
-	s->flags = auth_is_needed(session_worker(s)) ? SESSION_GUEST : 0;
+	s->flags &= SESSION_TOLD | SESSION_NEWS;
+	if (auth_is_needed(session_worker(s)) && !(s->conn.flags & CONN_INNER))
+		s->flags |= SESSION_GUEST;
+	presence_changed(s);
 	if (s->extra != NULL) {
 		s->extra->name[0] = '\0';
 		s->extra->bucket_len = 0;
@@ -83,8 +87,15 @@ session_opened(struct conn *c)
 	s->id = host_client_id(session_worker(s)->engine);
 	s->created_ms = clock_wall_ms();
 	s->proto = 2;
+	if (c->flags & CONN_INNER) {
+		s->mode = MODE_INNER;
+		if (!sock_peer_is_ours(c->source.fd))
+			conn_finish(c, true);
+		return;
+	}
 	if (auth_is_needed(session_worker(s)))
 		s->flags = SESSION_GUEST;
+	presence_changed(s);
 }
 
 static void
@@ -92,6 +103,7 @@ session_closed(struct conn *c)
 {
 	struct session *s = session_of(c);
 
+	presence_end(s);
 	subscribe_end(s);
 	pubsub_end(s);
 	monitor_end(s);
@@ -258,11 +270,24 @@ session_deaf(struct run *r)
 	return false;
 }
 
+static bool
+session_inner(struct run *r)
+{
+	if (r->at == r->in.len)
+		return false;
+	if (inner_begin(r->session, r->in.data[r->at++]))
+		return true;
+	r->stop = true;
+	conn_close(&r->session->conn);
+	return false;
+}
+
 static session_step *const session_steps[] = {
 	[MODE_SNIFF] = session_sniff,
 	[MODE_RESP] = session_resp,
 	[MODE_LINE] = session_line,
 	[MODE_DEAF] = session_deaf,
+	[MODE_INNER] = session_inner,
 };
 
 static size_t
@@ -284,6 +309,8 @@ session_input(struct conn *c, struct kv_slice in)
 	} while (!run_finish(&r));
 	if (!conn_is_dead(c))
 		run_emit(&r);
+	if (inner_is_over(s, r.done))
+		conn_finish(c, true);
 	r.worker->run = NULL;
 	return c->flags & CONN_CLOSING ? in.len : r.at;
 }

@@ -14,7 +14,8 @@ enum session_mode {
 	MODE_SNIFF,
 	MODE_RESP,
 	MODE_LINE,
-	MODE_DEAF, /* subscribed: what it sends is dropped */
+	MODE_DEAF,  /* subscribed: what it sends is dropped */
+	MODE_INNER, /* of kv-syncd: its first byte says what follows */
 };
 
 enum session_flag {
@@ -27,7 +28,10 @@ enum session_flag {
 	SESSION_NO_TOUCH = 64,
 	SESSION_GUEST = 128, /* has to say the password first */
 	SESSION_MONITOR = 256,
-	SESSION_PAUSED = 512, /* its request waits for CLIENT UNPAUSE */
+	SESSION_PAUSED = 512,	/* its request waits for CLIENT UNPAUSE */
+	SESSION_TOLD = 1024,	/* others know that it is here */
+	SESSION_NEWS = 2048,	/* ... and are to be told of it anew */
+	SESSION_WATCHES = 4096, /* is told who is here */
 };
 
 #define SESSION_TEXT_MAX 128 /* a name, a library */
@@ -67,6 +71,7 @@ struct session {
 	} parser;
 	uint64_t id;
 	uint64_t created_ms;
+	uint64_t written; /* seq of its last change that other hosts are told */
 	const struct command *last;
 	const char *sub; /* of it, or NULL */
 	struct session_extra *extra;

@@ -207,6 +207,7 @@ worker_init(struct worker *w, struct engine *e, struct loop *loop,
 	loop_set_hooks(loop, &hooks);
 	sweep_start(w);
 	pause_init(w);
+	presence_init(w);
 	memory_init(w);
 	round_init(w);
 	return KV_OK;
@@ -218,8 +219,10 @@ worker_fini(struct worker *w)
 	loop_remove(w->loop, &w->wake);
 	sweep_stop(w);
 	pause_fini(w);
+	inner_close(w);
 	memory_fini(w);
 	serve_fini(&w->serve);
+	presence_fini(w);
 	round_fini(w);
 	auth_fini(w);
 	measure_fini(w);

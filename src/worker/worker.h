@@ -9,7 +9,9 @@
 #include "proto/request.h"
 #include "proto/resp.h"
 #include "serve/serve.h"
+#include "worker/inner.h"
 #include "worker/memory.h"
+#include "worker/presence.h"
 #include "worker/sweep.h"
 
 #define WORKER_DATABASE_NAME 8 /* "db1023" */
@@ -34,6 +36,8 @@ struct worker {
 	char **config; /* what CONFIG SET was told (cmd_config.c) */
 	struct sweep sweep;
 	struct memory memory;
+	struct inner inner;
+	struct presence presence;
 	struct timer pause;   /* CLIENT PAUSE: looks for its end */
 	bool waiting;	      /* it is set */
 	struct round *rounds; /* of questions to other workers */

@@ -131,7 +131,7 @@ client(struct conn **c)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
 			     pair),
 	    0);
-	conn = conn_take(&serve, pair[0]);
+	conn = conn_take(&serve, pair[0], 0);
 	assert_non_null(conn);
 	if (c != NULL)
 		*c = conn;
@@ -406,7 +406,7 @@ one_client_too_many_is_told_so_and_closed(void **state)
 	(void)state;
 	serve.limits.connections = 2;
 	assert_int_equal(sock_listen_tcp("127.0.0.1", 0, 16, &fd), KV_OK);
-	assert_int_equal(listener_start(&l, &serve, fd), KV_OK);
+	assert_int_equal(listener_start(&l, &serve, fd, 0), KV_OK);
 	for (i = 0; i < 3; i++) {
 		assert_int_equal(sock_connect_tcp("127.0.0.1", sock_port(fd),
 				     1000, &clients[i]),

@@ -47,7 +47,7 @@ set_up(void **state)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) < 0)
 		return -1;
 	client = pair[1];
-	return conn_take(&worker.serve, pair[0]) == NULL ? -1 : 0;
+	return conn_take(&worker.serve, pair[0], 0) == NULL ? -1 : 0;
 }
 
 static int
