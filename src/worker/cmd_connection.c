@@ -139,6 +139,7 @@ cmd_hello(struct call *c)
 			return KV_ENOMEM;
 		memcpy(x->name, h.name.data, h.name.len);
 		x->name[h.name.len] = '\0';
+		presence_changed(c->session);
 	}
 	c->session->proto = (uint8_t)h.proto;
 	c->reply->proto = (int)h.proto;
