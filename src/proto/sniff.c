@@ -12,7 +12,7 @@ sniff_is_verb(struct kv_slice word)
 	/* AUTH, PING and QUIT are not here: Redis' words come first. */
 	static const char *const verbs[] = { "CREATE", "PUT", "GET", "DELETE",
 		"SUBSCRIBE", "DROP", "BUCKETS", "KEYS", "COUNT", "WAIT",
-		"NODES", "CLIENTS", "CALL" };
+		"NODES", "CLIENTS", "CALL", "BARRIER" };
 	size_t i;
 
 	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)

@@ -21,10 +21,18 @@ call_handler cmd_command;
 call_handler cmd_slowlog, cmd_latency, cmd_memory, cmd_object;
 /* cmd_save.c */
 call_handler cmd_save, cmd_bgsave, cmd_bgrewriteaof, cmd_lastsave, cmd_shutdown;
-call_handler cmd_wait, cmd_waitaof;
 /* cmd_refuse.c */
 call_handler cmd_acl, cmd_module, cmd_function, cmd_script, cmd_cluster;
 call_handler cmd_debug, cmd_replicaof, cmd_sync, cmd_lolwut;
+/* cmd_peers.c */
+call_handler cmd_wait, cmd_waitaof, cmd_kv_barrier, cmd_kv_call, cmd_kv_clients;
+/* A time limit; false: it is answered. */
+bool cmd_peers_limit(struct call *c, struct kv_slice text, uint64_t *ms);
+/* Hold the client until all nodes have what stands up to seq, which the answer
+ * repeats: worker/peers.h. */
+KV_CHECKED int cmd_peers_barrier(struct call *c, uint64_t seq, uint64_t ms);
+/* A failure whose first word is its class. */
+int cmd_peers_error(struct call *c, const char *text);
 /* cmd_nodes.c */
 call_handler cmd_kv_nodes, cmd_kv_digest;
 /* cmd_config.c */

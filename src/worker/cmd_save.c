@@ -84,58 +84,6 @@ cmd_lastsave(struct call *c)
 	return KV_OK;
 }
 
-static bool
-save_wait_arguments(struct call *c, size_t first)
-{
-	int64_t n, ms;
-
-	if (!call_integer(c, c->args[first], &n))
-		return false;
-	if (num_parse_i64(c->args[first + 1], &ms) < 0) {
-		call_error(c, "ERR timeout is not an integer or out of range");
-		return false;
-	}
-	if (ms < 0)
-		call_error(c, "ERR timeout is negative");
-	return ms >= 0;
-}
-
-/* No other host has been told when a reply leaves, however long one waits. */
-int
-cmd_wait(struct call *c)
-{
-	bool line = c->command == NULL;
-
-	if (!save_wait_arguments(c, 1))
-		return KV_OK;
-	if (line) {
-		line_number(c->reply, 0);
-		line_ok(c->reply);
-	} else {
-		reply_integer(c->reply, 0);
-	}
-	return KV_OK;
-}
-
-/* This reply waits for the disk itself where the mode is "always". */
-int
-cmd_waitaof(struct call *c)
-{
-	const struct control *k = engine_control(c->engine);
-	int64_t local;
-
-	if (!call_integer(c, c->args[1], &local) || !save_wait_arguments(c, 2))
-		return KV_OK;
-	if (local < 0 || local > 1)
-		return call_error(c,
-		    "ERR value is out of range, must be between 0 and 1");
-	reply_array(c->reply, 2);
-	reply_integer(c->reply,
-	    atomic_load(&k->durability) == DURABILITY_ALWAYS);
-	reply_integer(c->reply, 0);
-	return KV_OK;
-}
-
 /* kvd ends, with all its ports; clients see their connections close. */
 int
 cmd_shutdown(struct call *c)

@@ -119,8 +119,8 @@ X("slowlog", cmd_slowlog, -2, 0,0,0, COMMAND_ADMIN | COMMAND_LOADING | COMMAND_S
 X("latency", cmd_latency, -2, 0,0,0, AD, 0, SERVER, "2.8.13", "subcommand [arg ...]", "A container for latency diagnostics commands.") \
 X("memory", cmd_memory, -2, 2,2,1, RD, S, SERVER, "4.0.0", "subcommand [arg ...]", "A container for memory diagnostics commands.") \
 X("object", cmd_object, -2, 2,2,1, RD, S, GENERIC, "2.2.3", "subcommand [arg ...]", "A container for object introspection commands.") \
-X("wait", cmd_wait, 3, 0,0,0, 0, SES, GENERIC, "3.0.0", "numreplicas timeout", "Returns how many other hosts have what was written: none for certain.") \
-X("waitaof", cmd_waitaof, 4, 0,0,0, 0, SES, GENERIC, "7.2.0", "numlocal numreplicas timeout", "Returns whether what was written is on this host's disk, and on how many others.") \
+X("wait", cmd_wait, 3, 0,0,0, COMMAND_BLOCKING, SES, GENERIC, "3.0.0", "numreplicas timeout", "Waits until so many other hosts have what this client wrote on their disks; returns how many have.") \
+X("waitaof", cmd_waitaof, 4, 0,0,0, COMMAND_BLOCKING, SES, GENERIC, "7.2.0", "numlocal numreplicas timeout", "Returns whether what was written is on this host's disk, and on how many others.") \
 X("acl", cmd_acl, -2, 0,0,0, CN, 0, SERVER, "6.0.0", "subcommand [arg ...]", "A container for access list commands.") \
 X("module", cmd_module, -2, 0,0,0, AD, 0, SERVER, "4.0.0", "subcommand [arg ...]", "A container for module commands.") \
 X("function", cmd_function, -2, 0,0,0, COMMAND_NOSCRIPT, 0, SERVER, "7.0.0", "subcommand [arg ...]", "A container for function commands.") \
@@ -160,6 +160,9 @@ X("kv.create", cmd_kv_create, -2, 1,1,1, WF, W, KV, "0.1.0", "bucket [LOCAL]", "
 X("kv.drop", cmd_kv_drop, 2, 1,1,1, WF, W, KV, "0.1.0", "bucket", "Drops a bucket with all that is in it.") \
 X("kv.buckets", cmd_kv_buckets, 1, 0,0,0, RD, S, KV, "0.1.0", "", "Returns the names of all buckets.") \
 X("kv.nodes", cmd_kv_nodes, 1, 0,0,0, COMMAND_READONLY, 0, KV, "0.1.0", "", "Returns the nodes that are known, and how each is reached.") \
+X("kv.barrier", cmd_kv_barrier, 2, 0,0,0, COMMAND_BLOCKING | COMMAND_NO_MULTI | COMMAND_NOSCRIPT, SES, KV, "0.1.0", "timeout", "Waits until every other node has what this client wrote on its disk, and this one has all that they had.") \
+X("kv.call", cmd_kv_call, -3, 0,0,0, COMMAND_BLOCKING | COMMAND_NO_MULTI | COMMAND_NOSCRIPT | COMMAND_ADMIN, SES, KV, "0.1.0", "node [TIMEOUT milliseconds] command [arg ...]", "Runs a command on another node and returns its answer.") \
+X("kv.clients", cmd_kv_clients, 1, 0,0,0, COMMAND_READONLY | COMMAND_NO_MULTI | COMMAND_NOSCRIPT, SES, KV, "0.1.0", "", "Returns who is connected to which node.") \
 X("kv.digest", cmd_kv_digest, 2, 1,1,1, RD, S, KV, "0.1.0", "bucket", "Returns the digest of a bucket: equal on hosts that hold the same.") \
 X("kv.changes", cmd_kv_changes, -4, 1,1,1, RD, S, KV, "0.1.0", "bucket FROM seq [COUNT count]", "Returns the changes of a bucket after a sequence number.")
 

@@ -12,6 +12,7 @@
 #include "worker/commands.h"
 #include "worker/monitor.h"
 #include "worker/multi.h"
+#include "worker/peers.h"
 #include "worker/prefetch.h"
 #include "worker/pubsub.h"
 #include "worker/round.h"
@@ -110,6 +111,7 @@ session_closed(struct conn *c)
 	auth_forget(s);
 	multi_end(s);
 	round_end(s);
+	peers_end(s);
 	if (s->extra != NULL) {
 		loop_timer_clear(c->serve->loop, &s->extra->blank);
 		loop_timer_clear(c->serve->loop, &s->extra->look);
@@ -267,6 +269,7 @@ static bool
 session_deaf(struct run *r)
 {
 	r->at = r->in.len;
+	peers_resume(r->session);
 	return false;
 }
 

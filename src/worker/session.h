@@ -38,12 +38,14 @@ enum session_flag {
 
 /* What few sessions have. */
 struct auth_wait;
+struct peers;
 struct round_uses;
 
 struct session_extra {
 	struct session *session;
 	struct auth_wait *auth;	   /* its password is being checked */
 	struct round_uses *rounds; /* questions to other workers */
+	struct peers *peers;	   /* a question to kv-syncd */
 	struct session_extra *prev_monitor, *next_monitor;
 	uint64_t monitor_after; /* told of nothing up to this seq */
 	struct timer look;	/* at what SAVE waits for */

@@ -289,6 +289,15 @@ verb_wait(struct call *c)
 }
 
 static int
+verb_barrier(struct call *c)
+{
+	uint64_t ms;
+
+	return num_parse_u64(c->args[1], &ms) < 0 ? verb_unknown(c)
+						  : cmd_kv_barrier(c);
+}
+
+static int
 verb_guest(struct call *c)
 {
 	return call_error(c, "not authenticated");
@@ -313,6 +322,9 @@ static const struct verb {
 	{ "PING", 1, 1, 0, verb_ping },
 	{ "AUTH", 2, 2, CALL_SESSION, cmd_auth },
 	{ "WAIT", 3, 3, CALL_SESSION, verb_wait },
+	{ "BARRIER", 2, 2, CALL_SESSION, verb_barrier },
+	{ "CALL", 3, REQUEST_ARGS_EMBEDDED, CALL_SESSION, cmd_kv_call },
+	{ "CLIENTS", 1, 1, CALL_SESSION, cmd_kv_clients },
 	{ "NODES", 1, 1, 0, cmd_kv_nodes },
 	{ "QUIT", 1, 1, CALL_SESSION, verb_quit },
 	{ NULL, 0, SIZE_MAX, 0, verb_unknown },

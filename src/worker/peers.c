@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: ISC */
+/* Questions to kv-syncd. */
+
+#include "worker/peers.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "io/sock.h"
+#include "proto/resp_reply.h"
+#include "worker/run.h"
+
+#define PEERS_READ 65536
+#define PEERS_BULK (1u << 20)
+#define PEERS_TEXT_MAX 300
+#define PEERS_NAME_MAX 16 /* "sync", below the folder */
+
+struct peers {
+	struct loop_source source;
+	struct session *session;
+	struct buf out; /* the question, sent up to `sent` */
+	size_t sent;
+	struct buf in;
+	struct resp_reply reply;
+	uint64_t limit_ns; /* UINT64_MAX: none */
+	bool streams, is_line;
+	bool is_done, is_error, is_begun, is_eof;
+	char last; /* byte of the answer */
+	uint64_t seq;
+	int64_t number;
+	char text[PEERS_TEXT_MAX];
+};
+
+static struct peers *
+peers_of(const struct session *s)
+{
+	return s->extra == NULL ? NULL : s->extra->peers;
+}
+
+bool
+peers_has_asked(const struct session *s)
+{
+	return peers_of(s) != NULL;
+}
+
+static void
+peers_hang_up(struct peers *p)
+{
+	if (p->source.fd < 0)
+		return;
+	loop_remove(session_worker(p->session)->loop, &p->source);
+	close(p->source.fd);
+	p->source.fd = -1;
+}
+
+void
+peers_end(struct session *s)
+{
+	struct peers *p = peers_of(s);
+
+	if (p == NULL)
+		return;
+	s->extra->peers = NULL;
+	loop_timer_clear(session_worker(s)->loop, &s->extra->look);
+	peers_hang_up(p);
+	resp_reply_fini(&p->reply);
+	buf_fini(&p->in);
+	buf_fini(&p->out);
+	free(p);
+}
+
+/* ---- the end of an answer ---- */
+
+/* A subscription has nobody waiting: its last word is said here. */
+static void
+peers_last_word(struct session *s, const struct peers *p)
+{
+	struct conn *c = &s->conn;
+	char line[PEERS_TEXT_MAX + 16];
+	int n;
+
+	if (p->is_line) {
+		n = snprintf(line, sizeof(line), "%sERROR %s\r\n",
+		    p->last == '\n' || !p->is_begun ? "" : "\r\n", p->text);
+		(void)output_append(c, line, (size_t)n);
+	}
+	log_info("subscription ended id=%llu reason=\"%s\"",
+	    (unsigned long long)s->id, p->text);
+	conn_finish(c, true);
+	if (!conn_is_dead(c))
+		output_flush(c);
+}
+
+static void
+peers_finish(struct peers *p, bool is_error, const char *text, size_t len)
+{
+	struct session *s = p->session;
+
+	if (p->is_done)
+		return;
+	p->is_done = true;
+	p->is_error = is_error;
+	if (len >= sizeof(p->text))
+		len = sizeof(p->text) - 1;
+	memcpy(p->text, text, len);
+	p->text[len] = '\0';
+	peers_hang_up(p);
+	if (!p->streams) {
+		conn_release(&s->conn, CONN_HOLD_OWNER);
+		return;
+	}
+	peers_last_word(s, p);
+}
+
+static void
+peers_broken(struct peers *p, const char *why)
+{
+	peers_finish(p, true, why, strlen(why));
+}
+
+/* ---- reading ---- */
+
+/* Bytes of an answer, straight to the client.  False: it is gone, and p. */
+static bool
+peers_pass(struct peers *p, struct kv_slice bytes)
+{
+	struct conn *c = &p->session->conn;
+	p->is_begun = true;
+	if (bytes.len > 0) {
+		p->last = bytes.data[bytes.len - 1];
+		if (output_append(c, bytes.data, bytes.len))
+			output_flush(c);
+	}
+	return !conn_is_dead(c);
+}
+
+/* One part of the answer.  False: p is gone or done. */
+static bool
+peers_part(struct peers *p, const struct resp_value *v)
+{
+	switch (v->type) {
+	case RESP_BULK:
+		return peers_pass(p, v->text);
+	case RESP_INTEGER:
+		p->number = v->integer;
+		peers_finish(p, false, "", 0);
+		return false;
+	case RESP_SIMPLE:
+		peers_finish(p, false, v->text.data, v->text.len);
+		return false;
+	case RESP_ERROR:
+		peers_finish(p, true, v->text.data, v->text.len);
+		return false;
+	case RESP_ARRAY:
+	case RESP_NULL:
+	case RESP_BOOL:
+	case RESP_DOUBLE:
+	case RESP_BIG_NUMBER:
+	case RESP_BULK_ERROR:
+	case RESP_VERBATIM:
+	case RESP_MAP:
+	case RESP_SET:
+	case RESP_ATTRIBUTE:
+	case RESP_PUSH:
+		break;
+	}
+	peers_broken(p, "noconnection kv-syncd answers nonsense");
+	return false;
+}
+
+/* A client that does not read holds its own answer back, and so whoever sends
+ * it. */
+static bool
+peers_may_read(const struct peers *p)
+{
+	return !(p->session->conn.flags & CONN_HOLD_OUTPUT);
+}
+
+static void
+peers_parse(struct peers *p)
+{
+	static const struct resp_reply_limits limits = { PEERS_BULK, 16 };
+	int rc;
+
+	while (peers_may_read(p)) {
+		rc = resp_reply_parse(&p->reply, buf_slice(&p->in), &limits);
+		if (rc == KV_EMORE && !p->is_eof)
+			return;
+		if (rc == KV_EMORE) {
+			peers_broken(p, "noconnection kv-syncd has ended");
+			return;
+		}
+		if (rc < 0) {
+			peers_broken(p,
+			    "noconnection kv-syncd answers nonsense");
+			return;
+		}
+		if (!peers_part(p, &p->reply.values[0]))
+			return;
+		buf_consume(&p->in, p->reply.used);
+	}
+}
+
+static void
+peers_watch(struct peers *p)
+{
+	uint32_t events = p->sent < p->out.len ? EPOLLOUT : 0;
+
+	if (p->is_eof)
+		return;
+	if (peers_may_read(p))
+		events |= EPOLLIN;
+	if (loop_modify(session_worker(p->session)->loop, &p->source, events) <
+	    0)
+		peers_broken(p, "noconnection kv-syncd cannot be heard");
+}
+
+/* False: p is gone or done. */
+static bool
+peers_read(struct peers *p)
+{
+	const struct session *s = p->session;
+	ssize_t n;
+
+	if (buf_reserve(&p->in, PEERS_READ) < 0) {
+		peers_broken(p, "noconnection out of memory");
+		return false;
+	}
+	n = recv(p->source.fd, p->in.data + p->in.len, PEERS_READ, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n <= 0) {
+		p->is_eof = true; /* what came before it still counts */
+		loop_remove(session_worker(s)->loop, &p->source);
+		n = 0;
+	}
+	p->in.len += (size_t)n;
+	peers_parse(p);
+	return peers_of(s) == p && !p->is_done;
+}
+
+static bool
+peers_write(struct peers *p)
+{
+	ssize_t n = send(p->source.fd, p->out.data + p->sent,
+	    p->out.len - p->sent, MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		peers_broken(p, "noconnection kv-syncd has ended");
+		return false;
+	}
+	p->sent += n > 0 ? (size_t)n : 0;
+	if (p->sent == p->out.len) {
+		buf_fini(&p->out);
+		p->sent = 0;
+	}
+	return true;
+}
+
+static void
+peers_ready(struct loop_source *source, uint32_t events)
+{
+	struct peers *p = loop_owner(source, struct peers, source);
+	struct conn *c = &p->session->conn;
+	bool outer = conn_enter(c), go_on = true;
+
+	if (events & EPOLLOUT && p->sent < p->out.len)
+		go_on = peers_write(p);
+	if (go_on && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		go_on = peers_read(p);
+	if (go_on)
+		peers_watch(p);
+	conn_leave(c, outer);
+}
+
+void
+peers_resume(struct session *s)
+{
+	struct peers *p = peers_of(s);
+
+	if (p == NULL || p->is_done)
+		return;
+	peers_parse(p);
+	if (peers_of(s) == p && !p->is_done)
+		peers_watch(p);
+}
+
+/* ---- asking ---- */
+
+static int
+peers_connect(const struct worker *w, int *fd)
+{
+	char path[PATH_MAX];
+	int rc;
+
+	snprintf(path, sizeof(path), "%.*s/sync", PATH_MAX - PEERS_NAME_MAX,
+	    engine_folder(w->engine));
+	rc = sock_connect_unix(path, 0, fd);
+	if (rc == KV_OK && !sock_peer_is_ours(*fd)) {
+		close(*fd);
+		rc = KV_EACCESS;
+	}
+	return rc == KV_OK || rc == KV_ETIMEOUT ? rc : KV_ENOTFOUND;
+}
+
+static struct peers *
+peers_new(struct session *s, const struct peers_question *q)
+{
+	struct worker *w = session_worker(s);
+	struct peers *p = calloc(1, sizeof(*p));
+	struct reply to;
+	size_t i;
+
+	if (p == NULL)
+		return NULL;
+	p->session = s;
+	p->streams = q->streams;
+	p->is_line = q->is_line;
+	p->seq = q->seq;
+	p->source.fd = -1;
+	p->limit_ns = q->limit_ms == 0
+	    ? UINT64_MAX
+	    : loop_now(w->loop) + q->limit_ms * 1000000;
+	buf_init(&p->in);
+	buf_init(&p->out);
+	resp_reply_init(&p->reply);
+	to = (struct reply){ &p->out, 2, KV_OK };
+	reply_array(&to, q->count);
+	for (i = 0; i < q->count; i++)
+		reply_bulk(&to, q->words[i]);
+	s->extra->peers = p;
+	if (to.rc == KV_OK)
+		return p;
+	peers_end(s);
+	return NULL;
+}
+
+int
+peers_ask(struct call *c, const struct peers_question *q)
+{
+	struct session *s = c->session;
+	struct loop *loop = c->worker->loop;
+	struct peers *p;
+	int fd, rc;
+
+	if ((rc = peers_connect(c->worker, &fd)) < 0)
+		return rc == KV_ETIMEOUT ? KV_EBUSY : rc;
+	if (session_extra(s) == NULL || (p = peers_new(s, q)) == NULL) {
+		close(fd);
+		return KV_ENOMEM;
+	}
+	p->source = (struct loop_source){ .ready = peers_ready,
+		.fd = fd,
+		.events = EPOLLIN | EPOLLOUT };
+	if ((rc = loop_add(loop, &p->source)) < 0) {
+		close(fd);
+		p->source.fd = -1;
+		peers_end(s);
+		return rc;
+	}
+	if (p->limit_ns != UINT64_MAX)
+		loop_timer_set(loop, &s->extra->look, p->limit_ns);
+	if (!q->streams)
+		call_hold(c);
+	return KV_OK;
+}
+
+bool
+peers_answered(struct call *c, struct peers_answer *out)
+{
+	struct peers *p = c->session->extra->peers;
+
+	peers_resume(c->session);
+	if (!p->is_done && loop_now(c->worker->loop) >= p->limit_ns)
+		peers_broken(p, "timeout kv-syncd does not answer");
+	if (!p->is_done) {
+		call_hold(c);
+		return false;
+	}
+	*out = (struct peers_answer){
+		.is_error = p->is_error,
+		.is_begun = p->is_begun,
+		.number = p->number,
+		.text = p->text,
+		.seq = p->seq,
+	};
+	return true;
+}
