@@ -74,7 +74,7 @@ ack(struct replica *r, struct replica_link *l, enum frame_stream kind,
 	from->granted += credit;
 	if (from->is_large_done) {
 		from->is_large = from->is_large_done = false;
-		r->large_in--;
+		r->large_in[kind == STREAM_RANGE]--;
 	}
 	if (!durable && from->waiting_at == 0) {
 		from->waiting = from->acked;

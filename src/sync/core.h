@@ -36,7 +36,7 @@
 #define CORE_COMMIT_MS 5	      /* grouping */
 #define CORE_VV_MS 50		      /* between two VV frames */
 #define CORE_LARGE (1u << 20)	      /* op buffers of which there are few */
-#define CORE_LARGE_MAX 2	      /* in each direction */
+#define CORE_LARGE_MAX 2	      /* in each direction and pool */
 #define CORE_LINKS_MAX 64
 #define CORE_INCS_MAX 65536
 #define CORE_OWNERS 128 /* names that are remembered */
@@ -49,6 +49,7 @@ struct sender {
 	bool is_open;
 	bool is_stalled; /* waits for a large buffer */
 	bool is_large;	 /* has one */
+	unsigned pool;	 /* of which */
 	bool has_ended;	 /* FULL, RANGE: END is written */
 	struct op_writer writer;
 	struct buf out; /* ops; of these `sent` bytes went in frames */
@@ -218,7 +219,9 @@ struct replica {
 	struct buf scratch;
 	struct owner owners[CORE_OWNERS];
 	unsigned next_owner;
-	unsigned large_in, large_out;
+	/* Large buffers that are taken: of streams that may be paused, and of
+	 * ranges, which must not wait for those. */
+	unsigned large_in[2], large_out[2];
 	uint64_t digest_head, digest_version; /* our vector, and since when */
 	uint64_t digest_ms;
 	struct buf digest;

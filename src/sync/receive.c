@@ -22,7 +22,7 @@ receive_end(struct replica *r, struct replica_link *l, enum frame_stream kind)
 	struct receiver *from = &l->from[kind];
 
 	if (from->is_large)
-		r->large_in--;
+		r->large_in[kind == STREAM_RANGE]--;
 	from->is_open = from->is_large = from->is_marked = false;
 	from->is_ended = from->is_large_done = false;
 	op_reader_fini(&from->reader);
@@ -325,10 +325,10 @@ lend_buffer(struct replica *r, struct replica_link *l, enum frame_stream kind)
 	size_t size = op_reader_wants(&from->reader);
 
 	if (size <= r->config.tuning.credit / 2 || from->is_large ||
-	    r->large_in >= CORE_LARGE_MAX)
+	    r->large_in[kind == STREAM_RANGE] >= CORE_LARGE_MAX)
 		return KV_OK;
 	from->is_large = true;
-	r->large_in++;
+	r->large_in[kind == STREAM_RANGE]++;
 	from->extra += size;
 	from->granted += size;
 	f.u.ack.stream = (uint8_t)kind;

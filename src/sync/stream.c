@@ -33,7 +33,7 @@ void
 stream_end(struct replica *r, struct sender *s)
 {
 	if (s->is_large)
-		r->large_out--;
+		r->large_out[s->pool]--;
 	s->is_open = s->is_stalled = s->is_large = false;
 	s->out.len = s->sent = 0;
 	buf_shrink(&s->out, KEEP);
@@ -51,6 +51,7 @@ stream_begin(struct replica *r, struct replica_link *l, enum frame_stream kind,
 	memset(s, 0, sizeof(*s));
 	s->out = out;
 	s->is_open = true;
+	s->pool = kind == STREAM_RANGE;
 	s->at.seq = s->marked = cursor;
 	s->credit = r->config.tuning.credit;
 	op_writer_init(&s->writer, r->config.inc);
@@ -102,7 +103,8 @@ stream_op(const struct sync_item *item)
 bool
 stream_has_room(struct replica *r, struct sender *s, const struct op *op)
 {
-	s->is_stalled = !s->is_large && r->large_out >= CORE_LARGE_MAX &&
+	s->is_stalled = !s->is_large &&
+	    r->large_out[s->pool] >= CORE_LARGE_MAX &&
 	    op_size(&s->writer, op) > CORE_LARGE;
 	return !s->is_stalled;
 }
@@ -122,7 +124,7 @@ stream_put(struct replica *r, struct replica_link *l, struct sender *s,
 		return rc;
 	if (size > CORE_LARGE && !s->is_large) {
 		s->is_large = true;
-		r->large_out++;
+		r->large_out[s->pool]++;
 	}
 	s->ops++;
 	s->bytes += size;
@@ -233,7 +235,7 @@ sent(struct replica *r, struct replica_link *l, struct sender *s, size_t n)
 	l->sent_bytes += n;
 	if (s->is_large && pending(s) < CORE_LARGE) {
 		s->is_large = false;
-		r->large_out--;
+		r->large_out[s->pool]--;
 	}
 	if (pending(s) > 0)
 		return;
