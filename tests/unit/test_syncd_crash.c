@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: ISC */
+/* Death while changes of other hosts are taken over: data and the claims made
+ * of it are there together, or not at all. */
+
+#include "syncd/store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "engine/maintain.h"
+#include "engine_model.h"
+
+#define KEYS 30
+#define DEATHS 20
+#define OTHERS 7
+
+static struct model_shared *m;
+static struct engine *e;
+static struct syncd_store *store;
+static struct sync_store s;
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	m = model_new();
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	model_free(m);
+	return 0;
+}
+
+static void
+print_finding(void *user, const char *line)
+{
+	(void)user;
+	fprintf(stderr, "verify: %s\n", line);
+}
+
+static int
+find_vv(void *user, const struct sync_row *row)
+{
+	if (row->inc == OTHERS)
+		*(uint64_t *)user = row->vv;
+	return KV_OK;
+}
+
+static uint64_t
+vv(bool tree)
+{
+	uint64_t found = 0;
+
+	EXPECT(s.ops->refresh(s.self) == KV_OK);
+	EXPECT(s.ops->rows(s.self, tree, find_vv, &found) == KV_OK);
+	s.ops->release(s.self);
+	return found;
+}
+
+static struct kv_slice
+key_name(unsigned k, char to[16])
+{
+	snprintf(to, 16, "%u", k);
+	return slice_of(to);
+}
+
+/* Every key in its newest version and the claim of all of them. */
+static void
+take_over(uint64_t version)
+{
+	struct sync_change changes[KEYS];
+	struct sync_row row = { .inc = OTHERS, .vv = version };
+	struct sync_batch b = { .changes = changes,
+		.count = KEYS,
+		.rows = &row,
+		.row_count = 1 };
+	char names[KEYS][16];
+	uint64_t position;
+	unsigned k;
+
+	for (k = 0; k < KEYS; k++)
+		changes[k] = (struct sync_change){ .how = CHANGE_MERGE,
+			.item.record = { .type = RECORD_PUT,
+			    .stamp = { version, OTHERS },
+			    .bid = engine_bucket_id(slice_of("b")),
+			    .key = key_name(k, names[k]),
+			    .value = slice_of("v") } };
+	EXPECT(s.ops->refresh(s.self) == KV_OK);
+	EXPECT(s.ops->commit(s.self, &b, &position) == KV_OK);
+	s.ops->release(s.self);
+}
+
+static void
+open_store(void)
+{
+	e = model_open(m, DURABILITY_EVERYSEC);
+	EXPECT(syncd_store_new(e, &store) == KV_OK);
+	s = syncd_store_ops(store);
+}
+
+/* What is claimed must be there; in the tree, of the tree. */
+static void
+check_claims(void)
+{
+	uint64_t claimed = vv(false), in_tree = vv(true);
+	struct sync_item item;
+	char name[16];
+	struct record r;
+	unsigned k;
+	int rc;
+
+	EXPECT(in_tree <= claimed);
+	EXPECT(s.ops->refresh(s.self) == KV_OK);
+	for (k = 0; k < KEYS; k++) {
+		uint64_t bid = engine_bucket_id(slice_of("b"));
+
+		rc = s.ops->get(s.self, bid, key_name(k, name), &r);
+		EXPECT(rc == (claimed > 0 ? KV_OK : KV_ENOTFOUND));
+		EXPECT(rc < 0 || r.stamp.tick == claimed);
+		if (in_tree == 0)
+			continue;
+		rc = s.ops->range(s.self, bid, key_name(k, name), false, &item);
+		EXPECT(rc == KV_OK && item.record.stamp.tick >= in_tree);
+	}
+	s.ops->release(s.self);
+	EXPECT(engine_verify(e, print_finding, NULL, NULL) == 0);
+}
+
+/* A life that ends at any instruction. */
+static void
+live(void)
+{
+	struct itimerval death = { .it_value = { 0,
+				       1000 + model_random(m, 40000) } };
+	unsigned settle = 1 + model_random(m, 60), i = 0;
+	uint64_t version;
+
+	open_store();
+	check_claims();
+	version = vv(false);
+	setitimer(ITIMER_REAL, &death, NULL);
+	for (;;) {
+		take_over(++version);
+		if (++i % settle == 0)
+			EXPECT(maintain_settle(e) == KV_OK);
+	}
+}
+
+static void
+look(void)
+{
+	open_store();
+	check_claims();
+	m->newest = vv(false) > 0;
+	syncd_store_free(store);
+	engine_close(e);
+	_exit(0);
+}
+
+static int
+in_child(void (*run)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		run();
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void
+die_again_and_again(bool power)
+{
+	unsigned i, any = 0;
+
+	for (i = 0; i < DEATHS; i++) {
+		int status = in_child(live);
+
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+		if (power)
+			model_cut_power(m);
+		assert_int_equal(in_child(look), 0);
+		any += m->newest;
+	}
+	assert_true(any > 0);
+}
+
+static void
+a_claim_is_there_with_its_data_after_a_death(void **state)
+{
+	(void)state;
+	die_again_and_again(false);
+}
+
+static void
+a_claim_is_there_with_its_data_after_a_power_cut(void **state)
+{
+	(void)state;
+	die_again_and_again(true);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(a_claim_is_there_with_its_data_after_a_death),
+		TEST(a_claim_is_there_with_its_data_after_a_power_cut),
+	};
+#undef TEST
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
