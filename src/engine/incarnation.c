@@ -36,7 +36,9 @@ incarnation_put_lineage(struct engine *e, uint64_t last)
 
 	bytes_put_be64(rows, last);
 	bytes_put_be64(rows + 8, e->control->born_tick);
-	if ((rc = tree_renew(e->tree)) < 0)
+	/* For when it has left the lineage. */
+	if ((rc = apply_seen(e->tree, last, e->control->born_tick)) < 0 ||
+	    (rc = tree_renew(e->tree)) < 0)
 		return rc;
 	rc = tree_meta_get(e->tree, "lineage", &old);
 	if (rc == KV_OK && old.len >= LINEAGE_ROW &&

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "engine/engine.h"
 #include "shm/wake.h"
+#include "tree/apply.h"
 #include "tree/hot.h"
 #include "tree/schema.h"
 #include "tree/tree.h"
@@ -132,8 +133,9 @@ struct engine {
 	struct bucket_cache *cache;
 	struct recent *recent; /* recent.c: ordered recent keys, feed marks */
 	uint64_t swept_ms;     /* deadlines before it were seen to */
-	uint64_t own_end;      /* of the last batch this process appended */
-	uint64_t written;      /* seq of its last record that others may want */
+	struct purge_place purged_to; /* which tombstones were looked at */
+	uint64_t own_end; /* of the last batch this process appended */
+	uint64_t written; /* seq of its last record that others may want */
 
 	struct wal_files *files; /* while we are the walwriter */
 	struct writer *writer;

@@ -174,9 +174,9 @@ sweep_step(struct engine *e, bool *more, uint64_t *next_ms)
 	rc = apply_purge_dropped(e->tree, SWEEP_PURGE, &dropped);
 	if (rc == KV_OK && !doubted && retention > 0 && e->now_ms > retention)
 		rc = apply_purge_tombs(e->tree, e->now_ms - retention,
-		    SWEEP_PURGE, &purged);
+		    SWEEP_PURGE, &e->purged_to, &purged);
 	atomic_fetch_add(&e->control->stats.purged, purged + dropped);
-	if (purged + dropped > 0)
+	if (purged + dropped > 0 || e->purged_to.seq != 0)
 		*more = true;
 	return rc == KV_ENOSPC ? KV_OK : rc;
 }

@@ -148,10 +148,10 @@ rows_add_lineage(struct rows **rows, struct kv_slice lineage, uint64_t uid,
 		rc = rows_get(rows, bytes_get_be64(lineage.data), &r);
 		if (rc < 0)
 			return rc;
-		if (end > limit)
-			end = limit;
 		if (end > r->row.vv)
 			r->row.vv = end;
+		if (r->row.vv > limit)
+			r->row.vv = limit;
 		r->row.uid = uid;
 		lineage.data += LINEAGE_ROW;
 	}

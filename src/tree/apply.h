@@ -56,12 +56,20 @@ KV_CHECKED int apply_checkpoint(struct tree *t, const struct apply *a);
 KV_CHECKED int apply_meta(struct tree *t, const char *name,
     struct kv_slice value);
 
-/* Remove tombstones whose death (max of stamp's ms and deadline) lies before
- * `before_ms`, at most max, up to the first that is newer than something which
- * is known to be missing here (tree/incs.h); *done is how many.  In the same
- * transaction the rows 'P' of incs learn of it. */
+/* Look at up to max tombstones whose death (max of stamp's ms and deadline) lies
+ * before `before_ms`, oldest first, and remove those that may go (tree/incs.h);
+ * *done is how many.  In the same transaction the rows 'P' of incs learn of
+ * it.  *place: go on behind it, zero (or NULL) at the oldest; zero afterwards
+ * when that was all. */
+struct purge_place {
+	uint64_t ms, seq;
+};
 KV_CHECKED int apply_purge_tombs(struct tree *t, uint64_t before_ms, size_t max,
-    size_t *done);
+    struct purge_place *place, size_t *done);
+
+/* Of incarnation inc nothing is missing here up to the tick: raise its vector.
+ * In a synced transaction of its own. */
+KV_CHECKED int apply_seen(struct tree *t, uint64_t inc, uint64_t tick);
 
 /* Buckets with a drop stamp newer than their last purge are remembered by
  * apply_checkpoint.  Look at up to max of their records and remove those

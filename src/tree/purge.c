@@ -13,13 +13,13 @@
 
 /* ---- tombstones -------------------------------------------------------- */
 
-/* The oldest tombstone's place in expiry, and its bid and key as entry, copied
- * to bytes.  KV_ENOTFOUND when there is none. */
+/* The place in expiry of the oldest tombstone behind `at` (zero: of all), and
+ * its bid and key as entry, copied to bytes.  KV_ENOTFOUND when there is none. */
 static int
-oldest_tomb(struct chunk *c, struct schema_expiry *e, struct record *entry,
-    char bytes[SCHEMA_KEY_MAX])
+next_tomb(struct chunk *c, const struct purge_place *at,
+    struct schema_expiry *e, struct record *entry, char bytes[SCHEMA_KEY_MAX])
 {
-	static const struct schema_expiry first = { 'T', 0, 0 };
+	struct schema_expiry from = { 'T', at->ms, at->seq };
 	MDB_cursor *cursor = chunk_cursor(c, DB_EXPIRY);
 	char name[SCHEMA_EXPIRY_KEY];
 	MDB_val key = tree_val(name, sizeof(name)), value;
@@ -27,11 +27,12 @@ oldest_tomb(struct chunk *c, struct schema_expiry *e, struct record *entry,
 
 	if (cursor == NULL)
 		return KV_ENOMEM;
-	schema_put_expiry(name, &first);
+	from.seq += at->seq != 0;
+	schema_put_expiry(name, &from);
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 	if (rc != 0)
 		return tree_error("mdb_cursor_get", "expiry", rc);
-	if (schema_get_expiry(tree_slice(key), e) < 0 || value.mv_size < 8 ||
+	if (schema_get_expiry(tree_slice(key), e) < 0 || value.mv_size <= 8 ||
 	    value.mv_size > SCHEMA_KEY_MAX)
 		return tree_corrupt("expiry", tree_slice(key));
 	memcpy(bytes, value.mv_data, value.mv_size);
@@ -52,11 +53,25 @@ note_purged(struct chunk *c, const struct record *row)
 	return incs_note_purged(c, row->stamp);
 }
 
-/* Only a tombstone that is still the one the entry was made for may go, and
- * only before a gap: KV_EAGAIN. */
 static int
-purge_tomb(struct chunk *c, const struct schema_expiry *e,
-    const struct record *entry, uint64_t gap)
+purge_row(struct chunk *c, struct incs_limits *limits, const struct record *row,
+    size_t *done)
+{
+	bool may;
+	int rc;
+
+	if ((rc = incs_may_purge(c, limits, row, &may)) < 0 || !may)
+		return rc;
+	++*done;
+	if ((rc = note_purged(c, row)) < 0)
+		return rc;
+	return rows_remove(c, row);
+}
+
+/* Only a tombstone that is still the one the entry was made for may go. */
+static int
+purge_tomb(struct chunk *c, struct incs_limits *limits,
+    const struct schema_expiry *e, const struct record *entry, size_t *done)
 {
 	struct schema_expiry now;
 	struct record row;
@@ -66,54 +81,56 @@ purge_tomb(struct chunk *c, const struct schema_expiry *e,
 		return rc;
 	if (rc == KV_OK) {
 		now = schema_expiry_of(&row);
-		if (now.kind == 'T' && now.ms == e->ms && now.seq == e->seq) {
-			if (row.stamp.tick > gap && !(row.flags & RECORD_LOCAL))
-				return KV_EAGAIN;
-			if ((rc = note_purged(c, &row)) < 0)
-				return rc;
-			return rows_remove(c, &row);
-		}
+		if (now.kind == 'T' && now.ms == e->ms && now.seq == e->seq)
+			return purge_row(c, limits, &row, done);
 	}
 	log_warn("forget expiry seq=%llu bid=%016llx reason=stale",
 	    (unsigned long long)e->seq, (unsigned long long)entry->bid);
+	++*done;
 	return rows_del_expiry(c, e);
 }
 
 static int
-purge_tombs(struct chunk *c, uint64_t before_ms, size_t max, size_t *done)
+purge_tombs(struct chunk *c, uint64_t before_ms, size_t max,
+    struct purge_place *place, size_t *done)
 {
 	char bytes[SCHEMA_KEY_MAX];
+	struct incs_limits limits;
 	struct schema_expiry e;
 	struct record entry;
-	uint64_t gap = 0;
+	size_t n;
 	int rc;
 
-	for (; *done < max; ++*done) {
-		rc = oldest_tomb(c, &e, &entry, bytes);
-		if (rc == KV_ENOTFOUND || (rc == KV_OK && e.ms >= before_ms))
+	for (n = 0; n < max; n++) {
+		rc = next_tomb(c, place, &e, &entry, bytes);
+		if (rc == KV_ENOTFOUND || (rc == KV_OK && e.ms >= before_ms)) {
+			*place = (struct purge_place){ 0, 0 };
 			return KV_OK;
-		if (rc == KV_OK && *done == 0)
-			rc = incs_gap(c, &gap);
+		}
+		if (rc == KV_OK && n == 0)
+			rc = incs_read_limits(c, &limits);
 		if (rc == KV_OK)
-			rc = purge_tomb(c, &e, &entry, gap);
-		if (rc < 0)
-			return rc == KV_EAGAIN ? KV_OK : rc;
-		if ((rc = chunk_step(c, 0)) < 0)
+			rc = purge_tomb(c, &limits, &e, &entry, done);
+		if (rc < 0 || (rc = chunk_step(c, 0)) < 0)
 			return rc;
+		*place = (struct purge_place){ e.ms, e.seq };
 	}
 	return KV_OK;
 }
 
 int
-apply_purge_tombs(struct tree *t, uint64_t before_ms, size_t max, size_t *done)
+apply_purge_tombs(struct tree *t, uint64_t before_ms, size_t max,
+    struct purge_place *place, size_t *done)
 {
 	struct chunk c = { .max_steps = APPLY_CHUNK };
+	struct purge_place oldest = { 0, 0 };
 	int rc;
 
 	*done = 0;
 	if ((rc = chunk_begin(&c, t)) < 0)
 		return rc;
-	rc = purge_tombs(&c, before_ms, max, done);
+	rc = purge_tombs(&c, before_ms, max, place == NULL ? &oldest : place,
+	    done);
 	if (rc == KV_OK)
 		rc = chunk_commit(&c);
 	chunk_abort(&c);

@@ -23,9 +23,20 @@ static struct model model;
 static int
 set_up(void **state)
 {
+	char lineage[32];
+
 	(void)state;
 	folder_make(folder);
 	tree = folder_open(folder, true);
+	model_tell_runs(tree);
+	/* Runs of ours before this one. */
+	bytes_put_be64(lineage, 7);
+	bytes_put_be64(lineage + 8, UINT64_MAX);
+	bytes_put_be64(lineage + 16, 8);
+	bytes_put_be64(lineage + 24, UINT64_MAX);
+	assert_int_equal(apply_meta(tree, "lineage",
+			     (struct kv_slice){ lineage, sizeof(lineage) }),
+	    KV_OK);
 	model_init(&model, 4711);
 	return 0;
 }
@@ -70,7 +81,7 @@ purge(void)
 {
 	size_t done;
 
-	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 100, &done),
+	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 100, NULL, &done),
 	    KV_OK);
 	return done;
 }
@@ -203,16 +214,50 @@ no_tombstone_goes_past_what_is_known_to_be_missing(void **state)
 static void
 our_own_run_has_no_gap(void **state)
 {
-	char inc[8];
-
 	(void)state;
-	bytes_put_be64(inc, 8);
-	assert_int_equal(apply_meta(tree, "inc", (struct kv_slice){ inc, 8 }),
-	    KV_OK);
 	delete_as(0, 1, 7);
 	model_apply(tree, &model, 0);
-	put_vector((struct schema_vector){ .inc = 8, .announced = 1 });
+	put_vector((struct schema_vector){ .inc = MODEL_INC, .announced = 1 });
 	assert_int_equal(purge(), 1);
+}
+
+/* Or peers would be told of a purged delete that nobody can claim. */
+static void
+a_tombstone_past_its_runs_vector_waits_and_keeps_no_other(void **state)
+{
+	struct purge_place place = { 0, 0 };
+	uint64_t seen, later, own;
+	size_t done;
+
+	(void)state;
+	delete_as(0, 1, 11);
+	seen = model.seq;
+	delete_as(0, 2, 11);
+	later = model.seq;
+	delete_as(0, 3, 12);
+	delete_as(0, 4, MODEL_INC);
+	own = model.seq;
+	model_apply(tree, &model, 0);
+	assert_int_equal(apply_seen(tree, 11, seen), KV_OK);
+	assert_int_equal(apply_seen(tree, 11, seen - 1), KV_OK);
+	assert_int_equal(purge(), 2);
+	assert_int_equal(purged(11), seen);
+	assert_int_equal(purged(MODEL_INC), own);
+	assert_int_equal(purged(12), 0);
+	/* In small pieces, over those that stay, to the end. */
+	delete_as(0, 5, 7);
+	model_apply(tree, &model, 0);
+	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 2, &place, &done),
+	    KV_OK);
+	assert_int_equal(done, 0);
+	assert_true(place.seq > later);
+	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 2, &place, &done),
+	    KV_OK);
+	assert_int_equal(done, 1);
+	assert_int_equal(place.seq, 0);
+	assert_int_equal(apply_seen(tree, 11, later), KV_OK);
+	assert_int_equal(purge(), 1);
+	assert_int_equal(tree_check_all(tree, NULL), 0);
 }
 
 /* ---- ranges ------------------------------------------------------------ */
@@ -360,6 +405,7 @@ main(void)
 		T(tombstones_of_local_buckets_and_what_a_drop_hides_are_not_told),
 		T(no_tombstone_goes_past_what_is_known_to_be_missing),
 		T(our_own_run_has_no_gap),
+		T(a_tombstone_past_its_runs_vector_waits_and_keeps_no_other),
 		T(a_range_goes_on_from_any_place_over_all_but_local_buckets),
 		T(an_empty_tree_has_no_range_and_no_seq),
 		T(the_last_seq_is_of_what_others_may_want),

@@ -28,6 +28,7 @@ set_up(void **state)
 	(void)state;
 	folder_make(folder);
 	tree = folder_open(folder, true);
+	model_tell_runs(tree);
 	model_init(&model, 4711);
 	return 0;
 }
@@ -71,15 +72,16 @@ the_oldest_tombstones_go_first_and_no_more_than_asked(void **state)
 	for (i = 0; i < 10; i++)
 		model_delete(&model, 0, i);
 	model_apply(tree, &model, 0);
-	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 4, &done), KV_OK);
+	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 4, NULL, &done),
+	    KV_OK);
 	assert_int_equal(done, 4);
 	for (i = 0; i < 4; i++)
 		model.rows[0][i].there = false;
 	assert_tree_is(tree, &model);
-	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 100, &done),
+	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 100, NULL, &done),
 	    KV_OK);
 	assert_int_equal(done, 6);
-	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 100, &done),
+	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 100, NULL, &done),
 	    KV_OK);
 	assert_int_equal(done, 0);
 	assert_int_equal(tree_renew(tree), KV_OK);
@@ -98,10 +100,11 @@ a_tombstone_younger_than_the_limit_stays(void **state)
 	model_delete(&model, 0, 1);
 	ms = now_ms();
 	model_apply(tree, &model, 0);
-	assert_int_equal(apply_purge_tombs(tree, ms, 10, &done), KV_OK);
+	assert_int_equal(apply_purge_tombs(tree, ms, 10, NULL, &done), KV_OK);
 	assert_int_equal(done, 0);
 	assert_tree_is(tree, &model);
-	assert_int_equal(apply_purge_tombs(tree, ms + 1, 10, &done), KV_OK);
+	assert_int_equal(apply_purge_tombs(tree, ms + 1, 10, NULL, &done),
+	    KV_OK);
 	assert_int_equal(done, 1);
 }
 
@@ -120,10 +123,11 @@ an_expired_tombstone_lives_until_its_deadline(void **state)
 	row->r.flags |= RECORD_EXPIRED;
 	ms = row->r.deadline;
 	model_apply(tree, &model, 0);
-	assert_int_equal(apply_purge_tombs(tree, ms, 10, &done), KV_OK);
+	assert_int_equal(apply_purge_tombs(tree, ms, 10, NULL, &done), KV_OK);
 	assert_int_equal(done, 0);
 	assert_tree_is(tree, &model);
-	assert_int_equal(apply_purge_tombs(tree, ms + 1, 10, &done), KV_OK);
+	assert_int_equal(apply_purge_tombs(tree, ms + 1, 10, NULL, &done),
+	    KV_OK);
 	assert_int_equal(done, 1);
 	row->there = false;
 	assert_tree_is(tree, &model);
@@ -137,7 +141,8 @@ a_record_with_a_deadline_is_not_purged(void **state)
 	(void)state;
 	model_put(&model, 0, 1, 5);
 	model_apply(tree, &model, 0);
-	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 10, &done), KV_OK);
+	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 10, NULL, &done),
+	    KV_OK);
 	assert_int_equal(done, 0);
 	assert_tree_is(tree, &model);
 }
@@ -154,7 +159,8 @@ the_highest_seq_of_purged_tombstones_is_noted(void **state)
 	model_delete(&model, 0, 2);
 	high = model.seq;
 	model_apply(tree, &model, 0);
-	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 10, &done), KV_OK);
+	assert_int_equal(apply_purge_tombs(tree, UINT64_MAX, 10, NULL, &done),
+	    KV_OK);
 	assert_int_equal(tree_renew(tree), KV_OK);
 	assert_int_equal(tree_meta_get(tree, "purged_seq", &row), KV_OK);
 	assert_int_equal(row.len, 8);

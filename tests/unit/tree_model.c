@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/rng.h"
 
@@ -129,7 +130,7 @@ write_row(struct model *m, unsigned bucket, unsigned key, enum record_type type,
 		flags |= RECORD_LOCAL;
 	} else if (tree_model_random(m, 4) == 0) {
 		flags |= RECORD_FOREIGN | RECORD_RELAY;
-		stamp.inc = 77;
+		stamp.inc = OTHER_INC;
 	}
 	row->there = true;
 	row->touched = true;
@@ -317,6 +318,21 @@ model_apply(struct tree *t, struct model *m, size_t chunk)
 }
 
 /* ---- purging ----------------------------------------------------------- */
+
+void
+model_tell_runs(struct tree *t)
+{
+	char inc[8], lineage[16];
+
+	bytes_put_be64(inc, MODEL_INC);
+	bytes_put_be64(lineage, OTHER_INC);
+	bytes_put_be64(lineage + 8, UINT64_MAX);
+	assert_int_equal(apply_meta(t, "inc", (struct kv_slice){ inc, 8 }),
+	    KV_OK);
+	assert_int_equal(apply_meta(t, "lineage",
+			     (struct kv_slice){ lineage, 16 }),
+	    KV_OK);
+}
 
 void
 model_purge_tombs(struct model *m, uint64_t before_ms)

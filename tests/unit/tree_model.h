@@ -14,6 +14,7 @@
 #define MODEL_KEYS 40
 #define MODEL_RECORDS (MODEL_BUCKETS * (MODEL_KEYS + 1) + 8)
 #define MODEL_INC 4242u
+#define OTHER_INC 77u
 
 struct model_row {
 	bool there;
@@ -63,6 +64,10 @@ KV_CHECKED int batch_apply(struct tree *t, struct batch *b, size_t chunk,
 
 /* Take and apply, failing the test on error. */
 void model_apply(struct tree *t, struct model *m, size_t chunk);
+
+/* The tree is told that nothing of the runs in the model is missing; without
+ * that no tombstone goes. */
+void model_tell_runs(struct tree *t);
 
 /* What purging does. */
 void model_purge_tombs(struct model *m, uint64_t before_ms);
