@@ -154,6 +154,7 @@ THREADS	 = $(call named,tests/unit/thread_*.c)
 TEST_AIDS = $(call named,tests/integration/*.c tests/crash/*.c)
 SCRIPTS	 = $(sort $(wildcard tests/integration/test_*.py tests/sim/test_*.py))
 CRASH	 = $(sort $(wildcard tests/crash/test_*.py))
+HOSTS	 = $(sort $(wildcard tests/net/test_*.py))
 FUZZ	 = $(sort $(notdir $(basename $(wildcard tests/fuzz/fuzz_*.c))))
 C_FILES	 = $(shell find include src tools tests -name '*.[ch]' 2>/dev/null | sort)
 
@@ -173,7 +174,8 @@ fill	= sed -e 's|@VERSION@|$(VERSION)|g; s|@PREFIX@|$(PREFIX)|g' \
 
 RUN_DEPS = gcc libc6-dev liblmdb-dev libsodium-dev libxxhash-dev uthash-dev \
 	libinih-dev libedit-dev libjansson-dev libc-ares-dev
-CHECK_DEPS = $(RUN_DEPS) libcmocka-dev python3 redis-tools procps iproute2
+CHECK_DEPS = $(RUN_DEPS) libcmocka-dev python3 redis-tools procps iproute2 \
+	libfaketime
 DEV_DEPS = $(CHECK_DEPS) git clang libclang-rt-14-dev clang-format clang-tidy
 
 # ---- targets ----------------------------------------------------------------
@@ -192,7 +194,7 @@ submake	= mkdir -p $(BUILD) && flock -o $(BUILD)/lock $(MAKE)
 bin	= $(abspath $(BUILD))
 
 .PHONY: all run demo deps check unit asan tsan fuzz cover lint format bench \
-	check-redis install uninstall clean help FORCE sim sim-mutations \
+	check-redis check-hosts bench-sync install uninstall clean help FORCE sim sim-mutations \
 	programs test-programs thread-programs fuzz-programs sim-program
 
 all: ## build all programs and libkv into build/
@@ -218,7 +220,7 @@ check: ## install what is missing, build, run all tests
 	+@$(submake) programs test-programs
 	+@$(if $(CRASH),$(submake) VARIANT=crash programs test-programs)
 	@KV_BIN=$(bin) KV_CRASH_BIN=$(bin)/crash KV_ROUNDS=$${KV_ROUNDS:-10} \
-	    tools/dev/run-tests $(call pick,$(UNIT) $(SCRIPTS) $(CRASH))
+	    tools/dev/run-tests $(call pick,$(UNIT) $(SCRIPTS) $(CRASH) $(HOSTS))
 
 unit: ## only the unit tests (make unit T=wal LAYERS="wal shm io base")
 	+@$(submake) test-programs
@@ -267,6 +269,12 @@ check-redis: ## Redis' own Tcl tests (of Debian's source package) against kvd
 	+@$(submake) programs
 	@KV_BIN=$(bin) tools/dev/redis-suite
 
+check-hosts: ## hosts in network namespaces, a bad network, KV_NET_SECONDS (20) a test
+	@tools/dev/deps $(CHECK_DEPS)
+	+@$(submake) programs
+	@KV_BIN=$(bin) KV_NET_SECONDS=$${KV_NET_SECONDS:-20} \
+	    tools/dev/run-tests -t 3600 -v $(call pick,$(HOSTS))
+
 # redis-tools holds the server's binary under another name; the redis-server
 # package would also start a service.
 bench: ## measure this server beside redis-server
@@ -275,6 +283,13 @@ bench: ## measure this server beside redis-server
 	@ln -sfn "$$(command -v redis-server redis-check-rdb | head -n 1)" \
 	    $(BUILD)/redis-server
 	@KV_BIN=$(bin) REDIS_SERVER=$(bin)/redis-server tools/bench/run
+
+bench-sync: ## measure replication between two servers beside redis with a replica
+	@tools/dev/deps $(RUN_DEPS) python3 redis-tools procps
+	+@$(submake) programs
+	@ln -sfn "$$(command -v redis-server redis-check-rdb | head -n 1)" \
+	    $(BUILD)/redis-server
+	@KV_BIN=$(bin) REDIS_SERVER=$(bin)/redis-server tools/bench/sync
 
 install: all ## install under DESTDIR/PREFIX
 	@install -d $(addprefix $(DESTDIR),$(INSTALL_DIRS))

@@ -19,8 +19,9 @@ class Closed(Exception):
 
 
 class Conn:
-    """A TCP connection on loopback.  Sending never blocks on a peer that is
-    itself waiting to be read: what comes in meanwhile is kept."""
+    """A TCP connection on loopback, or, for a path, one to a unix socket.
+    Sending never blocks on a peer that is itself waiting to be read: what
+    comes in meanwhile is kept."""
 
     def __init__(self, port, host="127.0.0.1", limit=10, rcvbuf=None):
         self.port = port
@@ -28,12 +29,17 @@ class Conn:
         self.buf = bytearray()
         self.eof = False
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if isinstance(port, str):
+            family = socket.AF_UNIX
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         if rcvbuf is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.sock.settimeout(self.limit)
-        self.sock.connect((host, port))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if family == socket.AF_UNIX:
+            self.sock.connect(port)
+        else:
+            self.sock.connect((host, port))
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
 
     def __enter__(self):

@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""What the original does wrong between nodes, and that kv does not: the rows of
+the list of faults that need several hosts."""
+
+import glob
+import os
+import signal
+import time
+
+import hosts
+from hosts import Network, kvtest, wait_for
+
+WHY_NOT = hosts.why_not()
+COOKIE = "a-cookie-of-many-letters"
+
+
+class Nodes(kvtest.Case):
+    def setUp(self):
+        if WHY_NOT:
+            self.skipTest(f"no network namespaces: {WHY_NOT}")
+
+    def network(self, n, start=True, args=("--sync-timeout", "2s"), **kw):
+        net = Network(n, args=args, **kw)
+        self.addCleanup(net.close)
+        if start:
+            net.start()
+        return net
+
+    def hang(self, host):
+        """Everything of the host stands still, its connections stay."""
+        found = host.children()
+        for p in found:
+            p.kill(signal.SIGSTOP)
+        return found
+
+    def wake(self, stopped):
+        for p in stopped:
+            p.kill(signal.SIGCONT)
+
+    def sees(self, host, other, *words, limit=40):
+        """`kv nodes` of the host says so of the other."""
+        def line():
+            for text in host.kv("nodes").stdout.splitlines():
+                if other.node in text and all(w in text for w in words):
+                    return text
+            return None
+        return wait_for(line, limit, f"{host.node} to say {words} of "
+                                     f"{other.node}")
+
+    def value(self, host, bucket, key, limit=20):
+        def found():
+            with host.line() as c:
+                first = c.line("GET", bucket, key)
+                if first == b"NOT FOUND":
+                    return None
+                c.read_line()
+                return first or None
+        return wait_for(found, limit, f"{bucket} {key} on {host.node}")
+
+
+class Joining(Nodes):
+    def test_ports_are_open_before_any_peer_is_tried(self):
+        """A hung peer adds nothing to the start of another node."""
+        net = self.network(2, start=False)
+        net.hosts[1].start()
+        stopped = self.hang(net.hosts[1])
+        began = time.monotonic()
+        net.hosts[0].start()
+        took = time.monotonic() - began
+        self.assertLess(took, 3)
+        with net.hosts[0].line() as c:
+            c.create("b")
+            c.put("b", "k", "v")
+        self.note(f"answers after {took * 1000:.0f} ms beside a hung peer")
+        self.wake(stopped)
+        self.assertEqual(self.value(net.hosts[1], "b", "k"), b"v")
+
+    def test_a_peer_that_was_down_at_start_is_tried_again(self):
+        net = self.network(2, start=False)
+        net.hosts[0].start()
+        self.sees(net.hosts[0], net.hosts[1], "down")
+        with net.hosts[0].line() as c:
+            c.create("b")
+            c.put("b", "k", "v")
+        net.hosts[1].start()
+        self.assertEqual(self.value(net.hosts[1], "b", "k"), b"v")
+        self.sees(net.hosts[0], net.hosts[1], "up")
+
+    def test_create_and_put_while_joining_merge(self):
+        net = self.network(2, start=False)
+        one, two = net.hosts
+        one.start()
+        with one.line() as c:
+            c.create("b")
+            c.batch(f"PUT b k{n} one" for n in range(2000))
+        two.start()
+        with two.line() as c:  # at once, while it is catching up
+            c.create("b")
+            c.batch(f"PUT b new{n} two" for n in range(200))
+        net.wait_in_step()
+        found = two.contents()["b"]
+        self.assertEqual(len(found), 2200)
+
+
+class Links(Nodes):
+    @kvtest.limit(90)
+    def test_a_lost_link_is_made_again(self):
+        net = self.network(2)
+        one, two = net.hosts
+        self.sees(one, two, "up")
+        net.cut([1], [2])
+        self.sees(one, two, "down")
+        self.sees(two, one, "down")
+        with one.line() as c:
+            c.create("b")
+            c.put("b", "k", "v")
+        net.heal()
+        self.assertEqual(self.value(two, "b", "k", 40), b"v")
+        self.sees(one, two, "up")
+
+    @kvtest.limit(90)
+    def test_the_same_bucket_made_on_both_sides_of_a_split_merges(self):
+        net = self.network(2)
+        one, two = net.hosts
+        self.sees(one, two, "up")
+        net.cut([1], [2])
+        for n, host in enumerate(net.hosts, 1):
+            with host.line() as c:
+                c.create("b")
+                c.put("b", f"only{n}", str(n))
+                c.put("b", "both", str(n))
+        net.heal()
+        net.wait_in_step(60)
+        self.assertEqual(one.contents()["b"],
+                         {b"only1": b"1", b"only2": b"2", b"both": b"2"})
+
+
+class Hanging(Nodes):
+    @kvtest.limit(90)
+    def test_a_hung_node_blocks_no_create_and_catches_up(self):
+        net = self.network(3)
+        one, two, three = net.hosts
+        for other in (two, three):
+            self.sees(one, other, "up")
+        with one.line() as c:
+            c.create("old")
+        stopped = self.hang(three)
+        slowest = 0
+        with one.line() as c, two.line() as d:
+            for n in range(100):
+                began = time.monotonic()
+                c.create(f"b{n}")
+                c.create("old")
+                c.put("old", f"k{n}", "v")
+                d.create(f"b{n}")
+                slowest = max(slowest, time.monotonic() - began)
+        self.assertLess(slowest, 1)
+        self.sees(one, three, "down")
+        self.wake(stopped)
+        net.wait_in_step(60)
+        self.note(f"slowest of 100 rounds beside a hung node: "
+                  f"{slowest * 1000:.1f} ms")
+
+    @kvtest.limit(90)
+    def test_a_hung_node_slows_no_writer(self):
+        """Writers and readers never notice that a peer stopped reading."""
+        net = self.network(2, args=("--sync-timeout", "60s"))
+        one, two = net.hosts
+        self.sees(one, two, "up")
+        with one.line() as c:
+            c.create("b")
+        self.value_of_start = None
+        stopped = self.hang(two)
+        slowest = 0
+        value = "x" * 10000
+        with one.line() as c:  # 20 MB: more than any socket holds
+            for n in range(2000):
+                began = time.monotonic()
+                c.put("b", f"k{n}", value)
+                slowest = max(slowest, time.monotonic() - began)
+        self.assertLess(slowest, 2)
+        self.wake(stopped)
+        net.wait_in_step(60)
+        self.note(f"slowest of 2000 writes: {slowest * 1000:.1f} ms")
+
+
+class Cookies(Nodes):
+    @kvtest.limit(90)
+    def test_a_wrong_cookie_is_named_on_both_sides_once(self):
+        net = self.network(2, start=False)
+        one, two = net.hosts
+        two.store.write("cookie", "some-other-cookie-also-long\n")
+        net.start()
+        self.sees(one, two, "cookie")
+        self.sees(two, one, "cookie")
+        waited = one.kv("nodes", "--wait", "1")
+        self.assertNotEqual(waited.returncode, 0)
+        time.sleep(3)  # several more attempts
+        for host in net.hosts:
+            said = [x for x in host.log_text().splitlines()
+                    if "cookie" in x and "rejected" in x]
+            self.assertLessEqual(len(said), 2, said)  # one each way
+        two.store.write("cookie", COOKIE + "\n")
+        two.proc.send_signal(signal.SIGHUP)
+        self.sees(one, two, "up")
+
+    def test_the_cookie_is_seen_nowhere(self):
+        net = self.network(2)
+        one, two = net.hosts
+        self.sees(one, two, "up")
+        for host in net.hosts:
+            for p in [host.me] + host.children():
+                for name in ("cmdline", "environ"):
+                    with open(f"/proc/{p.pid}/{name}", "rb") as f:
+                        self.assertNotIn(COOKIE.encode(), f.read())
+            for path in glob.glob(os.path.join(host.store.base, "**"),
+                                  recursive=True):
+                if os.path.isfile(path) and path != host.cookie:
+                    with open(path, "rb") as f:
+                        self.assertNotIn(COOKIE.encode(), f.read(), path)
+
+
+if __name__ == "__main__":
+    kvtest.main()
