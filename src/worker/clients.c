@@ -13,6 +13,7 @@
 #include "worker/commands.h"
 #include "worker/multi.h"
 #include "worker/pubsub.h"
+#include "worker/run.h"
 
 static_assert(FILTER_BYTES_MAX <= ASK_BODY_MAX, "a filter is a question");
 
@@ -90,6 +91,16 @@ clients_begin(const struct session *s, const char *name, struct buf *to)
 	    multi_is_open(s) ? (int)multi_count(s) : -1, multi_watched(s));
 }
 
+/* What came of requests that are not done. */
+static size_t
+clients_input(const struct session *s)
+{
+	const struct run *r = session_worker(s)->run;
+
+	return r != NULL && r->session == s ? r->in.len - r->start
+					    : s->conn.in.len;
+}
+
 static int
 clients_end(const struct session *s, const struct session_extra *x,
     struct buf *to)
@@ -101,8 +112,8 @@ clients_end(const struct session *s, const struct session_extra *x,
 	    " qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=%zu rbs=%zu rbp=%zu"
 	    " obl=%zu oll=0 omem=0 tot-mem=%zu events=%s%s cmd=%s%s%s"
 	    " user=default redir=-1 resp=%d lib-name=%s lib-ver=%s",
-	    c->in.len, c->in.cap - c->in.len, queued, c->out.cap, c->out.cap,
-	    pending, sizeof(*s) + c->in.cap + c->out.cap + queued,
+	    clients_input(s), c->in.cap - c->in.len, queued, c->out.cap,
+	    c->out.cap, pending, sizeof(*s) + c->in.cap + c->out.cap + queued,
 	    c->flags & CONN_NOREAD ? "" : "r",
 	    c->flags & CONN_WANT_OUT ? "w" : "",
 	    s->last == NULL ? "NULL" : s->last->info.name,

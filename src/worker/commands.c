@@ -6,13 +6,13 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#include "engine/host.h"
 #include "worker/cmd.h"
 #include "worker/monitor.h"
 #include "worker/multi.h"
 #include "worker/pause.h"
 #include "worker/round.h"
 #include "worker/run.h"
+#include "worker/tell.h"
 
 #define A CALL_ATOMIC | CALL_WRITES
 #define AS CALL_ATOMIC | CALL_WRITES | CALL_SETTLED
@@ -218,23 +218,6 @@ commands_needs(const struct call *c)
 	if (c->command->run == cmd_exec)
 		needs |= multi_needs(c->session);
 	return needs;
-}
-
-unsigned
-commands_told(const struct call *c)
-{
-	static const char *const admin[] = { "list", "kill", "pause", "unpause",
-		"no-evict" };
-	size_t i;
-
-	if (!host_has_monitors(c->engine) ||
-	    c->command->info.flags & (COMMAND_ADMIN | COMMAND_SKIP_MONITOR))
-		return 0;
-	if (c->command->run == cmd_client)
-		for (i = 0; i < sizeof(admin) / sizeof(*admin); i++)
-			if (slice_is_word(c->args[1], admin[i]))
-				return 0;
-	return CALL_TOLD;
 }
 
 /* Redis shows the first 128 bytes of name and arguments, C strings. */
@@ -488,7 +471,7 @@ commands_run(struct run *r, const struct request *req)
 	} else if (!commands_wait(r, &c)) {
 		multi_before(&c);
 		round_begin(r->session);
-		run_call(r, &c, commands_needs(&c) | commands_told(&c),
+		run_call(r, &c, commands_needs(&c) | tell_needs(&c),
 		    c.command->run);
 		if (r->at > r->start) {
 			multi_after(&c);

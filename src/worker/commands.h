@@ -25,9 +25,6 @@ unsigned commands_needs(const struct call *c);
 /* The next subcommand of a container, from at 0 on; false: there is none. */
 bool commands_next_sub(const struct command *container, struct call_sub *sub);
 
-/* CALL_TOLD, or 0 for what administrators do, or when nobody monitors. */
-unsigned commands_told(const struct call *c);
-
 /* All rows, for COMMAND. */
 const struct command *commands_all(size_t *count);
 

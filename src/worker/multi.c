@@ -346,7 +346,7 @@ multi_run_one(struct call *c)
 		output_rewind(o, place);
 		call_failed(c, rc);
 	}
-	if (commands_told(c))
+	if (tell_needs(c))
 		tell_command(c);
 	return KV_OK;
 }

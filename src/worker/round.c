@@ -13,8 +13,10 @@
 #include "worker/clients.h"
 
 #define ROUND_LIMIT_NS 1000000000u /* for answers */
-#define ROUND_LOOK_NS 25000000u	   /* has anybody died? */
-#define ROUND_KILLS_MAX 8	   /* under way at once */
+#define ROUND_HURRY_NS 100000000u  /* ... when somebody gave none of late */
+#define ROUND_LATE_NS 5000000000u
+#define ROUND_LOOK_NS 25000000u /* has anybody died? */
+#define ROUND_KILLS_MAX 8	/* under way at once */
 
 enum round_state { ROUND_QUEUED, ROUND_ASKED, ROUND_DONE };
 
@@ -93,19 +95,37 @@ round_is_used(const struct session *s, const struct round *r)
 	return false;
 }
 
+/* A worker that is stopped must not cost every command a second, nor a line in
+ * the log. */
+static void
+round_blame(struct worker *w, const struct round *r)
+{
+	uint64_t now = loop_now(w->loop);
+	bool known = now < w->round_hurry_ns, silent = false;
+	uint32_t at = 0, pid;
+
+	while ((pid = ask_silent(w->engine, &r->ask, &at)) != 0) {
+		silent = true;
+		if (!known)
+			log_warn("ask pid=%u error=\"no answer\"", pid);
+	}
+	if (!silent)
+		w->round_hurry_ns = 0;
+	else if (!known)
+		w->round_hurry_ns = now + ROUND_LATE_NS;
+}
+
 static void
 round_finish(struct worker *w, struct round *r)
 {
 	struct conn *c;
-	uint32_t at = 0, pid;
 
 	if (r->state == ROUND_ASKED) {
 		r->sum = ask_sum(w->engine, &r->ask);
 		if (r->what == ASK_CLIENTS)
 			r->rc = ask_texts(w->engine, &r->ask,
 			    w->serve.limits.output, &r->text);
-		while ((pid = ask_silent(w->engine, &r->ask, &at)) != 0)
-			log_warn("ask pid=%u error=\"no answer\"", pid);
+		round_blame(w, r);
 		ask_end(w->engine, &r->ask);
 	}
 	r->state = ROUND_DONE;
@@ -143,7 +163,8 @@ round_ask(struct worker *w, struct round *r)
 	if (ask_begin(w->engine, r->what, (struct kv_slice){ r->body, r->len },
 		&r->ask) == KV_OK) {
 		r->state = ROUND_ASKED;
-		r->limit_ns = now + ROUND_LIMIT_NS;
+		r->limit_ns = now +
+		    (now < w->round_hurry_ns ? ROUND_HURRY_NS : ROUND_LIMIT_NS);
 	} else if (now >= r->limit_ns) {
 		log_warn("ask error=\"too many questions on this host\"");
 		round_finish(w, r);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "engine/host.h"
 #include "io/sock.h"
+#include "worker/cmd.h"
 #include "worker/commands.h"
 #include "worker/monitor.h"
 #include "worker/run.h"
@@ -19,6 +20,45 @@
 #define TELL_LINES_MAX (8u << 20) /* that wait for one commit */
 #define TELL_LOOK_NS 1000000000u  /* at monitors whose process died */
 #define TELL_KEEP 65536
+
+/* ---- which ---- */
+
+/* Of these containers some subcommands are for administrators only. */
+static bool
+tell_is_admin(const struct call *c)
+{
+	static const struct {
+		call_handler *run;
+		const char *sub;
+	} admin[] = {
+		{ cmd_client, "list" },
+		{ cmd_client, "kill" },
+		{ cmd_client, "pause" },
+		{ cmd_client, "unpause" },
+		{ cmd_client, "no-evict" },
+	};
+	size_t i;
+
+	if (c->command->info.flags & (COMMAND_ADMIN | COMMAND_SKIP_MONITOR))
+		return true;
+	if (c->command->run == cmd_acl) /* it may have passwords */
+		return !slice_is_word(c->args[1], "whoami") &&
+		    !slice_is_word(c->args[1], "cat");
+	for (i = 0; i < sizeof(admin) / sizeof(*admin); i++)
+		if (c->command->run == admin[i].run &&
+		    slice_is_word(c->args[1], admin[i].sub))
+			return true;
+	return false;
+}
+
+unsigned
+tell_needs(const struct call *c)
+{
+	if (!host_has_monitors(c->engine))
+		return 0;
+	/* A verb has no row in the table of commands. */
+	return c->command != NULL && tell_is_admin(c) ? 0 : CALL_TOLD;
+}
 
 /* ---- lines ---- */
 

@@ -15,8 +15,10 @@
 #define TELL_LINE_MAX 65536   /* about; what is longer is shortened */
 #define TELL_BATCH_MAX 262144 /* lines to gather before they are committed */
 
-/* A line for a command that was carried out just now; if commands_told says
- * that somebody wants it. */
+/* CALL_TOLD if somebody monitors, but not for what administrators do. */
+unsigned tell_needs(const struct call *c);
+
+/* A line for a command that was carried out just now. */
 void tell_command(const struct call *c);
 
 /* Lines since a place are taken back: it did not happen. */

@@ -4,7 +4,6 @@
 #include "worker/verbs.h"
 
 #include "base/num.h"
-#include "engine/host.h"
 #include "engine/scan.h"
 #include "worker/cmd.h"
 #include "worker/deadline.h"
@@ -12,6 +11,7 @@
 #include "worker/pause.h"
 #include "worker/run.h"
 #include "worker/subscribe.h"
+#include "worker/tell.h"
 
 static int
 verb_unknown(struct call *c)
@@ -353,14 +353,6 @@ verb_call(struct run *r)
 	};
 }
 
-static unsigned
-verb_told(const struct call *c, const struct verb *v)
-{
-	return v->run != verb_unknown && host_has_monitors(c->engine)
-	    ? CALL_TOLD
-	    : 0;
-}
-
 void
 verbs_run(struct run *r, const struct request *req)
 {
@@ -374,7 +366,9 @@ verbs_run(struct run *r, const struct request *req)
 	    v->run != verb_quit && v->run != verb_unknown)
 		run_call(r, &c, 0, verb_guest);
 	else if (!pause_holds(r, v->needs & CALL_WRITES))
-		run_call(r, &c, v->needs | verb_told(&c, v), v->run);
+		run_call(r, &c,
+		    v->needs | (v->run == verb_unknown ? 0 : tell_needs(&c)),
+		    v->run);
 }
 
 void

@@ -42,7 +42,8 @@ struct worker {
 	bool waiting;	      /* it is set */
 	struct round *rounds; /* of questions to other workers */
 	struct timer round_look;
-	bool round_waits; /* it is set */
+	bool round_waits;	 /* it is set */
+	uint64_t round_hurry_ns; /* until then rounds wait less */
 	struct monitors *monitors;
 	struct buf told; /* lines for monitors, of the run at hand */
 	size_t untold;	 /* lines that were lost */

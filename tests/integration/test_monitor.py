@@ -107,6 +107,7 @@ class Monitors(kvtest.Case):
         c.call("AUTH", "default", "secret")
         c.call("HELLO", "2", "AUTH", "default", "secret", "SETNAME", "me")
         c.call("CONFIG", "SET", "requirepass", "secret")
+        c.call("ACL", "SETUSER", "default", ">secret")
         c.must("CLIENT", "LIST")
         c.must("CLIENT", "KILL", "ID", 1 << 40)
         c.must("CLIENT", "ID")
