@@ -246,18 +246,23 @@ find_received(const struct receiver *from, const struct sync_item *own,
 	return NULL;
 }
 
-/* The source saw this version and has it no more; where an erased or expired
- * one is still a tombstone, the drop rule would pass it by. */
+/* The source saw this version and has it no more: nothing is there, or an older
+ * one that came to it after the delete was purged.  Where it is a tombstone of
+ * the same stamp, expired or erased, the drop rule would pass that by. */
 static bool
 is_gone(const struct receiver *from, const struct record *theirs,
     const struct record *own)
 {
+	int order = -1;
+
 	if (own->type != RECORD_PUT || MUTATED(NO_ABSENT_RULE))
 		return false;
 	if (theirs != NULL)
-		return theirs->type == RECORD_TOMB &&
-		    stamp_compare(theirs->stamp, own->stamp) == 0;
-	return ticks_get(&from->rows, own->stamp.inc) >= own->stamp.tick;
+		order = stamp_compare(theirs->stamp, own->stamp);
+	if (order == 0)
+		return theirs->type == RECORD_TOMB;
+	return order < 0 &&
+	    ticks_get(&from->rows, own->stamp.inc) >= own->stamp.tick;
 }
 
 /* Of what we have in this piece: drop what the source had and has no more. */
