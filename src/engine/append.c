@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "engine/internal.h"
+#include "engine/soon.h"
 
 static void
 append_publish(_Atomic uint64_t *position, uint64_t to)
@@ -372,6 +373,19 @@ append_note_buckets(struct engine *e)
 	}
 }
 
+static void
+append_note_deadlines(struct engine *e, uint64_t wall_ms)
+{
+	struct record r;
+	size_t i;
+
+	for (i = 0; i < e->stage.count; i++) {
+		wal_record_view(stage_bytes(&e->stage, i), 0, 0, &r);
+		if (r.type == RECORD_PUT && r.deadline != 0)
+			soon_add(e->soon, &r, wall_ms);
+	}
+}
+
 int
 engine_commit(struct engine *e, uint64_t *end)
 {
@@ -393,6 +407,8 @@ engine_commit(struct engine *e, uint64_t *end)
 		atomic_fetch_add_explicit(&e->control->stats.records,
 		    e->stage.count, memory_order_relaxed);
 		e->own_end = *end;
+		if (e->soon != NULL && e->stage.timed > 0)
+			append_note_deadlines(e, wall_ms);
 		view_advance(e);
 		engine_wake_followers(e);
 	} else if (rc == KV_EAGAIN)

@@ -175,6 +175,17 @@ size_t engine_staged(const struct engine *e);
 KV_CHECKED int engine_commit(struct engine *e, uint64_t *end);
 void engine_rollback(struct engine *e);
 
+/* Deadlines of what this process commits from now on are to be seen to by it
+ * and in time, if they pass soon; others are the checkpointer's. */
+KV_CHECKED int engine_own_deadlines(struct engine *e);
+
+/* The next of them, ms since 1970; 0: none. */
+uint64_t engine_next_deadline(const struct engine *e);
+
+/* Within a view, nothing staged: those that have passed become tombstones, some
+ * of them in one call.  What fails is left to the checkpointer. */
+KV_CHECKED int engine_expire_own(struct engine *e);
+
 /* Read-modify-write: between lock and unlock nobody else appends and the view
  * is the newest there is.  Read cold keys once before locking, so that no disk
  * read happens in it.  What was staged before must have been committed; commit

@@ -85,6 +85,7 @@ struct stage {
 	struct stage_bucket *buckets;
 	size_t bucket_count, bucket_cap;
 	size_t rows;	   /* items that are bucket rows */
+	size_t timed;	   /* items with a deadline to come */
 	size_t summed;	   /* items that staged_totals has seen */
 	uint64_t batch;	   /* another one after each commit or rollback */
 	uint64_t clock;	   /* highest tick of a stamp from elsewhere */
@@ -133,6 +134,7 @@ struct engine {
 	struct bucket_cache *cache;
 	struct recent *recent; /* recent.c: ordered recent keys, feed marks */
 	uint64_t swept_ms;     /* deadlines before it were seen to */
+	struct soon *soon;     /* engine_own_deadlines; NULL: not wanted */
 	struct purge_place purged_to; /* which tombstones were looked at */
 	uint64_t own_end; /* of the last batch this process appended */
 	uint64_t written; /* seq of its last record that others may want */

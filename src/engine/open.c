@@ -23,6 +23,7 @@
 #include "engine/maintain.h"
 #include "engine/recent.h"
 #include "engine/recover.h"
+#include "engine/soon.h"
 #include "engine/store.h"
 #include "io/file.h"
 #include "shm/region.h"
@@ -300,6 +301,7 @@ engine_close(struct engine *e)
 		atomic_store(&e->process->pid, 0);
 	}
 	recent_free(e->recent);
+	soon_free(e->soon);
 	writer_free(e);
 	checkpointer_free(e);
 	bucket_cache_free(e);

@@ -41,7 +41,7 @@ stage_clear(struct stage *s)
 	s->clock = 0;
 	s->batch++;
 	s->count = s->cause_from = 0;
-	s->rows = 0;
+	s->rows = s->timed = 0;
 	s->bucket_count = 0;
 	if (s->item_table.size > 0)
 		table_clear(&s->item_table);
@@ -337,6 +337,7 @@ stage_record(struct engine *e, const struct bucket *b, const struct record *r,
 		return rc;
 	s->bytes.len += item.len;
 	s->rows += row != STAGE_NO_ROW;
+	s->timed += r->type == RECORD_PUT && r->deadline != 0;
 	return KV_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "engine/internal.h"
 #include "engine/maintain.h"
 #include "engine/scan.h"
+#include "engine/soon.h"
 #include "tree/apply.h"
 
 #define SWEEP_BATCH 64	     /* under one hold of the append mutex */
@@ -133,6 +134,42 @@ engine_sweep_bucket(struct engine *e, const struct bucket *b)
 	if (rc < 0 && rc != KV_ENOTFOUND)
 		return rc;
 	return n == 0 ? KV_OK : sweep_batch(e, due, n);
+}
+
+int
+engine_own_deadlines(struct engine *e)
+{
+	return soon_new(&e->soon);
+}
+
+uint64_t
+engine_next_deadline(const struct engine *e)
+{
+	return e->soon == NULL ? 0 : soon_next(e->soon);
+}
+
+int
+engine_expire_own(struct engine *e)
+{
+	bool doubted = clockwatch_doubts(e);
+	struct due due[SWEEP_BATCH];
+	struct record r;
+	size_t n = 0;
+	int rc;
+
+	while (
+	    n < SWEEP_BATCH && soon_take(e->soon, e->now_ms, &r, due[n].key)) {
+		due[n].bid = r.bid;
+		due[n].seq = r.seq;
+		due[n].len = (uint16_t)r.key.len;
+		n += !doubted && sweep_is_current(e, &r);
+	}
+	e->revealed = 0; /* we show nobody anything */
+	if (n == 0)
+		return KV_OK;
+	rc = sweep_batch(e, due, n);
+	return rc == KV_EAGAIN || rc == KV_ENOSPC || rc == KV_ESTALE ? KV_OK
+								     : rc;
 }
 
 static int

@@ -172,7 +172,7 @@ swap(struct call *c, uint32_t one, uint32_t two)
 		goto out;
 	s->database = one;
 	rc = swap_put(c, twos);
-	sweep_soon(c->worker);
+	sweep_soon(c->worker, engine_now_ms(c->engine));
 out:
 	s->database = database;
 	if (x != NULL)

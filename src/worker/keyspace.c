@@ -423,7 +423,7 @@ keyspace_field_expires(struct call *c, struct kv_slice key,
 	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0)
 		return rc;
 	c->worker->made_bucket = true;
-	sweep_soon(c->worker);
+	sweep_soon(c->worker, deadline);
 	return deadline_put_field(c->engine, name, b, deadline);
 }
 
@@ -437,7 +437,7 @@ keyspace_expire_hash(struct call *c, struct kv_slice key, uint64_t deadline)
 	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0)
 		return rc;
 	c->worker->made_bucket = true;
-	sweep_soon(c->worker);
+	sweep_soon(c->worker, deadline);
 	return deadline_put(c->engine, name, deadline);
 }
 

@@ -4,20 +4,35 @@
 
 #include "worker/sweep.h"
 
-#include "base/rng.h"
+#include "base/log.h"
 #include "worker/deadline.h"
 #include "worker/worker.h"
 
-#define SWEEP_MIN_NS 100000000u	   /* between two looks */
-#define SWEEP_JITTER_NS 400000000u /* workers need not all come at once */
-#define SWEEP_MORE_NS 1000000u	   /* more are due */
+#define SWEEP_MIN_NS 10000000u	  /* between two looks */
+#define SWEEP_STAGGER_NS 2000000u /* workers need not all come at once */
+#define SWEEP_MORE_NS 1000000u	  /* more are due */
+#define SWEEP_RETRY_NS 200000000u /* the store cannot be written */
 #define SWEEP_FAR_MS 3600000u
+
+static uint64_t
+sweep_wait(const struct worker *w, uint64_t deadline_ms)
+{
+	uint64_t now = engine_now_ms(w->engine);
+	uint64_t wait = deadline_ms > now ? deadline_ms - now : 0;
+
+	if (wait > SWEEP_FAR_MS)
+		wait = SWEEP_FAR_MS;
+	/* The view's clock has whole milliseconds. */
+	return (wait + 1) * 1000000u;
+}
 
 static void
 sweep_at(struct worker *w, uint64_t in_ns)
 {
+	unsigned slot = engine_slot(w->engine);
+
 	loop_timer_set(w->loop, &w->sweep.timer,
-	    loop_now(w->loop) + in_ns + rng_u64() % SWEEP_JITTER_NS);
+	    loop_now(w->loop) + in_ns + slot % 16 * SWEEP_STAGGER_NS);
 }
 
 /* Under the lock: what was written to a hash meanwhile is not lost with it. */
@@ -49,7 +64,7 @@ static void
 sweep_run(struct timer *timer)
 {
 	struct worker *w = loop_owner(timer, struct worker, sweep.timer);
-	uint64_t now = engine_now_ms(w->engine), next = 0, wait;
+	uint64_t next = 0, wait;
 	struct deadline_due due;
 	int rc;
 
@@ -58,31 +73,60 @@ sweep_run(struct timer *timer)
 		rc = sweep_hashes(w->engine, &due, &next);
 	if (rc == KV_OK && next == 0)
 		return; /* none is left: sweep_soon begins again */
-	wait = next > now ? next - now : 0;
-	if (wait > SWEEP_FAR_MS)
-		wait = SWEEP_FAR_MS;
-	if (due.entries == DEADLINE_DUE && rc == KV_OK)
-		loop_timer_set(w->loop, timer,
-		    loop_now(w->loop) + SWEEP_MORE_NS);
-	else
-		sweep_at(w, wait * 1000000u + SWEEP_MIN_NS);
+	wait = sweep_wait(w, next);
+	if (rc < 0)
+		wait = SWEEP_RETRY_NS;
+	else if (due.entries == DEADLINE_DUE)
+		wait = SWEEP_MORE_NS;
+	else if (wait < SWEEP_MIN_NS)
+		wait = SWEEP_MIN_NS;
+	sweep_at(w, wait);
+}
+
+/* ---- of records that we wrote ---- */
+
+static void
+sweep_own(struct timer *timer)
+{
+	struct worker *w = loop_owner(timer, struct worker, sweep.own);
+
+	w->sweep.own_ms = 0;
+	if (engine_expire_own(w->engine) < 0)
+		log_warn("sweep failed=yes");
+}
+
+void
+sweep_turn(struct worker *w)
+{
+	uint64_t next = engine_next_deadline(w->engine);
+
+	if (next == 0 || (w->sweep.own.is_set && w->sweep.own_ms <= next))
+		return;
+	w->sweep.own_ms = next;
+	loop_timer_set(w->loop, &w->sweep.own,
+	    loop_now(w->loop) + sweep_wait(w, next));
 }
 
 void
 sweep_start(struct worker *w)
 {
 	w->sweep.timer.expired = sweep_run;
+	w->sweep.own.expired = sweep_own;
 	sweep_at(w, SWEEP_MIN_NS);
 }
 
 void
-sweep_soon(struct worker *w)
+sweep_soon(struct worker *w, uint64_t deadline_ms)
 {
-	sweep_at(w, SWEEP_MIN_NS);
+	uint64_t due = loop_now(w->loop) + sweep_wait(w, deadline_ms);
+
+	if (!w->sweep.timer.is_set || due < w->sweep.timer.due_ns)
+		loop_timer_set(w->loop, &w->sweep.timer, due);
 }
 
 void
 sweep_stop(struct worker *w)
 {
 	loop_timer_clear(w->loop, &w->sweep.timer);
+	loop_timer_clear(w->loop, &w->sweep.own);
 }

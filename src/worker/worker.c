@@ -153,6 +153,7 @@ worker_turn_end(void *arg)
 	if (monitor_pump(w))
 		loop_again(w->loop);
 	memory_turn(w);
+	sweep_turn(w);
 	engine_release(w->engine);
 	atomic_store_explicit(&p->requests, w->requests, memory_order_relaxed);
 	atomic_store_explicit(&p->clients, (uint32_t)w->serve.count,
@@ -205,6 +206,8 @@ worker_init(struct worker *w, struct engine *e, struct loop *loop,
 	snprintf(w->node, sizeof(w->node), "%s", conf_node(conf));
 	worker_configure(w, conf);
 	loop_set_hooks(loop, &hooks);
+	if ((rc = engine_own_deadlines(e)) < 0)
+		return rc;
 	sweep_start(w);
 	pause_init(w);
 	presence_init(w);

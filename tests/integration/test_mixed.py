@@ -4,6 +4,7 @@ order: every change of every key, also of those that go with their hash."""
 
 import os
 import random
+import time
 
 import kvtest
 from kvtest import Error, Kvd, limit, wait_for
@@ -245,6 +246,54 @@ class Mixed(kvtest.Case):
         self.expect(x, ["f SET TO 1", "g SET TO 2"])
         self.assertEqual(x.read_line(), b"f DELETED")
         self.assertEqual(x.read_line(), b"g DELETED")
+
+    def late(self, sub, *commands):
+        """Milliseconds after the command that a subscriber is told of the
+        end of what got a deadline of 50 ms."""
+        began = time.monotonic()
+        for cmd in commands:
+            self.c.must(*cmd)
+        sub.read_until(b" DELETED\r\n")
+        return (time.monotonic() - began) * 1000
+
+    def test_a_deadline_is_told_when_it_passes(self):
+        h, x, db0 = map(self.subscribe, ("h", "x", "db0"))
+        took = {"string": [], "field": [], "hash": []}
+        for _ in range(10):
+            took["string"].append(self.late(db0, ["SET", "s", 1, "PX", 50]))
+            took["field"].append(self.late(
+                h, ["HSET", "h", "f", "1"],
+                ["HPEXPIRE", "h", 50, "FIELDS", 1, "f"]))
+            took["hash"].append(self.late(
+                x, ["HSET", "x", "f", "1"], ["PEXPIRE", "x", 50]))
+        for what, ms in took.items():
+            self.note(f"{what} {min(ms):.0f}-{max(ms):.0f} ms")
+            self.assertGreaterEqual(min(ms), 49)
+            self.assertLess(min(ms), 50 + 30 * kvtest.SLOW, what)
+            self.assertLess(max(ms), 1000 * kvtest.SLOW, what)
+
+    def test_who_is_written_anew_does_not_end_by_his_old_deadline(self):
+        db0 = self.subscribe("db0")
+        self.c.pipeline([["SET", "again", "1", "PX", 40],
+                         ["SET", "kept", "1", "PX", 40],
+                         ["SET", "again", "2"], ["PERSIST", "kept"],
+                         ["SET", "end", "1", "PX", 41]])
+        told = db0.read_until(b"end DELETED\r\n")
+        self.assertNotIn(b"again DELETED", told)
+        self.assertNotIn(b"kept DELETED", told)
+        self.assertEqual(self.c.call("MGET", "again", "kept", "end"),
+                         [b"2", b"1", None])
+
+    def test_a_thousand_deadlines_at_once_are_all_told(self):
+        db0 = self.subscribe("db0")
+        self.c.pipeline([["SET", f"k{i}", "1", "PX", 60]
+                         for i in range(1000)])
+        gone = set()
+        while len(gone) < 1000:
+            line = db0.read_line()
+            if line.endswith(b" DELETED"):
+                gone.add(line)
+        self.assertEqual(self.c.call("KEYS", "*"), [b"first"])
 
     @limit(120)
     def test_a_random_walk_is_seen_in_order(self):
