@@ -23,12 +23,19 @@ from kvtest import Kvd, clean_env, program
 HOST = socket.gethostname().split(".")[0]
 
 
+def with_resolver(command, path):
+    """The command, where this file is /etc/resolv.conf and nowhere else."""
+    script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+    return ["unshare", "-m", "sh", "-c", script, path, *command]
+
+
 class Node(Kvd):
     """A kvd that looks for others.  nodes: NODES, or None for none."""
 
     def __init__(self, cluster, name, nodes, args=(), env=None, ports=1,
-                 wait=True):
+                 wait=True, resolver=None):
         self.cluster = cluster
+        self.resolver = resolver
         self.node = f"{name}@{HOST}"
         self.short = name
         extra = dict(cluster.env, NODES=nodes)
@@ -38,7 +45,7 @@ class Node(Kvd):
     def command(self):
         cmd = super().command()
         cmd[cmd.index("--sname") + 1] = self.short
-        return cmd
+        return with_resolver(cmd, self.resolver) if self.resolver else cmd
 
     def set_env(self, **env):
         """From the next start on."""

@@ -5,9 +5,9 @@ restarts and reloads."""
 
 import os
 import signal
-import subprocess
 import time
 
+import kvdns
 import kvtest
 from kvnodes import HOST, Cluster
 from kvtest import limit, wait_for
@@ -273,6 +273,75 @@ class Reloads(Nodes):
         for node in nodes:
             self.assertEqual(node.count_log("cookie rejected"), 0)
             self.assertEqual(node.count_log("generation unknown"), 0)
+
+
+class Names(Nodes):
+    """Nodes out of DNS; needs a mount namespace, so root."""
+
+    def setUp(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        self.zone = {}
+        self.dns = kvdns.Dns(self.zone)
+        self.addCleanup(self.dns.close)
+
+    def dns_cluster(self, **env):
+        c = self.cluster(**env)
+        self.resolver = c.file(
+            "resolv.conf", f"nameserver {self.dns.address}\n", 0o644)
+        return c
+
+    def test_all_addresses_of_a_name_are_nodes(self):
+        c = self.dns_cluster(KV_DNS="app.internal")
+        ports = kvtest.free_ports(2)
+        self.zone["app.internal", kvdns.A] = []
+        self.zone["_kv._tcp.app.internal", kvdns.SRV] = [
+            (0, 0, p, "h.internal") for p in ports]
+        self.zone["h.internal", kvdns.A] = ["127.0.0.1"]
+        foo, bar = [c.add(n, None, resolver=self.resolver,
+                          env={"KV_SYNC_PORT": str(p)})
+                    for n, p in zip(("foo", "bar"), ports)]
+        for node, other in ((foo, bar), (bar, foo)):
+            node.wait_state(other.node, "up")
+            # Its own address is none of the others.
+            wait_for(lambda: set(node.nodes()) == {other.node}, 10,
+                     "no other rows")
+        foo.put("n", "k", "v")
+        bar.wait_value("n", "k", b"v")
+        # No answer: the last one counts.
+        self.dns.silent = True
+        bar.child(SYNCD).kill_and_wait()
+        foo.wait_state(bar.node, "up", limit=30)
+
+    def test_a_node_of_the_list_is_looked_up(self):
+        c = self.dns_cluster()
+        bar = c.add("bar", None)
+        self.zone["b.example", kvdns.A] = ["127.0.0.1"]
+        foo = c.add("foo", "bar@b.example", resolver=self.resolver)
+        foo.in_step()
+        self.assertIn(bar.node, foo.nodes())
+        self.assertIn(("b.example", kvdns.AAAA), self.dns.asked)
+        self.assertIn(("_kv._tcp.b.example", kvdns.SRV), self.dns.asked)
+
+    def test_a_service_record_tells_the_port(self):
+        c = self.dns_cluster()
+        bar = c.add("bar", None)
+        self.zone["_kv._tcp.b.example", kvdns.SRV] = [
+            (0, 0, bar.sync_port(), "h.example")]
+        self.zone["h.example", kvdns.A] = ["127.0.0.1"]
+        foo = c.add("foo", "bar@b.example", resolver=self.resolver,
+                    env={"KV_SYNC_PORT": str(kvtest.free_ports(1)[0])})
+        foo.in_step()
+        self.assertIn(bar.node, foo.nodes())
+
+    def test_a_name_is_asked_for_again_at_each_try(self):
+        c = self.dns_cluster()
+        bar = c.add("bar", None)
+        foo = c.add("foo", "bar@b.example", resolver=self.resolver)
+        foo.wait_state("bar@b.example", "down", "no such host")
+        self.zone["b.example", kvdns.A] = ["127.0.0.1"]
+        foo.in_step(30)
+        self.assertEqual(foo.count_log("node unreachable", "no such host"), 1)
 
 
 class Secrets(Nodes):
