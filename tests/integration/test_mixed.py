@@ -58,8 +58,13 @@ class Model:
         return got is None or isinstance(got, kind)
 
     def copy(self, name, to, db):
-        item = self.db[self.here][name]
-        self.remove(to, db)
+        self.write(self.db[self.here][name], to, db)
+
+    def write(self, item, to, db):
+        """A string replaces a string; all else makes way first."""
+        if not (isinstance(item, str) and
+                isinstance(self.db[db].get(to), str)):
+            self.remove(to, db)
         if isinstance(item, str):
             self.put_string(to, item, db)
         else:
@@ -123,8 +128,9 @@ class Model:
 
     def rename(self, name, to):
         if name in self.db[self.here] and name != to:
-            self.copy(name, to, self.here)
-            self.remove(name)
+            item = self.db[self.here][name]
+            self.remove(name)  # first, as Redis tells it
+            self.write(item, to, self.here)
 
     def renamenx(self, name, to):
         if to not in self.db[self.here]:

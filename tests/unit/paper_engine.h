@@ -372,6 +372,7 @@ NEVER(uint32_t, ask_silent, const struct engine *e, const struct ask *a,
     uint32_t *i)
 NEVER(void, ask_end, struct engine *e, const struct ask *a)
 NEVER(int, engine_expire_own, struct engine *e)
+NEVER(bool, host_has_role, const struct engine *e, enum control_role r)
 NEVER(void, ask_answer, struct engine *e, const struct ask_question *q,
     uint32_t n, struct kv_slice t)
 /* clang-format on */
@@ -393,13 +394,6 @@ engine_own_deadlines(struct engine *e)
 
 uint64_t
 engine_next_deadline(const struct engine *e)
-{
-	(void)e;
-	return 0;
-}
-
-unsigned
-engine_slot(const struct engine *e)
 {
 	(void)e;
 	return 0;
