@@ -102,6 +102,7 @@ enum link_state {
 
 struct replica_link {
 	struct replica_link *next;
+	uint64_t number;
 	enum link_state state;
 	bool is_initiator;
 	bool has_hello;
@@ -214,6 +215,7 @@ struct replica {
 	struct vector vector;
 	struct batch batch;
 	struct replica_link *links;
+	uint64_t last_number;	   /* of a link */
 	struct replica_link *pull; /* the one we pull from */
 	struct resync resync;
 	struct buf scratch;

@@ -29,6 +29,7 @@ replica_open(struct replica *r, bool initiator, struct kv_slice dialled,
 		return KV_EINVAL;
 	if ((l = calloc(1, sizeof(*l))) == NULL)
 		return KV_ENOMEM;
+	l->number = ++r->last_number;
 	l->is_initiator = initiator;
 	if (dialled.len > 0)
 		memcpy(l->dialled, dialled.data, dialled.len);
@@ -38,6 +39,12 @@ replica_open(struct replica *r, bool initiator, struct kv_slice dialled,
 	r->links = l;
 	*out = l;
 	return KV_OK;
+}
+
+uint64_t
+replica_link_number(const struct replica_link *l)
+{
+	return l->number;
 }
 
 static void

@@ -337,8 +337,7 @@ core_event(struct replica *r, enum replica_event_kind kind,
 	memset(e, 0, sizeof(*e));
 	e->kind = kind;
 	if (l != NULL) {
-		/* A number that names the link, never followed. */
-		memcpy(&e->link, &l, sizeof(l));
+		e->link = l->number;
 		memcpy(e->name, l->name, sizeof(e->name));
 		e->uid = l->uid;
 		e->inc = l->inc;

@@ -107,7 +107,8 @@ enum replica_event_kind {
 /* name, uid and inc are set whenever the peer's HELLO was read. */
 struct replica_event {
 	enum replica_event_kind kind;
-	struct replica_link *link; /* may be gone by then: only a number */
+	uint64_t link; /* replica_link_number() of it, which may be gone by
+			* then; 0: of no link */
 	char name[FRAME_NAME_MAX + 1];
 	uint64_t uid, inc;
 	uint8_t bye;		       /* of enum frame_bye_code, 0: none */
@@ -126,6 +127,8 @@ void replica_free(struct replica *r);
  * whole name, or what stands in one before the '@'. */
 KV_CHECKED int replica_open(struct replica *r, bool initiator,
     struct kv_slice dialled, struct replica_link **out);
+/* Never that of another link of this replica, also when it is gone. */
+uint64_t replica_link_number(const struct replica_link *l);
 /* The connection is gone or will be; the link with it. */
 void replica_close(struct replica *r, struct replica_link *l);
 /* This node stops: a BYE on all links. */

@@ -15,7 +15,7 @@ news_find(const struct syncd *s, const struct replica_event *e)
 	struct peer *p;
 
 	DL_FOREACH(s->peers, p) {
-		if (p->number == e->link && e->link != NULL)
+		if (p->number == e->link && e->link != 0)
 			break;
 	}
 	return p;

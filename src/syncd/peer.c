@@ -304,7 +304,7 @@ peer_open(struct syncd *s, int fd, struct session *session,
 		p->dialled = NULL; /* the caller tells */
 		peer_die(p, MEMBER_TROUBLE, err_text(rc));
 	}
-	p->number = p->link;
+	p->number = replica_link_number(p->link);
 	return rc;
 }
 

@@ -23,7 +23,7 @@ struct peer {
 	struct timer linger;
 	struct channel channel;
 	struct replica_link *link; /* NULL once it was given back */
-	const void *number;	   /* what link was: events tell it */
+	uint64_t number;	   /* what link was: events tell it */
 	struct buf in, out;
 	size_t in_at, out_at;	/* of the bytes dealt with */
 	struct member *dialled; /* whom we dialled, until that is decided */
