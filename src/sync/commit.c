@@ -238,7 +238,7 @@ commit_now(struct replica *r)
 	if (MUTATED(NOT_ATOMIC) && r->batch.stage.count > b.count)
 		return KV_OK;
 	pending_clear(&r->batch.stage);
-	r->batch.is_waiting = false;
+	r->batch.is_waiting = r->batch.is_urgent = false;
 	return ack_all(r, position);
 }
 
@@ -250,7 +250,7 @@ commit_timers(struct replica *r, uint64_t *next_ms)
 	int rc;
 
 	if (b->is_waiting) {
-		if (b->stage.bytes >= FULL_BYTES)
+		if (b->is_urgent || b->stage.bytes >= FULL_BYTES)
 			due = 0;
 		if (due < b->retry_ms)
 			due = b->retry_ms;

@@ -33,7 +33,7 @@
 #include "sync/vector.h"
 
 #define CORE_DRIFT_MS (5 * 60 * 1000) /* MAX_DRIFT */
-#define CORE_COMMIT_MS 5	      /* grouping */
+#define CORE_COMMIT_MS 5	      /* grouping, while more comes */
 #define CORE_VV_MS 50		      /* between two VV frames */
 #define CORE_LARGE (1u << 20)	      /* op buffers of which there are few */
 #define CORE_LARGE_MAX 2	      /* in each direction and pool */
@@ -167,6 +167,7 @@ struct batch {
 	struct buf note;
 	bool has_note;
 	bool is_waiting; /* since since_ms */
+	bool is_urgent;	 /* a peer's log ends with it */
 	bool is_refused; /* the store had no room: try again */
 	uint64_t since_ms, retry_ms;
 };

@@ -200,6 +200,8 @@ claim_own(struct replica *r, struct replica_link *l, const struct op *mark)
 	row->own = mark->cursor;
 	if (mark->flags & OP_END && row->vv < mark->head)
 		row->vv = mark->head;
+	/* Nothing more is on its way: there is nothing to wait for. */
+	r->batch.is_urgent |= mark->flags & OP_END;
 	if (MUTATED(EARLY_CLAIM) && row->vv < mark->cursor)
 		row->vv = mark->cursor;
 	return KV_OK;
