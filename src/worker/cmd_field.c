@@ -347,6 +347,11 @@ cmd_hgetex(struct call *c)
 	    !fields_time(c, c->args[3], (enum cmd_unit)(UNIT_EX + w),
 		&f.deadline))
 		return KV_OK;
+	/* Redis 8.0.0 said the one, 8.0.6 says the other. */
+	if (at + 1 >= c->argc)
+		return call_error(c,
+		    "ERR wrong number of arguments for 'hgetex' command, or"
+		    " mandatory argument FIELDS is missing");
 	if (!fields_parse(c, at, FIELD_BAD_NUMBER))
 		return KV_OK;
 	if ((rc = field_answer_all(c, f.bucket, at + 2)) < 0)

@@ -66,6 +66,13 @@ setex_option(struct call *c, size_t *i, struct setex *o)
 }
 
 static bool
+setex_arity(struct call *c)
+{
+	call_error(c, "ERR wrong number of arguments for 'hsetex' command");
+	return false;
+}
+
+static bool
 setex_parse(struct call *c, struct setex *o)
 {
 	size_t i = 2;
@@ -74,20 +81,14 @@ setex_parse(struct call *c, struct setex *o)
 	while (i < c->argc && !slice_is_word(c->args[i], "fields"))
 		if (!setex_option(c, &i, o))
 			return false;
-	if (i + 1 >= c->argc) {
-		call_error(c, "ERR wrong number of arguments");
-		return false;
-	}
+	if (i + 3 >= c->argc)
+		return setex_arity(c);
 	if (num_parse_i64(c->args[i + 1], &n) < 0 || n < 1 || n > INT32_MAX) {
 		call_error(c, "ERR invalid number of fields");
 		return false;
 	}
 	o->from = i + 2;
-	if ((uint64_t)n * 2 != c->argc - o->from) {
-		call_error(c, "ERR wrong number of arguments");
-		return false;
-	}
-	return true;
+	return (uint64_t)n * 2 == c->argc - o->from || setex_arity(c);
 }
 
 static int

@@ -413,6 +413,13 @@ class Fields(Shared):
                 ("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments "
                  "can be specified", "HSETEX", "h", "EX", 1, "KEEPTTL",
                  "FIELDS", 1, "f", "v"),
+                ("ERR wrong number of arguments for 'hsetex' command",
+                 "HSETEX", "h", "EX", 1, "FIELDS", 0, "f"),
+                ("ERR wrong number of arguments for 'hsetex' command",
+                 "HSETEX", "h", "FIELDS", 2, "f", "v"),
+                ("ERR wrong number of arguments for 'hgetex' command, or"
+                 " mandatory argument FIELDS is missing",
+                 "HGETEX", "h", "PXAT", 1, "FIELDS"),
                 ("ERR unknown argument: NOPE", "HSETEX", "h", "NOPE",
                  "FIELDS", 1, "f", "v")):
             answer = a.call(*command)
