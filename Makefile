@@ -116,7 +116,8 @@ LAYERS_kv-checkpointer	= checkpointer engine tree wal shm io conf base
 LIBS_kv-checkpointer	= -llmdb -lsodium -linih
 
 DIR_kv-syncd		= src/syncd
-LAYERS_kv-syncd		= syncd engine secret sync tree wal shm serve io conf base
+LAYERS_kv-syncd		= syncd engine secret sync tree wal shm serve proto io \
+			  conf base
 LIBS_kv-syncd		= -llmdb -lsodium -linih -lcares
 
 LAYERS_libkv		= lib engine secret sync tree wal shm proto io conf base

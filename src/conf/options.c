@@ -127,7 +127,7 @@ options_is_list(enum conf_id id)
 	enum option_type type = options_get(id)->type;
 
 	return type == OPTION_PORTS || type == OPTION_ADDRESSES ||
-	    type == OPTION_NODES;
+	    type == OPTION_NODES || type == OPTION_COMMANDS;
 }
 
 static void
@@ -176,6 +176,8 @@ options_expected(enum conf_id id, char *to, size_t size)
 		[OPTION_NODES] =
 		    "nodes such as foo@a.example,bar@10.0.0.7:4071",
 		[OPTION_HOST] = "the name of a host, such as app.internal",
+		[OPTION_COMMANDS] =
+		    "commands such as data,diagnostics,client|list",
 		[OPTION_SECRET] = "an Argon2id hash as kv passwd prints it",
 	};
 	const struct conf_option *option = options_get(id);

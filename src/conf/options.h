@@ -34,6 +34,7 @@ enum option_type {
 	OPTION_FULL_NAME, /* foo@host */
 	OPTION_NODES,	  /* list of foo@host[:port] */
 	OPTION_HOST,	  /* a.example */
+	OPTION_COMMANDS,  /* list of get, client|list */
 	OPTION_SECRET,	  /* an Argon2id hash; only in a file, never shown */
 };
 
@@ -107,6 +108,11 @@ X(SYNC_TIMEOUT, "sync_timeout", TIME, "10s", 1000, 600000, NULL, SYNCD, false, \
   0, "TIME",                                                                   \
   "Silence after which another node is held to be down; of two nodes the "     \
   "larger one counts.")                                                        \
+X(REMOTE_COMMANDS, "remote_commands", COMMANDS, "data,diagnostics", 0, 0,      \
+  NULL, SYNCD, true, 0, "LIST",                                                \
+  "What other nodes may have run here: names of commands such as flushdb or "  \
+  "client|kill, data for all that read and write, diagnostics for those that " \
+  "only look. none: nothing.")                                                 \
 X(DURABILITY, "durability", CHOICE, "always", 0, 0, "always\0everysec\0os\0",  \
   STORE, false, 0, "MODE",                                                     \
   "When a reply may leave: always: once it is on disk; everysec: at once, "    \

@@ -12,6 +12,7 @@
 
 #define VALUE_NODE_MAX 63  /* sync: a node name on the wire */
 #define VALUE_HOST_MAX 253 /* RFC 1035 */
+#define VALUE_COMMAND_MAX 64
 
 static bool
 value_is_blank(char c)
@@ -379,6 +380,21 @@ value_parse_nodes(const struct conf_option *option, struct kv_slice text,
 	return value_parse_list(text, value_is_node, normal);
 }
 
+static bool
+value_is_command(struct kv_slice item)
+{
+	return item.len < VALUE_COMMAND_MAX && value_is_word(item, "-_.|");
+}
+
+static int
+value_parse_commands(const struct conf_option *option, struct kv_slice text,
+    struct buf *normal, uint64_t *number)
+{
+	(void)option;
+	(void)number;
+	return value_parse_list(text, value_is_command, normal);
+}
+
 /* ---- secrets ---- */
 
 static bool
@@ -450,6 +466,7 @@ static value_parser *const value_parsers[] = {
 	[OPTION_FULL_NAME] = value_parse_name,
 	[OPTION_NODES] = value_parse_nodes,
 	[OPTION_HOST] = value_parse_host,
+	[OPTION_COMMANDS] = value_parse_commands,
 	[OPTION_SECRET] = value_parse_secret,
 };
 

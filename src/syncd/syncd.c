@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "engine/note.h"
+#include "syncd/desk.h"
 #include "syncd/dial.h"
 #include "syncd/gate.h"
 #include "syncd/keys.h"
@@ -106,7 +107,8 @@ syncd_exchange(struct syncd *s, uint64_t *next_ms)
 		if (p->link != NULL)
 			peer_take(p);
 	}
-	if ((rc = replica_end(s->replica, next_ms)) == KV_OK) {
+	if ((rc = replica_end(s->replica, next_ms)) == KV_OK &&
+	    (rc = desk_turn(s->desk, next_ms)) == KV_OK) {
 		syncd_give_all(s);
 		feed_tail(s->engine, &s->tail);
 	}
@@ -148,6 +150,15 @@ syncd_turn(struct syncd *s)
 		s->turn_wanted = true;
 		loop_again(s->loop);
 	}
+}
+
+static void
+syncd_turn_begin(void *arg)
+{
+	struct syncd *s = arg;
+
+	if (s->desk != NULL)
+		desk_begin(s->desk);
 }
 
 static void
@@ -237,6 +248,7 @@ syncd_stop(struct syncd *s)
 		return;
 	s->stopping = true;
 	gate_shut(s->gate);
+	desk_shut(s->desk);
 	dial_stop_all(s);
 	replica_stop(s->replica);
 	s->turn_wanted = true;
@@ -310,6 +322,7 @@ syncd_reload(struct syncd *s, struct conf *conf)
 	conf_free(s->conf);
 	s->conf = conf;
 	syncd_reload_keys(s);
+	desk_reload(s->desk);
 	if (rebind && gate_rebind(s->gate, why, sizeof(why)) < 0) {
 		log_error("listen failed reason=\"%s\"", why);
 		syncd_fail(s, KV_EINVAL);
@@ -348,6 +361,7 @@ syncd_open_replica(struct syncd *s)
 		.seed = rng_u64(),
 		.sibling = syncd_sibling,
 		.sibling_user = s,
+		.services = services_hooks(s->desk->services),
 	};
 
 	return replica_new(&config, syncd_store_ops(s->adapter), &s->replica);
@@ -380,6 +394,7 @@ syncd_open_parts(struct syncd *s, char *why, size_t size)
 	(void)!rundir_open(conf_node(s->conf), &s->rundir);
 	syncd_set_nodes(s); /* our own entry may tell the port */
 	if ((rc = gate_open(s, &s->gate, why, size)) < 0 ||
+	    (rc = desk_open(s, &s->desk)) < 0 ||
 	    (rc = syncd_open_replica(s)) < 0 ||
 	    (rc = report_open(s, &s->report)) < 0 ||
 	    (rc = syncd_find_nodes(s, false)) < 0)
@@ -392,6 +407,7 @@ syncd_open(struct syncd *s, struct loop *loop, struct engine *e,
     struct conf *conf, char *why, size_t size)
 {
 	struct loop_hooks hooks = { .before_sleep = syncd_before_sleep,
+		.turn_begin = syncd_turn_begin,
 		.turn_end = syncd_turn_end,
 		.arg = s };
 
@@ -427,6 +443,7 @@ syncd_close(struct syncd *s)
 	gate_close(s->gate);
 	if (s->replica != NULL)
 		replica_free(s->replica);
+	desk_close(s->desk);
 	report_close(s->report);
 	rundir_close(s->rundir);
 	syncd_store_free(s->adapter);

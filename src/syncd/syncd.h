@@ -26,6 +26,7 @@
 #define SYNCD_PEERS_MAX 64    /* authenticated */
 #define SYNCD_BYTES_MAX 65536 /* unsent ones of a peer before more is made */
 
+struct desk;
 struct dial;
 struct gate;
 struct lan;
@@ -49,6 +50,7 @@ struct syncd {
 	struct watch *watch; /* NULL: no dns */
 	struct lan *lan;     /* NULL: no beacons */
 	struct report *report;
+	struct desk *desk;
 	struct dial *dials; /* utlist */
 	struct peer *peers; /* utlist */
 	size_t peer_count;

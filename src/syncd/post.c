@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: ISC */
+/* PUBLISH over all nodes: what this host's log has of its own clients goes to
+ * the links, what comes from them goes into the log, where all workers find
+ * it.  Messages are not kept: who is too slow misses some. */
+
+#include "base/log.h"
+#include "engine/channel.h"
+#include "syncd/desk.h"
+
+#define POST_ARRIVED_MAX (4u << 20)
+#define POST_SLICE 4096 /* records of the log in one turn */
+
+/* In front of the bytes of channel and payload in d->arrived. */
+struct post_head {
+	struct stamp stamp;
+	size_t channel, payload;
+};
+
+void
+post_init(struct desk *d)
+{
+	buf_init(&d->arrived);
+}
+
+void
+post_fini(struct desk *d)
+{
+	if (d->follows)
+		channel_total(d->s->engine, 0);
+	buf_fini(&d->arrived);
+}
+
+/* ---- from the links ---- */
+
+void
+post_message(void *user, const struct frame_message *m)
+{
+	struct desk *d = user;
+	struct buf *to = &d->arrived;
+	struct post_head head = { { m->tick, m->inc }, m->channel.len,
+		m->payload.len };
+	size_t size = sizeof(head) + head.channel + head.payload;
+
+	if (to->len + size > POST_ARRIVED_MAX || buf_reserve(to, size) < 0) {
+		d->dropped++;
+		return;
+	}
+	/* There is room: none of these fails. */
+	if (buf_append(to, &head, sizeof(head)) < 0 ||
+	    buf_append(to, m->channel.data, m->channel.len) < 0 ||
+	    buf_append(to, m->payload.data, m->payload.len) < 0)
+		d->dropped++;
+}
+
+/* Stage what fits one batch; *at goes behind it. */
+static int
+post_stage(struct desk *d, size_t *at)
+{
+	struct post_head head;
+	const char *bytes;
+	int rc = KV_OK;
+
+	while (*at < d->arrived.len && rc == KV_OK &&
+	    engine_staged(d->s->engine) < POST_ARRIVED_MAX / 4) {
+		memcpy(&head, d->arrived.data + *at, sizeof(head));
+		bytes = d->arrived.data + *at + sizeof(head);
+		rc = engine_publish_foreign(d->s->engine, head.stamp,
+		    (struct kv_slice){ bytes, head.channel },
+		    (struct kv_slice){ bytes + head.channel, head.payload });
+		*at += sizeof(head) + head.channel + head.payload;
+	}
+	return rc;
+}
+
+/* A log that is full, or refuses, takes no messages. */
+static void
+post_append(struct desk *d)
+{
+	uint64_t end;
+	size_t at = 0;
+	int rc = KV_OK;
+
+	while (at < d->arrived.len && rc == KV_OK) {
+		if ((rc = post_stage(d, &at)) == KV_OK)
+			rc = engine_commit(d->s->engine, &end);
+		else
+			engine_rollback(d->s->engine);
+	}
+	if (rc < 0)
+		d->dropped++;
+	d->arrived.len = 0;
+	buf_shrink(&d->arrived, 65536);
+}
+
+/* ---- from the log ---- */
+
+/* Somebody to tell came, or the last one went: workers write messages into the
+ * log only when there is a subscriber, which is us. */
+static void
+post_follow(struct desk *d)
+{
+	bool follows = services_has_peers(d->services);
+
+	if (follows == d->follows)
+		return;
+	d->follows = follows;
+	channel_total(d->s->engine, follows ? 1 : 0);
+	feed_tail(d->s->engine, &d->feed);
+	d->feed.messages = true;
+}
+
+static void
+post_publish(struct desk *d, const struct record *r)
+{
+	struct frame_message m = { .inc = r->stamp.inc,
+		.tick = r->stamp.tick,
+		.channel = r->key,
+		.payload = r->value };
+
+	if (r->type != RECORD_MESSAGE || r->bid != MESSAGE_CHANNEL ||
+	    r->flags & RECORD_FOREIGN)
+		return;
+	if (services_publish(d->services, &m) < 0)
+		d->dropped++;
+}
+
+int
+post_turn(struct desk *d)
+{
+	struct record r;
+	unsigned n;
+	int rc = KV_OK;
+
+	if (d->arrived.len > 0)
+		post_append(d);
+	post_follow(d);
+	for (n = 0; d->follows && n < POST_SLICE; n++) {
+		rc = feed_next(d->s->engine, &d->feed, &r);
+		if (rc == KV_EAGAIN)
+			return KV_OK;
+		if (rc == KV_ENOTFOUND) {
+			log_warn("messages missed reason=\"too slow\"");
+			feed_tail(d->s->engine, &d->feed);
+			d->feed.messages = true;
+			return KV_OK;
+		}
+		if (rc < 0)
+			return rc;
+		post_publish(d, &r);
+	}
+	if (d->follows)
+		desk_wants_turn(d);
+	return KV_OK;
+}
