@@ -41,26 +41,27 @@ try:
     raise SystemExit("no WRONGTYPE")
 except redis.ResponseError as e:
     assert str(e).startswith("WRONGTYPE"), e
-if "subscribe" in a.command():
-    s = b.pubsub()
-    s.subscribe("news")
-    assert s.get_message(timeout=5)["type"] == "subscribe"
-    assert a.publish("news", "hello") >= 1
-    assert s.get_message(timeout=5)["data"] == "hello"
-if "multi" in a.command():
-    p = a.pipeline()
-    p.set("pytx", 1).incr("pytx")
-    assert p.execute() == [True, 2]
-    with a.pipeline() as p:
-        p.watch("pytx")
-        b.set("pytx", 9)
-        p.multi()
-        p.set("pytx", 10)
-        try:
-            p.execute()
-            raise SystemExit("WATCH saw nothing")
-        except redis.WatchError:
-            pass
+s = b.pubsub()
+s.subscribe("news")
+assert s.get_message(timeout=5)["type"] == "subscribe"
+assert a.publish("news", "hello") >= 1
+assert s.get_message(timeout=5)["data"] == "hello"
+p = a.pipeline()
+p.set("pytx", 1).incr("pytx")
+assert p.execute() == [True, 2]
+assert b.get("pytx") == "2" and b.get("pycount") == "1000"
+with a.pipeline() as p:
+    p.watch("pytx")
+    b.set("pytx", 9)
+    p.multi()
+    p.set("pytx", 10)
+    try:
+        p.execute()
+        raise SystemExit("WATCH saw nothing")
+    except redis.WatchError:
+        pass
+assert dict(b.hscan_iter("pyhash")) == {"f": "6", "g": "2"}
+assert a.rename("pyhash", "pyhash2") and b.hlen("pyhash2") == 2
 a.delete("py")
 assert b.exists("py") == 0
 print("fine")
