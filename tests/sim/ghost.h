@@ -62,17 +62,27 @@ struct ghost {
 	struct stamp purged[GHOST_KEYS]; /* the highest of each key */
 	uint64_t bids[GHOST_BUCKETS];
 
+	/* There are no digests: what only they can find is no violation.  That
+	 * is a write that did not get around and is older than a tombstone
+	 * which was purged by somebody who had not seen it (B.8, G.5). */
+	bool is_forgiving;
+
 	unsigned violations[GHOST_VIOLATION_COUNT];
 	char why[200]; /* of the first one */
 };
 
-void ghost_reset(struct ghost *g);
+void ghost_reset(struct ghost *g, bool is_forgiving);
 bool ghost_is_violated(const struct ghost *g);
 void ghost_violation(struct ghost *g, enum ghost_violation v, const char *fmt,
     ...) KV_PRINTF(3, 4);
 
 /* A run has begun. */
 void ghost_origin(struct ghost *g, uint64_t inc);
+/* -1: no such run. */
+int ghost_number(const struct ghost *g, uint64_t inc);
+/* What the rows claim, by number; of the own run all up to the clock. */
+void ghost_vector(const struct ghost *g, const struct sim_store *s,
+    const struct sim_state *t, uint64_t vv[GHOST_ORIGINS]);
 
 /* Keys and buckets by number. */
 struct kv_slice ghost_bucket_name(unsigned bucket);
@@ -86,8 +96,8 @@ const struct record *ghost_find(const struct ghost *g,
     const struct sim_state *t, unsigned key);
 
 void ghost_wrote(struct ghost *g, const struct record *r);
-void ghost_purged(struct ghost *g, unsigned node, uint64_t clock,
-    const struct record *r, const struct sim_state *by, uint64_t inc);
+void ghost_purged(struct ghost *g, unsigned node, const struct record *r,
+    const struct sim_store *s);
 /* The node's clock went back to this: later purges did not happen. */
 void ghost_unpurge(struct ghost *g, unsigned node, uint64_t clock);
 

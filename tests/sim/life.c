@@ -317,7 +317,7 @@ sim_purge(struct sim_store *s, uint64_t before_ms)
 			continue;
 		}
 		if (s->watch.purged != NULL && !(r.flags & RECORD_LOCAL))
-			s->watch.purged(s->watch.user, &r, &s->tree);
+			s->watch.purged(s->watch.user, &r);
 		note_purged(s, r.stamp);
 		forget(s, &r);
 		s->purges++;

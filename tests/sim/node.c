@@ -28,15 +28,14 @@ on_wrote(void *user, const struct record *r)
 }
 
 static void
-on_purged(void *user, const struct record *r, const struct sim_state *by)
+on_purged(void *user, const struct record *r)
 {
 	struct watcher *of = user;
 	struct world *w = of->w;
-	const struct sim_store *s = &w->node[of->node].store;
 
 	world_trace(w, "n%u purges %.*s of %llx", of->node, (int)r->key.len,
 	    r->key.data, (unsigned long long)r->stamp.tick);
-	ghost_purged(&w->ghost, of->node, s->now.clock, r, by, s->inc);
+	ghost_purged(&w->ghost, of->node, r, &w->node[of->node].store);
 }
 
 void

@@ -51,9 +51,8 @@ struct sim_watch {
 	void *user;
 	/* A local write: all that must not get lost. */
 	void (*wrote)(void *user, const struct record *r);
-	/* A tombstone was forgotten; rows are those it was judged by. */
-	void (*purged)(void *user, const struct record *r,
-	    const struct sim_state *by);
+	/* A tombstone is forgotten. */
+	void (*purged)(void *user, const struct record *r);
 };
 
 struct sim_store {

@@ -139,7 +139,7 @@ begin(struct world *w, const struct world_plan *plan)
 	w->had_bad_clock = w->had_clone = false;
 	w->pattern = (struct kv_slice){ NULL, 0 };
 	arena_reset(&w->arena);
-	ghost_reset(&w->ghost);
+	ghost_reset(&w->ghost, !plan->has_digests);
 	for (i = 0; i < WORLD_CABLES; i++)
 		cable_reset(&w->cable[i]);
 	choose_topology(w);
