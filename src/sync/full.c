@@ -182,9 +182,26 @@ is_due_lazily(const struct replica *r, struct replica_link *l,
 	return false;
 }
 
-static int
-pull(struct replica *r, struct replica_link *l)
+/* A store with nothing in it is filled faster in the order of keys. */
+static bool
+is_blank(const struct replica *r)
 {
+	size_t i;
+
+	for (i = 0; i < r->vector.count; i++)
+		if (r->vector.rows[i].row.vv > 0)
+			return false;
+	return r->head == 0;
+}
+
+static int
+pull(struct replica *r, struct replica_link *l, uint64_t *next_ms)
+{
+	if (is_blank(r)) {
+		l->needs_resync = true;
+		core_sooner(next_ms, r->now.mono_ms);
+		return KV_OK;
+	}
 	r->pull = l;
 	l->lazy_ms = 0;
 	receive_begin(r, l, STREAM_FULL);
@@ -207,7 +224,7 @@ full_timers(struct replica *r, uint64_t *next_ms)
 		    (rc = is_due_by_rows(r, l, &due, next_ms)) < 0)
 			return rc;
 		if (due || is_due_lazily(r, l, next_ms))
-			return pull(r, l);
+			return pull(r, l, next_ms);
 	}
 	return KV_OK;
 }

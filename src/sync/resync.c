@@ -128,7 +128,9 @@ ask(struct replica *r)
 	ticks_clear(&s->source_purged);
 	receive_begin(r, s->source, STREAM_RANGE);
 	f.u.range.id = ++s->id;
-	f.u.range.purpose = s->is_repair ? RANGE_REPAIR : RANGE_RESYNC;
+	f.u.range.purpose = s->is_repair ? RANGE_REPAIR
+	    : r->head == 0		 ? RANGE_BOOTSTRAP
+					 : RANGE_RESYNC;
 	f.u.range.lo_bid = s->lo.bid;
 	f.u.range.lo_key = buf_slice(&s->lo.key);
 	f.u.range.hi_bid = s->hi.bid;
@@ -175,7 +177,9 @@ settle(struct replica *r, uint64_t *next_ms)
 
 	if (r->batch.is_waiting)
 		rc = commit_now(r);
-	if (rc == KV_OK && r->store.ops->settle(r->store.self, &s->settle))
+	/* Of nothing there is nothing to compare. */
+	if (rc == KV_OK &&
+	    (r->head == 0 || r->store.ops->settle(r->store.self, &s->settle)))
 		return ask(r);
 	core_sooner(next_ms, r->now.mono_ms + SETTLE_MS);
 	return rc == KV_EAGAIN ? KV_OK : rc;

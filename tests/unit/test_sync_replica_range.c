@@ -208,6 +208,36 @@ a_resync_that_was_cut_goes_on_with_another_source(void **state)
 	ops->release(store.self);
 }
 
+static void
+an_empty_node_is_filled_in_the_order_of_keys(void **state)
+{
+	struct nodes *n = *state;
+	const struct sync_row *row;
+	char key[8];
+	int i;
+
+	for (i = 0; i < KEYS; i++) {
+		name_key(key, i);
+		nodes_put(n, 0, key, "old");
+	}
+	/* A new run, so that what there is does not come as its own. */
+	checkpoint(n, 0);
+	sim_crash(&n->node[0].store, false);
+	nodes_stop(n, 0);
+	nodes_start(n, 0);
+	nodes_join(n, 0, 1);
+	nodes_pass(n, 500);
+	for (i = 0; i < KEYS; i++) {
+		name_key(key, i);
+		assert_non_null(nodes_get(n, 1, key));
+	}
+	assert_true(n->by_type[FRAME_DATA_RANGE] > KEYS / 3);
+	assert_int_equal(n->by_type[FRAME_DATA_FULL], 0);
+	row = sim_row(&n->node[1].store.now, n->node[0].store.inc);
+	assert_non_null(row);
+	assert_true(row->full >= n->node[0].store.tree.head);
+}
+
 /* What a mistake in software would do. */
 static void
 lose(struct sim_state *t, const char *key)
@@ -259,6 +289,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_resync_in_pieces_erases_only_what_was_deleted),
 		TEST(a_resync_that_was_cut_goes_on_with_another_source),
+		TEST(an_empty_node_is_filled_in_the_order_of_keys),
 		TEST(digests_that_differ_twice_are_repaired),
 	};
 
