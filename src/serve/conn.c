@@ -14,6 +14,23 @@
 
 #define CONN_READ_MIN 16384
 
+/* A hang-up comes unasked, and would close: who wants all that was sent before
+ * it is not watched at all while he does not read. */
+static int
+conn_watch(struct conn *c, uint32_t events)
+{
+	struct loop *loop = c->serve->loop;
+
+	if (c->flags & CONN_WHOLE && events == 0) {
+		loop_remove(loop, &c->source);
+		return KV_OK;
+	}
+	if (c->source.watched)
+		return loop_modify(loop, &c->source, events);
+	c->source.events = events;
+	return loop_add(loop, &c->source);
+}
+
 void
 conn_update(struct conn *c)
 {
@@ -25,7 +42,7 @@ conn_update(struct conn *c)
 		events |= EPOLLIN;
 	if (c->flags & CONN_WANT_OUT)
 		events |= EPOLLOUT;
-	if (loop_modify(c->serve->loop, &c->source, events) < 0)
+	if (conn_watch(c, events) < 0)
 		conn_close(c);
 }
 

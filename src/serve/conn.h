@@ -19,6 +19,7 @@ enum conn_flag {
 	CONN_WANT_OUT = 256,  /* the socket is full */
 	CONN_PATIENT = 512,   /* may be silent for ever */
 	CONN_INNER = 1024,    /* of a process of this host's own store */
+	CONN_WHOLE = 2048,    /* what came is read although they hung up */
 	CONN_NOREAD = CONN_HOLD_OUTPUT | CONN_HOLD_OWNER | CONN_EOF |
 	    CONN_CLOSING | CONN_DEAD,
 };

@@ -93,7 +93,7 @@ desk_connect(struct desk *d, const struct desk_kind *kind, unsigned slot,
 
 	desk_path(d, "worker", slot, path);
 	if (sock_connect_unix(path, 0, &fd) < 0 ||
-	    (conn = conn_take(&d->serve, fd, 0)) == NULL)
+	    (conn = conn_take(&d->serve, fd, CONN_WHOLE)) == NULL)
 		return NULL;
 	c = desk_conn_of(conn);
 	c->kind = kind;

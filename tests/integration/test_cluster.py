@@ -1,0 +1,387 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""What nodes do for each other's clients: CALL, CLIENTS, PUBLISH everywhere,
+WAIT, BARRIER, CREATE ALL, SET GLOBAL."""
+
+import os
+import signal
+import threading
+import time
+
+import kvtest
+from kvnodes import HOST, Cluster
+from kvtest import Error, limit, wait_for
+
+
+class Cluster_(kvtest.Case):
+    def cluster(self, *names, **env):
+        c = Cluster(**env)
+        self.addCleanup(c.__exit__)
+        return c.start(*names)
+
+    def two(self, **env):
+        return self.cluster("foo", "bar", **env)
+
+    def assert_error(self, got, *words):
+        self.assertIsInstance(got, Error, got)
+        for w in words:
+            self.assertIn(w, str(got))
+
+
+def syncd(node):
+    return node.child("kv-syncd")
+
+
+class Calls(Cluster_):
+    def test_a_command_runs_on_the_named_node_in_the_callers_protocol(self):
+        foo, bar = self.two()
+        with foo.line() as line, foo.resp() as two, bar.resp() as there:
+            there.must("KV.CREATE", "here", "LOCAL")
+            there.must("HSET", "here", "k", "v")
+            self.assertEqual(line.batch(["CALL bar GET here k", "PING"]),
+                             [b"v", b"OK"])
+            self.assertEqual(line.read_line(), b"PONG")
+            self.assertEqual(
+                line.batch([f"CALL bar@{HOST} PUT here l 2", "PING",
+                            "CALL bar COUNT here"]),
+                [b"OK", b"PONG", b"2"])
+            self.assertEqual(line.read_line(), b"OK")
+            self.assertEqual(two.call("KV.CALL", "bar", "HGETALL", "here"),
+                             [b"k", b"v", b"l", b"2"])
+            two.call("HELLO", 3)
+            got = two.call("KV.CALL", "bar", "HGETALL", "here")
+            self.assertIsInstance(got, kvtest.Map)
+            self.assertEqual([list(x) for x in got],
+                             [[b"k", b"v"], [b"l", b"2"]])
+            # Errors of the command itself are its answer.
+            self.assert_error(two.call("KV.CALL", "bar", "HGET", "here"),
+                              "ERR wrong number of arguments")
+            self.assertEqual(line.line("CALL", "bar", "GET", "no", "k"),
+                             b"NOT FOUND")
+
+    def test_errors_name_node_and_reason_and_keep_their_class(self):
+        foo, bar = self.two()
+        with foo.resp() as c, foo.line() as line:
+            self.assert_error(c.call("KV.CALL", "bar", "SHUTDOWN"),
+                              "DENIED bar")
+            self.assert_error(c.call("KV.CALL", "bar", "CONFIG", "SET",
+                                     "save", ""), "DENIED bar")
+            self.assert_error(c.call("KV.CALL", "bar", "KV.CALL", "foo",
+                                     "PING"), "DENIED bar")
+            self.assert_error(c.call("KV.CALL", "bar", "FLUSHALL"),
+                              "DENIED bar")
+            self.assert_error(c.call("KV.CALL", "bar", "NOSUCH"),
+                              "NOTFOUND bar")
+            self.assert_error(c.call("KV.CALL", "nobody", "PING"),
+                              "NOCONNECTION nobody")
+            self.assertEqual(line.line("CALL", "bar", "SHUTDOWN"),
+                             b"ERROR denied bar: not in remote_commands there")
+            self.assertEqual(bar.resp().call("PING"), b"PONG")
+
+    def test_remote_commands_is_the_limit_and_a_reload_moves_it(self):
+        foo, bar = self.two(KV_REMOTE_COMMANDS="get,client|list")
+        with foo.resp() as c:
+            self.assertEqual(c.call("KV.CALL", "bar", "GET", "x"), None)
+            self.assert_error(c.call("KV.CALL", "bar", "SET", "x", "1"),
+                              "DENIED")
+            self.assert_error(c.call("KV.CALL", "bar", "CLIENT", "KILL",
+                                     "1"), "DENIED")
+            self.assertIn(b"id=",
+                          c.call("KV.CALL", "bar", "CLIENT", "LIST"))
+
+    def test_a_smuggled_line_is_refused(self):
+        """A peer's words for the line protocol are looked at as they are:
+        RESP callers cannot put a line end into a word of theirs."""
+        foo, bar = self.two()
+        with foo.resp() as c:
+            self.assertEqual(
+                c.call("KV.CALL", "bar", "SET", "k", "v\r\nSHUTDOWN\r\n"),
+                b"OK")
+            self.assertEqual(bar.resp().call("GET", "k"),
+                             b"v\r\nSHUTDOWN\r\n")
+
+    def test_a_dead_node_is_an_error_at_once_and_a_hung_one_in_time(self):
+        foo, bar = self.two()
+        with foo.resp() as c:
+            hung = syncd(bar)
+            os.kill(hung.pid, signal.SIGSTOP)
+            self.addCleanup(lambda: hung.is_alive() and
+                            os.kill(hung.pid, signal.SIGCONT))
+            began = time.monotonic()
+            self.assert_error(
+                c.call("KV.CALL", "bar", "TIMEOUT", "300", "PING"),
+                "TIMEOUT bar")
+            took = time.monotonic() - began
+            self.assertGreater(took, 0.29)
+            self.assertLess(took, 0.3 + 1.5 * kvtest.SLOW)
+            os.kill(hung.pid, signal.SIGCONT)
+            wait_for(lambda: c.call("KV.CALL", "bar", "PING") == b"PONG",
+                     10, "bar to be back")
+            bar.kill9_all()
+            began = time.monotonic()
+            wait_for(lambda: "NOCONNECTION bar" in
+                     str(c.call("KV.CALL", "bar", "PING")), 10, "no link")
+            self.assertLess(time.monotonic() - began, 3 * kvtest.SLOW)
+
+    def test_other_clients_of_the_worker_do_not_wait(self):
+        foo, bar = self.two()
+        hung = syncd(bar)
+        os.kill(hung.pid, signal.SIGSTOP)
+        self.addCleanup(lambda: os.kill(hung.pid, signal.SIGCONT))
+        with foo.resp() as waits, foo.resp() as other:
+            waits.send(kvtest.resp_encode("KV.CALL", "bar", "TIMEOUT",
+                                          "3000", "PING"))
+            for _ in range(100):
+                self.assertEqual(other.call("PING"), b"PONG")
+            self.assertEqual(waits.read_quiet(0.05), b"")
+
+    def test_a_long_answer_comes_whole_and_in_bounded_memory(self):
+        foo, bar = self.two()
+        size, count = 100_000, 400
+        with bar.resp() as there:
+            there.must("KV.CREATE", "big", "LOCAL")
+            for i in range(count):
+                there.must("HSET", "big", f"{i:04}", bytes([i % 251]) * size)
+        with foo.resp() as c:
+            before = syncd(foo).anon_bytes(), syncd(bar).anon_bytes()
+            got = c.call("KV.CALL", "bar", "TIMEOUT", "60000", "HVALS",
+                         "big")
+            self.assertEqual(len(got), count)
+            for i, v in enumerate(got):
+                self.assertEqual(v, bytes([i % 251]) * size)
+            after = syncd(foo).anon_bytes(), syncd(bar).anon_bytes()
+            for x, y in zip(before, after):
+                self.assertLess(y - x, 16 << 20)
+
+    def test_large_arguments_cross(self):
+        foo, bar = self.two()
+        with foo.resp() as c:
+            value = os.urandom(900_000)
+            self.assertEqual(c.call("KV.CALL", "bar", "SET", "k", value),
+                             b"OK")
+            self.assertEqual(c.call("KV.CALL", "bar", "GET", "k"), value)
+            self.assert_error(
+                c.call("KV.CALL", "bar", "SET", "k", b"x" * (1 << 20)),
+                "FAILED bar", "mebibyte")
+
+    def test_a_subscription_streams_until_the_caller_goes(self):
+        foo, bar = self.two()
+        with bar.line() as there, foo.line() as a, bar.resp() as r:
+            there.ok("CREATE", "s", "LOCAL")
+            a.send(b"CALL bar SUBSCRIBE s\r\n")
+
+            def subscribed():
+                there.send(b"COUNT SUBSCRIPTIONS s\r\n")
+                n = there.read_line()
+                return there.read_line() == b"OK" and int(n)
+            wait_for(lambda: subscribed() == 1, 10, "the subscription")
+            there.put("s", "k", "1")
+            self.assertEqual(a.read_line(), b"k SET TO 1")
+            there.put("s", "k", "2")
+            self.assertEqual(a.read_line(), b"k SET TO 2")
+            a.close()
+            wait_for(lambda: subscribed() == 0, 10, "its end")
+
+    def test_redis_channels_can_be_listened_to_elsewhere(self):
+        foo, bar = self.two()
+        with foo.resp() as a, bar.resp() as b:
+            a.send(kvtest.resp_encode("KV.CALL", "bar", "SUBSCRIBE", "ch"))
+            self.assertEqual(a.read_reply(), [b"subscribe", b"ch", 1])
+            b.call("PUBLISH", "ch", "x")
+            self.assertEqual(a.read_reply(), [b"message", b"ch", b"x"])
+
+    def test_without_kv_syncd_the_answer_says_so(self):
+        with kvtest.Kvd() as kv, kv.resp() as c, kv.line() as line:
+            self.assert_error(c.call("KV.CALL", "bar", "PING"),
+                              "NOCONNECTION", "kv-syncd does not run")
+            self.assertEqual(c.call("WAIT", 1, 5000), 0)
+            self.assertTrue(line.line("CALL", "bar", "PING")
+                            .startswith(b"ERROR noconnection"))
+
+    def test_kv_syncd_may_be_killed_while_clients_wait(self):
+        foo, bar = self.two()
+        hung = syncd(bar)
+        os.kill(hung.pid, signal.SIGSTOP)
+        self.addCleanup(lambda: os.kill(hung.pid, signal.SIGCONT))
+        with foo.resp() as c:
+            c.send(kvtest.resp_encode("KV.CALL", "bar", "PING"))
+            self.assertEqual(c.read_quiet(0.2), b"")
+            syncd(foo).kill()
+            self.assert_error(c.read_reply(), "NOCONNECTION")
+            self.assertEqual(c.call("PING"), b"PONG")
+
+
+class Presence(Cluster_):
+    def clients(self, node):
+        with node.resp() as c:
+            return c.call("KV.CLIENTS")
+
+    def names(self, node):
+        return sorted((n, name) for n, _, name in self.clients(node)
+                      if not name.startswith(b"127."))
+
+    def test_clients_of_all_nodes_are_seen_with_their_names(self):
+        foo, bar = self.two()
+        foo_name, bar_name = (f"{x}@{HOST}".encode() for x in ("foo", "bar"))
+        with foo.resp() as a, bar.resp() as b:
+            a.must("CLIENT", "SETNAME", "web")
+            b.must("HELLO", 3, "SETNAME", "jobs")
+            both = [(bar_name, b"jobs"), (foo_name, b"web")]
+            for node in foo, bar:
+                wait_for(lambda: self.names(node) == both, 10,
+                         f"both names on {node.node}")
+            b.must("CLIENT", "SETNAME", "cron")
+            wait_for(lambda: (bar_name, b"cron") in self.names(foo), 10,
+                     "another name")
+            with foo.line() as line:
+                line.send(b"CLIENTS\r\n")
+                text = line.read_until(b"OK\r\n")
+                self.assertIn(foo_name, text)
+                self.assertIn(b" web\r\n", text)
+        wait_for(lambda: self.names(foo) == [], 10, "both gone")
+
+    def test_the_clients_of_a_node_vanish_with_it(self):
+        foo, bar = self.two()
+        with bar.resp() as b:
+            b.must("CLIENT", "SETNAME", "jobs")
+            wait_for(lambda: self.names(foo), 10, "its name")
+            bar.kill9_all()
+            wait_for(lambda: not self.names(foo), 20, "its end")
+
+    def test_the_clients_of_a_killed_worker_vanish(self):
+        foo, bar = self.two()
+        with bar.resp() as b:
+            b.must("CLIENT", "SETNAME", "jobs")
+            wait_for(lambda: self.names(foo), 10, "its name")
+            bar.worker_of(b).kill()
+            wait_for(lambda: not self.names(foo), 20, "its end")
+        with bar.resp() as b:
+            b.must("CLIENT", "SETNAME", "again")
+            wait_for(lambda: self.names(foo), 10, "the new worker's")
+
+
+class Messages(Cluster_):
+    def test_publish_reaches_subscribers_on_every_node_once(self):
+        nodes = self.cluster("foo", "bar", "baz")
+        subs = [n.resp() for n in nodes]
+        for s in subs:
+            self.addCleanup(s.close)
+            self.assertEqual(s.call("SUBSCRIBE", "news"),
+                             [b"subscribe", b"news", 1])
+        for i, n in enumerate(nodes):
+            with n.resp() as c:
+                for j in range(50):
+                    c.call("PUBLISH", "news", f"{i}-{j}")
+        want = sorted(f"{i}-{j}".encode() for i in range(3)
+                      for j in range(50))
+        for s in subs:
+            got = [s.read_reply()[2] for _ in want]
+            self.assertEqual(sorted(got), want)
+            for i in range(3):      # of one publisher, in order
+                mine = [x for x in got if x.startswith(b"%d-" % i)]
+                self.assertEqual(mine, [b"%d-%d" % (i, j)
+                                        for j in range(50)])
+            self.assertEqual(s.read_quiet(0.1), b"")
+
+    def test_patterns_and_messages_up_to_a_frame(self):
+        foo, bar = self.two()
+        with bar.resp() as s, foo.resp() as c:
+            s.call("PSUBSCRIBE", "n*")
+            c.call("PUBLISH", "news", b"x" * 60_000)
+            self.assertEqual(s.read_reply(),
+                             [b"pmessage", b"n*", b"news", b"x" * 60_000])
+            c.call("PUBLISH", "news", b"x" * 70_000)    # stays at home
+            c.call("PUBLISH", "news", b"small")
+            self.assertEqual(s.read_reply()[3], b"small")
+
+    def test_a_node_that_is_away_gets_nothing_later(self):
+        foo, bar = self.two()
+        with bar.resp() as s, foo.resp() as c:
+            s.call("SUBSCRIBE", "news")
+            syncd(bar).kill()
+            c.call("PUBLISH", "news", "lost")
+            bar.in_step()
+            foo.in_step()
+            c.call("PUBLISH", "news", "seen")
+            wait_for(lambda: c.call("PUBLISH", "news", "more") is not None
+                     and s.read_quiet(0.1), 10, "a message")
+
+
+class Waiting(Cluster_):
+    def test_wait_counts_nodes_that_have_it_on_disk(self):
+        foo, bar, baz = self.cluster("foo", "bar", "baz")
+        with foo.resp() as c, foo.line() as line:
+            c.must("SET", "k", "v")
+            self.assertEqual(c.call("WAIT", 2, 5000), 2)
+            for node in bar, baz:
+                self.assertEqual(node.resp().call("GET", "k"), b"v")
+            line.create("b")
+            line.put("b", "k", "v")
+            self.assertEqual(line.line("WAIT", "2", "5000"), b"2")
+            self.assertEqual(line.read_line(), b"OK")
+            stopped = syncd(baz)
+            os.kill(stopped.pid, signal.SIGSTOP)
+            self.addCleanup(lambda: stopped.is_alive() and
+                            os.kill(stopped.pid, signal.SIGCONT))
+            c.must("SET", "k", "w")
+            self.assertEqual(c.call("WAIT", 1, 5000), 1)
+            began = time.monotonic()
+            self.assertEqual(c.call("WAIT", 2, 300), 1)
+            self.assertGreater(time.monotonic() - began, 0.29)
+            self.assertEqual(c.call("WAITAOF", 1, 1, 300), [1, 1])
+            os.kill(stopped.pid, signal.SIGCONT)
+            self.assertEqual(c.call("WAIT", 2, 9000), 2)
+
+    def test_what_wait_counted_survives_the_loss_of_the_writer(self):
+        foo, bar = self.two()
+        with foo.resp() as c:
+            for i in range(50):
+                c.must("SET", f"k{i}", i)
+            self.assertEqual(c.call("WAIT", 1, 5000), 1)
+        foo.kill9_all()
+        bar.kill9_all()
+        bar.start()
+        with bar.resp() as c:
+            for i in range(50):
+                self.assertEqual(c.call("GET", f"k{i}"), str(i).encode())
+
+    def test_a_local_write_is_not_waited_for(self):
+        foo, bar = self.two()
+        with foo.line() as c:
+            c.ok("CREATE", "l", "LOCAL")
+            c.put("l", "k", "v")
+            began = time.monotonic()
+            self.assertEqual(c.line("WAIT", "1", "5000"), b"1")
+            self.assertLess(time.monotonic() - began, 3)
+
+    def test_barrier_is_ok_when_all_have_it_and_names_who_has_not(self):
+        foo, bar, baz = self.cluster("foo", "bar", "baz")
+        with foo.resp() as c, foo.line() as line, bar.resp() as b:
+            b.must("SET", "theirs", "1")
+            c.must("SET", "mine", "1")
+            self.assertEqual(c.call("KV.BARRIER", 5000), b"OK")
+            self.assertEqual(c.call("GET", "theirs"), b"1")
+            self.assertEqual(line.line("BARRIER", "5000"), b"OK")
+            baz.kill9_all()
+            c.must("SET", "mine", "2")
+            self.assert_error(c.call("KV.BARRIER", 300),
+                              f"UNAVAILABLE waiting for baz@{HOST}")
+
+    def test_waiters_that_go_away_leave_nothing_behind(self):
+        foo, bar = self.two()
+        stopped = syncd(bar)
+        os.kill(stopped.pid, signal.SIGSTOP)
+        self.addCleanup(lambda: os.kill(stopped.pid, signal.SIGCONT))
+        for _ in range(300):        # more than kv-syncd lets wait
+            with foo.resp() as c:
+                c.must("SET", "k", "v")
+                c.send(kvtest.resp_encode("WAIT", "2", "20"))
+                self.assertIsInstance(c.read_reply(), int)
+                c.abort()
+        with foo.resp() as c:
+            c.must("SET", "k", "v")
+            self.assertEqual(c.call("WAIT", 1, 50), 0)
+
+
+if __name__ == "__main__":
+    kvtest.main()
