@@ -73,7 +73,7 @@ syncd_bury(struct syncd *s)
 	DL_FOREACH_SAFE(s->peers, p, next) {
 		if (p->state != PEER_LINGERING && p->state != PEER_DEAD)
 			continue;
-		p->number = NULL; /* another link may get it next */
+		p->number = 0; /* another link may get it next */
 		news_end(p);
 		if (p->state == PEER_DEAD)
 			peer_free(p);
