@@ -165,6 +165,41 @@ class WithPassword(kvtest.Case):
         self.assertEqual(kv("-p", port, "count", "b",
                             env={"KV_SECRET_FILE": path}).stdout, "0\n")
 
+    def bench(self, *args, env=None, kvd=None):
+        return subprocess.run(
+            [kvtest.program("kv-bench"), "-p",
+             str((kvd or self.kvd).ports[0]), "-c", "3", "-n", "60", "-k",
+             "50", *args],
+            capture_output=True, text=True, timeout=60 * kvtest.SLOW,
+            env=kvtest.clean_env(self.store.base, env))
+
+    def test_kv_bench_takes_the_password_from_a_file(self):
+        path = self.store.write("bench", SECRET + "\nnot this line\n")
+        wrong = self.store.write("wrong", "hunter2\n")
+        self.assertNotEqual(self.bench("-t", "get").returncode, 0)
+        for args, env in ((["--secret-file", path], None),
+                          ([], {"KV_SECRET_FILE": path})):
+            done = self.bench("-t", "set,get", *args, env=env)
+            self.assertEqual(done.returncode, 0, done)
+            self.assertNotIn("error", done.stdout + done.stderr)
+        refused = self.bench("--secret-file", wrong, "-t", "get", "-c", "1")
+        self.assertEqual(refused.returncode, 3, refused)
+        self.assertIn("WRONGPASS", refused.stderr)
+        self.assertNotIn("hunter2", refused.stdout + refused.stderr)
+        missing = self.bench("--secret-file", "/nonexistent")
+        self.assertEqual(missing.returncode, 2)
+        self.assertIn("/nonexistent: No such file", missing.stderr)
+
+    def test_kv_bench_says_it_on_lines_too_and_where_none_is_wanted(self):
+        path = self.store.write("word", "one-word\n")
+        conf = self.store.write(
+            "word.conf", f"password = {make_hash('one-word')}\n")
+        for args in (["-c", conf], []):
+            with Kvd(1, args=args) as kvd:
+                done = self.bench("-t", "hset,line-create,line-put,line-get",
+                                  "--secret-file", path, kvd=kvd)
+                self.assertEqual(done.returncode, 0, done)
+
 
 class Files(kvtest.Case):
     def start(self, store, *args):

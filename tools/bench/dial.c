@@ -15,6 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "secret.h"
+
 static int
 dial_unix(const char *path)
 {
@@ -60,11 +62,15 @@ dial_tcp(const char *host, int port)
 }
 
 int
-dial(const struct target *t)
+dial(const struct target *t, bool lines)
 {
 	int fd =
 	    t->path != NULL ? dial_unix(t->path) : dial_tcp(t->host, t->port);
 
+	if (fd >= 0 && secret_say(fd, lines) < 0) {
+		close(fd);
+		return -1;
+	}
 	if (fd >= 0)
 		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	return fd;

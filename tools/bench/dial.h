@@ -4,7 +4,8 @@
 
 #include "load.h"
 
-/* A connected, non-blocking socket; -1 with errno. */
-int dial(const struct target *t);
+/* A connected, non-blocking socket that has said the password (secret.h);
+ * lines: it is for the line protocol.  -1 with errno. */
+int dial(const struct target *t, bool lines);
 
 #endif

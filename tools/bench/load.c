@@ -261,7 +261,7 @@ open_conn(struct run *r, struct conn *c, const struct target *t,
 	c->in = malloc(INPUT_BYTES);
 	if (c->out == NULL || c->in == NULL)
 		return complain(r, "malloc", strerror(errno));
-	if ((c->fd = dial(t)) < 0)
+	if ((c->fd = dial(t, g->work->lines > 0)) < 0)
 		return complain(r, t->name, strerror(errno));
 	if (epoll_ctl(r->epoll, EPOLL_CTL_ADD, c->fd, &e) < 0)
 		return complain(r, "epoll_ctl", strerror(errno));

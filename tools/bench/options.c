@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "secret.h"
+
 static const char usage_text[] =
     "usage: kv-bench [-h HOST] [-p PORT | -s SOCKET] [--server-pid PID] ...\n"
     "       kv-bench --compare NAME=PORT[:PID],NAME=PORT[:PID] ...\n"
@@ -34,6 +36,8 @@ static const char usage_text[] =
     "  -b, --background TEST:N the same with N connections doing TEST meanwhile\n"
     "      --server-pid PID    count the CPU time of it and its children\n"
     "  -d, --dir DIR           read a store through libkv, without a server\n"
+    "      --secret-file FILE  whose first line is the servers' password; or\n"
+    "                          KV_SECRET_FILE names it\n"
     "      --seed N            of the random keys (1)\n"
     "      --json              the result as JSON\n"
     "      --help, --version\n"
@@ -159,7 +163,15 @@ take_background(struct options *o, char *text)
 	o->background_connections = (unsigned)number("-b", count, 1, 60000);
 }
 
-enum { OPT_COMPARE = 256, OPT_PID, OPT_SEED, OPT_JSON, OPT_HELP, OPT_VERSION };
+enum {
+	OPT_COMPARE = 256,
+	OPT_PID,
+	OPT_SECRET,
+	OPT_SEED,
+	OPT_JSON,
+	OPT_HELP,
+	OPT_VERSION
+};
 
 static const struct option longs[] = {
 	{ "host", required_argument, NULL, 'h' },
@@ -177,6 +189,7 @@ static const struct option longs[] = {
 	{ "dir", required_argument, NULL, 'd' },
 	{ "compare", required_argument, NULL, OPT_COMPARE },
 	{ "server-pid", required_argument, NULL, OPT_PID },
+	{ "secret-file", required_argument, NULL, OPT_SECRET },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -187,6 +200,7 @@ static const struct option longs[] = {
 struct where {
 	const char *host, *path;
 	char *compare;
+	const char *secret;
 	int port, pid;
 };
 
@@ -206,6 +220,9 @@ take_where(struct where *w, int option, char *arg)
 		return true;
 	case OPT_COMPARE:
 		w->compare = arg;
+		return true;
+	case OPT_SECRET:
+		w->secret = arg;
 		return true;
 	case OPT_PID:
 		w->pid = (int)number("--server-pid", arg, 1, INT32_MAX);
@@ -272,7 +289,9 @@ take_what(struct options *o, int option, char *arg)
 void
 options_parse(struct options *o, int argc, char **argv)
 {
-	struct where w = { .host = "127.0.0.1", .port = 4050 };
+	struct where w = { .host = "127.0.0.1",
+		.port = 4050,
+		.secret = getenv("KV_SECRET_FILE") };
 	int option;
 
 	*o = (struct options){ .tests = { work_find("set"), work_find("get") },
@@ -288,6 +307,8 @@ options_parse(struct options *o, int argc, char **argv)
 			take_what(o, option, optarg);
 	if (optind < argc)
 		refuse("unexpected \"%s\"", argv[optind]);
+	if (w.secret != NULL && w.secret[0] != '\0' && !secret_load(w.secret))
+		exit(2);
 	if (w.compare != NULL)
 		take_targets(o, w.compare, w.host);
 	else
