@@ -141,12 +141,19 @@ link_refuse(struct replica *r, struct replica_link *l, enum frame_bye_code code,
 }
 
 void
+replica_leave(struct replica *r, struct replica_link *l,
+    enum frame_bye_code code)
+{
+	link_end(r, l, code, frame_bye_text(code));
+}
+
+void
 replica_stop(struct replica *r)
 {
 	struct replica_link *l;
 
 	for (l = r->links; l != NULL; l = l->next)
-		link_end(r, l, BYE_STOP, "stopping");
+		replica_leave(r, l, BYE_STOP);
 }
 
 /* ---- HELLO ---- */

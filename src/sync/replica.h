@@ -131,7 +131,9 @@ KV_CHECKED int replica_open(struct replica *r, bool initiator,
 uint64_t replica_link_number(const struct replica_link *l);
 /* The connection is gone or will be; the link with it. */
 void replica_close(struct replica *r, struct replica_link *l);
-/* This node stops: a BYE on all links. */
+/* Take leave on a link: a BYE of this code; and on all, for this node stops. */
+void replica_leave(struct replica *r, struct replica_link *l,
+    enum frame_bye_code code);
 void replica_stop(struct replica *r);
 
 /* ---- a turn ---- */

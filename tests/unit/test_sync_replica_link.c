@@ -352,6 +352,22 @@ who_stops_says_so(void **state)
 	assert_false(nodes_are_up(n, 1, 0));
 }
 
+/* The other end knows why, and other links stay. */
+static void
+one_link_may_be_left_with_a_reason(void **state)
+{
+	struct nodes *n = *state;
+
+	nodes_join(n, 0, 1);
+	nodes_join(n, 0, 2);
+	nodes_pass(n, 100);
+	replica_leave(n->node[0].replica, n->node[0].ends[1].link, BYE_WORN);
+	nodes_pass(n, 100);
+	assert_int_equal(last_bye(n, 1), BYE_WORN);
+	assert_false(nodes_are_up(n, 1, 0));
+	assert_true(nodes_are_up(n, 2, 0));
+}
+
 #define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, done)
 
 int
@@ -369,6 +385,7 @@ main(void)
 		TEST(a_clock_that_is_off_is_told_once, two),
 		TEST(a_write_of_the_far_future_is_not_taken, two),
 		TEST(who_stops_says_so, two),
+		TEST(one_link_may_be_left_with_a_reason, three),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
