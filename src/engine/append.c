@@ -215,8 +215,11 @@ append_sum(struct engine *e, size_t i, struct stamp stamp)
 			w->flags |= RECORD_DROP;
 		b->totals = (struct totals){ 0 };
 		b->drop = (int32_t)i;
-	} else if (item->row == STAGE_MERGED && b->recounted)
+	} else if (item->row == STAGE_MERGED_DROP) {
+		if (b->totals.keys > b->survivors.keys)
+			w->flags |= RECORD_DROP;
 		b->totals = b->survivors;
+	}
 	item->after = nothing;
 	if (wal_class(w->type) == WAL_KEY) {
 		if (item->earlier >= 0)
@@ -363,8 +366,8 @@ append_note_buckets(struct engine *e)
 		struct record r;
 		struct bucket b;
 
-		if (e->stage.items[i].row != STAGE_CREATE &&
-		    e->stage.items[i].row != STAGE_MERGED)
+		if (e->stage.items[i].row == STAGE_NO_ROW ||
+		    e->stage.items[i].row == STAGE_DROP)
 			continue;
 		stage_view(e, (int32_t)i, &r);
 		if (schema_get_bucket(r.value, &b) == KV_OK &&

@@ -146,10 +146,12 @@ foreign_stage_row(struct engine *e, const struct bucket *row,
 	struct stage_bucket *b;
 	int rc;
 
-	if (recount && (rc = foreign_survivors(e, row, &survivors)) < 0)
+	if (recount && (rc = survivors_sum(e, row, &survivors)) < 0)
 		return rc;
 	schema_put_bucket(value, row);
-	if ((rc = stage_record(e, row, &r, STAGE_MERGED)) < 0)
+	rc = stage_record(e, row, &r,
+	    recount ? STAGE_MERGED_DROP : STAGE_MERGED);
+	if (rc < 0)
 		return rc;
 	b = &e->stage.buckets[e->stage.items[e->stage.count - 1].bucket];
 	b->dropped = row->dropped;
@@ -185,109 +187,6 @@ foreign_row(struct engine *e, struct kv_slice name, const struct bucket *in)
 	    stamp_compare(mine.dropped, dropped) > 0);
 }
 
-/* ---- sums behind a drop ---- */
-
-/* The record of the bucket (notes: 0) before the one at lsn; 0: none. */
-static uint64_t
-chain_back(const struct engine *e, uint64_t hash, uint64_t bid, uint64_t lsn)
-{
-	uint64_t number = engine_segment_of(e, lsn), at;
-
-	at = (uint64_t)engine_record_at(e, lsn)->bucket_prev << 3;
-	if (at != 0)
-		return number * e->segment_size + at;
-	while (number-- > e->view_lo) {
-		at = index_find_chain(engine_segment(e, number), hash, bid);
-		if (at != 0)
-			return number * e->segment_size + at;
-	}
-	return 0;
-}
-
-/* The newest record of its key in the view, if the log's is that one. */
-static void
-survivors_add(struct engine *e, const struct bucket *b, uint64_t lsn,
-    struct totals *out)
-{
-	const struct wal_record *w = engine_record_at(e, lsn);
-	struct kv_slice key = wal_record_key(w);
-	struct record r;
-	struct count count;
-
-	if (wal_class(w->type) != WAL_KEY ||
-	    view_find(e,
-		index_hash_key(e->control->hash_secret, WAL_KEY, b->bid, key),
-		WAL_KEY, b->bid, key, e->view_end) != lsn)
-		return;
-	view_record(e, lsn, &r);
-	stage_count(b, &r, &count);
-	out->keys += count.live;
-	out->bytes += count.bytes;
-	out->digest[0] += count.digest[0];
-	out->digest[1] += count.digest[1];
-}
-
-/* Back along the bucket's chain.  True: the log goes back beyond the drop. */
-static bool
-survivors_in_log(struct engine *e, const struct bucket *b, struct totals *out)
-{
-	uint64_t hash = index_hash_chain(e->control->hash_secret, b->bid);
-	uint64_t lsn = view_find_chain(e, hash, b->bid, e->view_end);
-
-	for (; lsn != 0; lsn = chain_back(e, hash, b->bid, lsn)) {
-		if (engine_record_at(e, lsn)->seq < b->dropped.tick)
-			return true;
-		survivors_add(e, b, lsn, out);
-	}
-	return segment_header(engine_segment(e, e->view_lo))->first_seq <=
-	    b->dropped.tick;
-}
-
-static int
-survivors_in_tree(struct engine *e, const struct bucket *b, struct totals *out)
-{
-	uint64_t limit =
-	    segment_header(engine_segment(e, e->view_lo))->first_seq;
-	struct tree_scan *scan = NULL;
-	struct record r;
-	struct count count;
-	int rc;
-
-	rc = tree_scan_open(e->tree, TREE_BY_SEQ, b->bid, &scan);
-	if (rc == KV_OK)
-		rc = tree_scan_seek(scan, (struct kv_slice){ "", 0 },
-		    b->dropped.tick);
-	while (rc == KV_OK && (rc = tree_scan_next(scan, &r)) == KV_OK) {
-		if (r.seq >= limit) /* the log has it, or a newer one */
-			break;
-		if (r.type == RECORD_BUCKET || r.bid != b->bid ||
-		    view_find(e,
-			index_hash_key(e->control->hash_secret, WAL_KEY, b->bid,
-			    r.key),
-			WAL_KEY, b->bid, r.key, e->view_end) != 0)
-			continue;
-		stage_count(b, &r, &count);
-		out->keys += count.live;
-		out->bytes += count.bytes;
-		out->digest[0] += count.digest[0];
-		out->digest[1] += count.digest[1];
-	}
-	tree_scan_close(scan);
-	return rc == KV_ENOTFOUND ? KV_OK : rc;
-}
-
-/* A record's seq is above every stamp that its host knew when it came, its own
- * too.  So whatever is newer than the drop has a seq past it, and only that
- * end of the order is looked at, however large the bucket is. */
-int
-foreign_survivors(struct engine *e, const struct bucket *b, struct totals *out)
-{
-	*out = (struct totals){ 0 };
-	if (survivors_in_log(e, b, out))
-		return KV_OK;
-	return survivors_in_tree(e, b, out);
-}
-
 /* ---- the batch ---- */
 
 static int
@@ -296,12 +195,6 @@ foreign_stage_batch(struct engine *e, const struct foreign *batch, size_t n)
 	size_t i;
 	int rc = KV_OK;
 
-	for (i = 0; rc == KV_OK && i < n; i++)
-		if (batch[i].record.type == RECORD_BUCKET)
-			rc = batch[i].how == FOREIGN_MERGE
-			    ? foreign_row(e, batch[i].record.key,
-				  &batch[i].bucket)
-			    : KV_EINVAL;
 	for (i = 0; rc == KV_OK && i < n; i++) {
 		const struct record *r = &batch[i].record;
 
@@ -309,7 +202,10 @@ foreign_stage_batch(struct engine *e, const struct foreign *batch, size_t n)
 			rc = foreign_stage_note(e, r);
 		else if (r->type == RECORD_PUT || r->type == RECORD_TOMB)
 			rc = foreign_record(e, &batch[i]);
-		else if (r->type != RECORD_BUCKET)
+		else if (r->type == RECORD_BUCKET &&
+		    batch[i].how == FOREIGN_MERGE)
+			rc = foreign_row(e, r->key, &batch[i].bucket);
+		else
 			rc = KV_EINVAL;
 	}
 	return rc;
@@ -385,7 +281,8 @@ foreign_notes(struct engine *e, int (*each)(void *user, const struct record *),
 	struct record r;
 	int rc = KV_OK;
 
-	for (; rc == KV_OK && lsn != 0; lsn = chain_back(e, hash, 0, lsn)) {
+	for (; rc == KV_OK && lsn != 0;
+	     lsn = view_chain_back(e, hash, 0, lsn)) {
 		view_record(e, lsn, &r);
 		if (r.type == RECORD_POSITION)
 			rc = each(user, &r);

@@ -39,8 +39,8 @@ struct foreign {
 	struct bucket bucket; /* its stamps and options */
 };
 
-/* Append what wins of the batch, and all notes, as one atomic piece; bucket
- * rows go first.  A name that is, or was, a local bucket's here is passed by.
+/* Append what wins of the batch, and all notes, as one atomic piece, in the
+ * order given.  A name that is, or was, a local bucket's here is passed by.
  * *end: the position that shows it all, be it that what was there already is
  * newer.  Call it in a view; nothing may be staged.  On failure nothing was
  * written:
@@ -61,9 +61,5 @@ KV_CHECKED int foreign_note(struct engine *e, bool tree, struct kv_slice key,
  * stop. */
 KV_CHECKED int foreign_notes(struct engine *e,
     int (*each)(void *user, const struct record *note), void *user);
-
-/* Sums of the bucket's records in the view that a drop at b->dropped leaves. */
-KV_CHECKED int foreign_survivors(struct engine *e, const struct bucket *b,
-    struct totals *out);
 
 #endif

@@ -32,7 +32,13 @@ struct count {
 	uint64_t digest[2]; /* 0 when it has a deadline */
 };
 
-enum stage_row { STAGE_NO_ROW, STAGE_CREATE, STAGE_DROP, STAGE_MERGED };
+enum stage_row {
+	STAGE_NO_ROW,
+	STAGE_CREATE,
+	STAGE_DROP,
+	STAGE_MERGED,	   /* of another host */
+	STAGE_MERGED_DROP, /* and its drop is news */
+};
 #define STAGE_NO_BUCKET UINT32_MAX
 
 /* A staged record: its bytes lie in stage.bytes, its place in the log, its
@@ -63,9 +69,9 @@ struct stage_bucket {
 	int32_t drop;	      /* newest drop before the item at hand, -1 */
 	struct stamp dropped; /* as the view says, or a row merged before */
 
-	/* foreign.c: a merged drop hides what is older, not all there is. */
+	/* A merged drop hides what is older, not all there is. */
 	bool recounted;
-	struct totals survivors; /* of the view */
+	struct totals survivors;
 
 	/* staged.c: what the batch changes, up to stage.summed. */
 	uint64_t ahead_keys, ahead_bytes;
@@ -190,6 +196,9 @@ uint64_t view_find(const struct engine *e, uint64_t hash, enum wal_class class,
     uint64_t bid, struct kv_slice key, uint64_t before);
 uint64_t view_find_chain(const struct engine *e, uint64_t hash, uint64_t bid,
     uint64_t before);
+/* The record of the bucket (notes: 0) before the one at lsn; 0: none. */
+uint64_t view_chain_back(const struct engine *e, uint64_t hash, uint64_t bid,
+    uint64_t lsn);
 void view_record(const struct engine *e, uint64_t lsn, struct record *out);
 /* Move S forward without renewing the tree; our own appends, or the lock. */
 void view_advance(struct engine *e);
@@ -257,6 +266,11 @@ KV_CHECKED int stage_tomb(struct engine *e, const struct bucket *b,
 /* A bucket's row; the stamp that `row` names is set when it is appended. */
 KV_CHECKED int stage_bucket_row(struct engine *e, struct kv_slice name,
     struct bucket *b, enum stage_row row);
+
+/* survivors.c: sums that a drop at b->dropped leaves of the bucket in the view
+ * and the stage. */
+KV_CHECKED int survivors_sum(struct engine *e, const struct bucket *b,
+    struct totals *out);
 
 /* append.c */
 /* Take the mutex, mending what a dead owner left. */

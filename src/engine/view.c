@@ -136,6 +136,23 @@ view_find_chain(const struct engine *e, uint64_t hash, uint64_t bid,
 	}
 }
 
+uint64_t
+view_chain_back(const struct engine *e, uint64_t hash, uint64_t bid,
+    uint64_t lsn)
+{
+	uint64_t number = engine_segment_of(e, lsn), at;
+
+	at = (uint64_t)engine_record_at(e, lsn)->bucket_prev << 3;
+	if (at != 0)
+		return number * e->segment_size + at;
+	while (number-- > e->view_lo) {
+		at = index_find_chain(engine_segment(e, number), hash, bid);
+		if (at != 0)
+			return number * e->segment_size + at;
+	}
+	return 0;
+}
+
 int
 view_get_raw(struct engine *e, uint64_t hash, uint64_t bid, struct kv_slice key,
     struct record *out)
