@@ -79,6 +79,7 @@ struct sync_batch {
 };
 
 struct sync_store_ops {
+	/* KV_ESTALE: the node is another run by now; begin anew. */
 	KV_CHECKED int (*refresh)(void *self);
 	void (*release)(void *self);
 
@@ -130,15 +131,16 @@ struct sync_store_ops {
 
 	/* Append the batch; the order of changes is kept.  *position: what
 	 * durable() must reach.  Local clocks move past every stamp in it.
-	 * KV_EAGAIN: the log is full now; KV_ENOSPC: disk or memory are; then
-	 * nothing was done.  The snapshot moves on to include it. */
+	 * KV_EAGAIN: the log is full now; KV_ENOSPC: disk or memory are;
+	 * KV_ETOOBIG: more than a segment of the log holds; KV_EINVAL: a stamp
+	 * from too far in the future, or of a local bucket; then nothing was
+	 * done.  The snapshot moves on to include it. */
 	KV_CHECKED int (*commit)(void *self, const struct sync_batch *b,
 	    uint64_t *position);
 	uint64_t (*durable)(void *self);
 
-	/* Sum over the live records without deadline of the bucket and their
-	 * number; each bucket that is live and not local.  A bucket whose drop
-	 * is still being swept is left out. */
+	/* The digest over the live records without deadline, of each bucket
+	 * that is live and not local; keys and bytes are not set. */
 	KV_CHECKED int (*digests)(void *self,
 	    int (*each)(void *user, uint64_t bid, const struct totals *t),
 	    void *user);

@@ -12,13 +12,10 @@
 #include "engine/foreign.h"
 #include "engine/scan.h"
 #include "engine/trail.h"
+#include "syncd/batch.h"
 #include "syncd/rows.h"
 #include "tree/range.h"
 #include "tree/schema.h"
-
-#define NOTE 'N'
-#define VECTOR 'V'
-#define VECTOR_BYTES (SCHEMA_INC_KEY + SCHEMA_VECTOR_ROW)
 
 struct syncd_store {
 	struct engine *engine;
@@ -33,10 +30,7 @@ struct syncd_store {
 	struct trail_view trail;
 	struct tree_range *range;
 
-	/* Of a commit. */
-	struct foreign *batch;
-	size_t batch_cap;
-	struct buf bytes;
+	struct foreign_batch batch; /* of a commit */
 };
 
 /* ---- the snapshot ---- */
@@ -200,7 +194,7 @@ store_note(void *self, struct kv_slice name, struct kv_slice *value)
 
 	if (name.len >= sizeof(key))
 		return KV_ETOOBIG;
-	key[0] = NOTE;
+	key[0] = BATCH_NOTE;
 	memcpy(key + 1, name.data, name.len);
 	return foreign_note(s->engine, false,
 	    (struct kv_slice){ key, name.len + 1 }, value);
@@ -235,86 +229,6 @@ store_settle(void *self, uint64_t *since)
 /* ---- writing ---- */
 
 static int
-commit_reserve(struct syncd_store *s, size_t n, size_t bytes)
-{
-	struct foreign *batch;
-
-	if (n > s->batch_cap) {
-		batch = realloc(s->batch, n * sizeof(*batch));
-		if (batch == NULL)
-			return KV_ENOMEM;
-		s->batch = batch;
-		s->batch_cap = n;
-	}
-	s->bytes.len = 0;
-	return buf_reserve(&s->bytes, bytes);
-}
-
-/* Key and value of a note lie in s->bytes, which does not move. */
-static void
-commit_put_note(struct syncd_store *s, struct foreign *to, size_t key_len,
-    size_t value_len)
-{
-	char *at = s->bytes.data + s->bytes.len;
-
-	*to = (struct foreign){ .how = FOREIGN_NOTE,
-		.record = { .type = RECORD_POSITION,
-		    .key = { at, key_len },
-		    .value = { at + key_len, value_len } } };
-	s->bytes.len += key_len + value_len;
-}
-
-static void
-commit_put_row(struct syncd_store *s, struct foreign *to,
-    const struct sync_row *row)
-{
-	const struct schema_vector v = { .inc = row->inc,
-		.vv = row->vv,
-		.announced = row->announced,
-		.purged = row->purged,
-		.own = row->own,
-		.full = row->full,
-		.full_head = row->full_head,
-		.uid = row->uid };
-	char *at = s->bytes.data + s->bytes.len;
-
-	schema_put_inc(at, VECTOR, row->inc);
-	schema_put_vector(at + SCHEMA_INC_KEY, &v);
-	commit_put_note(s, to, SCHEMA_INC_KEY, SCHEMA_VECTOR_ROW);
-}
-
-static size_t
-commit_fill(struct syncd_store *s, const struct sync_batch *b)
-{
-	char *at;
-	size_t i, n = 0;
-
-	for (i = 0; i < b->count; i++) {
-		const struct sync_change *c = &b->changes[i];
-
-		s->batch[n++] = (struct foreign){
-			.how = c->how == CHANGE_ERASE ? FOREIGN_ERASE
-						      : FOREIGN_MERGE,
-			.record = c->item.record,
-			.bucket = c->item.bucket,
-		};
-	}
-	for (i = 0; i < b->row_count; i++)
-		commit_put_row(s, &s->batch[n++], &b->rows[i]);
-	if (b->note_name.len > 0) {
-		at = s->bytes.data + s->bytes.len;
-		*at = NOTE;
-		memcpy(at + 1, b->note_name.data, b->note_name.len);
-		if (b->note_value.len > 0)
-			memcpy(at + 1 + b->note_name.len, b->note_value.data,
-			    b->note_value.len);
-		commit_put_note(s, &s->batch[n++], 1 + b->note_name.len,
-		    b->note_value.len);
-	}
-	return n;
-}
-
-static int
 store_commit(void *self, const struct sync_batch *b, uint64_t *position)
 {
 	struct syncd_store *s = self;
@@ -322,15 +236,11 @@ store_commit(void *self, const struct sync_batch *b, uint64_t *position)
 	int rc;
 
 	/* Memory first: what the log has must be known here. */
-	rc = commit_reserve(s, b->count + b->row_count + 1,
-	    b->row_count * VECTOR_BYTES + 1 + b->note_name.len +
-		b->note_value.len);
-	if (rc < 0)
-		return rc;
+	rc = foreign_batch_fill(&s->batch, b);
 	for (i = 0; rc == KV_OK && i < b->row_count; i++)
 		rc = rows_reserve(&s->rows, b->rows[i].inc);
 	if (rc == KV_OK)
-		rc = foreign_commit(s->engine, s->batch, commit_fill(s, b),
+		rc = foreign_commit(s->engine, s->batch.items, s->batch.count,
 		    position);
 	if (rc < 0)
 		return rc;
@@ -469,8 +379,7 @@ syncd_store_free(struct syncd_store *s)
 	store_release(s);
 	rows_free(&s->rows);
 	buf_fini(&s->lineage);
-	buf_fini(&s->bytes);
-	free(s->batch);
+	foreign_batch_fini(&s->batch);
 	free(s);
 }
 
