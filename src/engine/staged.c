@@ -145,19 +145,14 @@ void
 staged_totals(struct engine *e, uint64_t bid, struct totals *t)
 {
 	struct stage *s = &e->stage;
-	size_t i;
+	const struct stage_bucket *b;
 
 	for (; s->summed < s->count; s->summed++)
 		staged_sum_item(e, s->summed);
-	for (i = 0; i < s->bucket_count; i++) {
-		const struct stage_bucket *b = &s->buckets[i];
-
-		if (b->bid != bid)
-			continue;
-		if (b->ahead_drop >= 0)
-			*t = (struct totals){ 0 };
-		t->keys += b->ahead_keys;
-		t->bytes += b->ahead_bytes;
+	if ((b = stage_find_bucket(e, bid)) == NULL)
 		return;
-	}
+	if (b->ahead_drop >= 0)
+		*t = (struct totals){ 0 };
+	t->keys += b->ahead_keys;
+	t->bytes += b->ahead_bytes;
 }
