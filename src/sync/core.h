@@ -17,6 +17,7 @@
  *	commit.c    what is behind a MARK goes to the store; ACKs
  *	range.c	    answers in key order
  *	resync.c    reading ranges: RESYNC and repair
+ *	absent.c    what a source had and has no more
  *	digest.c    do we have the same?
  *
  * A claim (a cursor, a row of the vector) is made of what stands in front of a
@@ -182,6 +183,8 @@ enum resync_state {
 struct resync {
 	enum resync_state state;
 	bool is_repair;
+	bool is_blank; /* there was nothing here when it began: no need to
+			* settle */
 	bool is_begun; /* something of a RESYNC is committed, or will be */
 	struct replica_link *source;
 	uint64_t settle, id;
@@ -400,6 +403,8 @@ void resync_free(struct replica *r);
 bool resync_pauses(const struct replica *r, const struct replica_link *l,
     enum frame_stream kind);
 KV_CHECKED int resync_timers(struct replica *r, uint64_t *next_ms);
+/* A RESYNC of an empty store; no range is being read now. */
+void resync_fill(struct replica *r, struct replica_link *l);
 KV_CHECKED int resync_repair(struct replica *r, struct replica_link *l);
 /* Of the RANGE stream: a record came; a row; a MARK. */
 KV_CHECKED int resync_record(struct replica *r, const struct sync_item *item);
@@ -409,6 +414,13 @@ KV_CHECKED int resync_mark(struct replica *r, struct replica_link *l,
     const struct op *op);
 KV_CHECKED int resync_committed(struct replica *r, struct replica_link *l);
 void resync_link_gone(struct replica *r, const struct replica_link *l);
+
+/* ---- absent.c ---- */
+
+/* Collect in r->resync.erased what of this piece, whose records stand in
+ * `from`, is to be erased here. */
+KV_CHECKED int absent_erase(struct replica *r, const struct receiver *from,
+    bool is_end);
 
 /* ---- digest.c ---- */
 

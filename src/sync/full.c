@@ -182,23 +182,12 @@ is_due_lazily(const struct replica *r, struct replica_link *l,
 	return false;
 }
 
-/* A store with nothing in it is filled faster in the order of keys. */
-static bool
-is_blank(const struct replica *r)
-{
-	size_t i;
-
-	for (i = 0; i < r->vector.count; i++)
-		if (r->vector.rows[i].row.vv > 0)
-			return false;
-	return r->head == 0;
-}
-
 static int
 pull(struct replica *r, struct replica_link *l, uint64_t *next_ms)
 {
-	if (is_blank(r)) {
-		l->needs_resync = true;
+	/* A store with nothing in it is filled in the order of keys. */
+	if (r->head == 0) {
+		resync_fill(r, l);
 		core_sooner(next_ms, r->now.mono_ms);
 		return KV_OK;
 	}

@@ -129,7 +129,7 @@ ask(struct replica *r)
 	receive_begin(r, s->source, STREAM_RANGE);
 	f.u.range.id = ++s->id;
 	f.u.range.purpose = s->is_repair ? RANGE_REPAIR
-	    : r->head == 0		 ? RANGE_BOOTSTRAP
+	    : s->is_blank		 ? RANGE_BOOTSTRAP
 					 : RANGE_RESYNC;
 	f.u.range.lo_bid = s->lo.bid;
 	f.u.range.lo_key = buf_slice(&s->lo.key);
@@ -177,12 +177,30 @@ settle(struct replica *r, uint64_t *next_ms)
 
 	if (r->batch.is_waiting)
 		rc = commit_now(r);
-	/* Of nothing there is nothing to compare. */
 	if (rc == KV_OK &&
-	    (r->head == 0 || r->store.ops->settle(r->store.self, &s->settle)))
+	    (s->is_blank || r->store.ops->settle(r->store.self, &s->settle)))
 		return ask(r);
 	core_sooner(next_ms, r->now.mono_ms + SETTLE_MS);
 	return rc == KV_EAGAIN ? KV_OK : rc;
+}
+
+static void
+begin(struct replica *r, struct replica_link *l)
+{
+	struct resync *s = &r->resync;
+
+	s->state = RESYNC_SETTLING;
+	s->is_repair = s->is_blank = false;
+	s->source = l;
+	s->settle = 0;
+	core_event(r, REPLICA_RESYNC, l);
+}
+
+void
+resync_fill(struct replica *r, struct replica_link *l)
+{
+	begin(r, l);
+	r->resync.is_blank = true;
 }
 
 int
@@ -194,11 +212,7 @@ resync_timers(struct replica *r, uint64_t *next_ms)
 	if (s->state == RESYNC_NONE || s->state == RESYNC_WAITING) {
 		if ((l = choose_source(r, next_ms)) == NULL)
 			return KV_OK;
-		s->state = RESYNC_SETTLING;
-		s->is_repair = false;
-		s->source = l;
-		s->settle = 0;
-		core_event(r, REPLICA_RESYNC, l);
+		begin(r, l);
 	}
 	return s->state == RESYNC_SETTLING ? settle(r, next_ms) : KV_OK;
 }
@@ -230,77 +244,6 @@ resync_row(struct replica *r, struct receiver *from, const struct op *op)
 	return ticks_raise(op->flags & OP_PURGED ? &r->resync.source_purged
 						 : &from->rows,
 	    op->row.inc, op->row.tick);
-}
-
-/* The source's version of what we have, or NULL.  Both lists are in the same
- * order. */
-static const struct record *
-find_received(const struct receiver *from, const struct sync_item *own,
-    size_t *i)
-{
-	const struct sync_item *item;
-	int order;
-
-	for (; *i < from->stage.count; ++*i) {
-		item = &from->stage.changes[*i].item;
-		order = place_compare_items(item, own);
-		if (order >= 0)
-			return order == 0 ? &item->record : NULL;
-	}
-	return NULL;
-}
-
-/* The source saw this version and has it no more: nothing is there, or an older
- * one that came to it after the delete was purged.  Where it is a tombstone of
- * the same stamp, expired or erased, the drop rule would pass that by. */
-static bool
-is_gone(const struct receiver *from, const struct record *theirs,
-    const struct record *own)
-{
-	int order = -1;
-
-	if (own->type != RECORD_PUT || MUTATED(NO_ABSENT_RULE))
-		return false;
-	if (theirs != NULL)
-		order = stamp_compare(theirs->stamp, own->stamp);
-	if (order == 0)
-		return theirs->type == RECORD_TOMB;
-	return order < 0 &&
-	    ticks_get(&from->rows, own->stamp.inc) >= own->stamp.tick;
-}
-
-/* Of what we have in this piece: drop what the source had and has no more. */
-static int
-erase_absent(struct replica *r, const struct receiver *from, bool is_end)
-{
-	struct resync *s = &r->resync;
-	const struct place *end = is_end ? &s->hi : &s->last;
-	uint64_t bid = s->lo.bid;
-	struct kv_slice key = buf_slice(&s->lo.key);
-	struct sync_item own;
-	bool after = s->is_past;
-	size_t i = 0;
-	int rc, order;
-
-	for (;;) {
-		rc = r->store.ops->range(r->store.self, bid, key, after, &own);
-		if (rc < 0)
-			return rc == KV_ENOTFOUND ? KV_OK : rc;
-		bid = own.record.bid;
-		key = place_key(&own);
-		after = true;
-		if (!place_is_end(end)) {
-			order = place_compare(end, bid, key);
-			if (order < 0 || (order == 0 && is_end))
-				return KV_OK;
-		}
-		if (!is_gone(from, find_received(from, &own, &i), &own.record))
-			continue;
-		own.record.value.len = 0;
-		rc = pending_add(&s->erased, CHANGE_ERASE, &own);
-		if (rc < 0)
-			return rc;
-	}
 }
 
 /* ---- claims ---- */
@@ -408,7 +351,7 @@ take_piece(struct replica *r, struct replica_link *l, const struct op *mark)
 	int rc = KV_OK;
 
 	if (!s->is_repair || MUTATED(REPAIR_DELETES))
-		rc = erase_absent(r, from, is_end);
+		rc = absent_erase(r, from, is_end);
 	if (rc < 0)
 		return rc;
 	if (!s->is_repair)

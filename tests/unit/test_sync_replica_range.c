@@ -89,6 +89,8 @@ part_for_too_long(struct nodes *n)
 		checkpoint(n, j);
 	for (j = 0; j < 3; j += 2)
 		sim_purge(&n->node[j].store, n->node[j].store.wall_ms);
+	for (j = 0; j < 3; j++)
+		n->node[j].event_count = 0;
 }
 
 static void
@@ -232,7 +234,6 @@ an_empty_node_is_filled_in_the_order_of_keys(void **state)
 		assert_non_null(nodes_get(n, 1, key));
 	}
 	assert_true(n->by_type[FRAME_DATA_RANGE] > 0);
-	assert_int_equal(n->by_type[FRAME_DATA_FULL], 0);
 	row = sim_row(&n->node[1].store.now, n->node[0].store.inc);
 	assert_non_null(row);
 	assert_true(row->full >= n->node[0].store.tree.head);
