@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "base/log.h"
+#include "engine/clockwatch.h"
 #include "syncd/dial.h"
 
 static struct peer *
@@ -155,11 +156,14 @@ news_redirected(struct peer *p, const struct replica_event *e)
 }
 
 static void
-news_clock(const struct peer *p, const struct replica_event *e)
+news_clock(struct syncd *s, const struct peer *p, const struct replica_event *e)
 {
-	log_warn("clock off node=%s offset_ms=%lld effect=\"not linked until "
-		 "the clocks agree\"",
-	    news_name(p, e), (long long)e->offset_ms);
+	log_warn("clock off node=%s offset_ms=%lld effect=\"%s\"",
+	    news_name(p, e), (long long)e->offset_ms,
+	    e->bye == BYE_CLOCK ? "not linked until the clocks agree"
+				: "beyond five minutes nothing is shared");
+	if (e->bye == BYE_CLOCK)
+		clockwatch_doubt(s->engine);
 }
 
 static void
@@ -182,7 +186,7 @@ news_one(struct syncd *s, const struct replica_event *e)
 			news_redirected(p, e);
 		break;
 	case REPLICA_CLOCK:
-		news_clock(p, e);
+		news_clock(s, p, e);
 		break;
 	case REPLICA_REPLACED:
 		log_info("node replaced node=%s reason=\"another store has "

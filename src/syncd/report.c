@@ -9,12 +9,14 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "engine/clockwatch.h"
 #include "engine/note.h"
 #include "syncd/gate.h"
 #include "syncd/peer.h"
 
 #define REPORT_GAP_NS 50000000u	   /* between two */
 #define REPORT_BUSY_NS 1000000000u /* while figures change */
+#define REPORT_DRIFT_MS (5 * 60 * 1000)
 #define REPORT_CALM_NS 5000000000u
 
 struct report {
@@ -71,6 +73,10 @@ report_member(struct report *r, const struct member *c, bool *calm)
 
 	if (p != NULL && p->link != NULL)
 		replica_status(r->s->replica, p->link, &st);
+	/* Whose clock is wrong, two cannot tell: nothing is taken away by time
+	 * while they differ. */
+	if (st.offset_ms > REPORT_DRIFT_MS || st.offset_ms < -REPORT_DRIFT_MS)
+		clockwatch_doubt(r->s->engine);
 	if (st.is_resyncing || st.behind_ms > 0)
 		state = "catching up";
 	if (st.is_resyncing || st.behind_ms > 0 || st.unacked > 0)

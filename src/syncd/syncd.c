@@ -136,7 +136,13 @@ syncd_turn(struct syncd *s)
 
 	s->turn_wanted = false;
 	if ((rc = syncd_exchange(s, &next_ms)) < 0) {
-		log_error("replication failed error=\"%s\"", err_text(rc));
+		/* All that we said was said in the name of another run. */
+		if (rc == KV_ESTALE)
+			log_warn("start again reason=\"the clock jumped, and "
+				 "a new incarnation begins\"");
+		else
+			log_error("replication failed error=\"%s\"",
+			    err_text(rc));
 		syncd_fail(s, rc);
 		return;
 	}
