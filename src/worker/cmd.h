@@ -28,9 +28,10 @@ call_handler cmd_debug, cmd_replicaof, cmd_sync, cmd_lolwut;
 call_handler cmd_wait, cmd_waitaof, cmd_kv_barrier, cmd_kv_call, cmd_kv_clients;
 /* A time limit; false: it is answered. */
 bool cmd_peers_limit(struct call *c, struct kv_slice text, uint64_t *ms);
-/* Hold the client until all nodes have what stands up to seq, which the answer
- * repeats: worker/peers.h. */
-KV_CHECKED int cmd_peers_barrier(struct call *c, uint64_t seq, uint64_t ms);
+/* Hold the client until all nodes have what stands up to `until`; the answer
+ * repeats seq (worker/peers.h). */
+KV_CHECKED int cmd_peers_barrier(struct call *c, uint64_t until, uint64_t seq,
+    uint64_t ms);
 /* A failure whose first word is its class. */
 int cmd_peers_error(struct call *c, const char *text);
 /* cmd_nodes.c */
@@ -49,7 +50,9 @@ call_handler cmd_get, cmd_getdel, cmd_getset, cmd_mget, cmd_mset, cmd_msetnx;
 call_handler cmd_delifeq, cmd_append, cmd_strlen, cmd_getrange, cmd_setrange;
 /* cmd_set.c */
 call_handler cmd_set, cmd_setnx, cmd_setex, cmd_psetex, cmd_getex;
-bool cmd_set_is_atomic(const struct kv_slice *args, size_t argc);
+/* Of enum call_need, what the options of SET, or of KV.CREATE, add. */
+unsigned cmd_set_needs(const struct kv_slice *args, size_t argc);
+unsigned cmd_kv_create_needs(const struct kv_slice *args, size_t argc);
 /* cmd_number.c */
 call_handler cmd_incr, cmd_decr, cmd_incrby, cmd_decrby, cmd_incrbyfloat;
 call_handler cmd_hincrby, cmd_hincrbyfloat;

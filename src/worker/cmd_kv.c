@@ -6,10 +6,31 @@
 #include "engine/scan.h"
 #include "worker/cmd.h"
 #include "worker/deadline.h"
+#include "worker/global.h"
 #include "worker/keyspace.h"
 
 #define CHANGES_COUNT 1000
 #define CHANGES_LOOK 100000 /* records of the log looked at in one call */
+
+unsigned
+cmd_kv_create_needs(const struct kv_slice *args, size_t argc)
+{
+	return argc > 2 && slice_is_word(args[2], "all")
+	    ? CALL_SESSION | CALL_ATOMIC
+	    : 0;
+}
+
+static int
+create_all(struct call *c)
+{
+	uint64_t ms = GLOBAL_MS;
+
+	if (c->argc > 4)
+		return call_error(c, "ERR syntax error");
+	if (c->argc == 4 && !cmd_peers_limit(c, c->args[3], &ms))
+		return KV_OK;
+	return global_create(c, c->args[1], ms);
+}
 
 int
 cmd_kv_create(struct call *c)
@@ -18,6 +39,8 @@ cmd_kv_create(struct call *c)
 	uint32_t options = keyspace_options(c->worker, name) | BUCKET_STAYS;
 	int rc;
 
+	if (c->argc > 2 && slice_is_word(c->args[2], "all"))
+		return create_all(c);
 	if (c->argc > 3 ||
 	    (c->argc == 3 && !slice_is_word(c->args[2], "local")))
 		return call_error(c, "ERR syntax error");

@@ -37,15 +37,20 @@ cmd_peers_limit(struct call *c, struct kv_slice text, uint64_t *ms)
 	return true;
 }
 
-/* "noconnection foo: why" as a line, "-NOCONNECTION foo: why" in RESP. */
+/* "noconnection foo: why" as a line, "-NOCONNECTION foo: why" in RESP.  What is
+ * unavailable is only waited for: "ERROR waiting for foo". */
 int
 cmd_peers_error(struct call *c, const char *text)
 {
+	static const char unavailable[] = "unavailable ";
 	char upper[512];
 	size_t i;
 
 	if (c->command == NULL)
-		return call_error(c, text);
+		return call_error(c,
+		    strncmp(text, unavailable, strlen(unavailable)) == 0
+			? text + strlen(unavailable)
+			: text);
 	snprintf(upper, sizeof(upper), "%s", text);
 	for (i = 0; upper[i] != '\0' && upper[i] != ' '; i++)
 		upper[i] = (char)toupper((unsigned char)upper[i]);
@@ -153,11 +158,11 @@ cmd_waitaof(struct call *c)
 /* ---- BARRIER ---- */
 
 int
-cmd_peers_barrier(struct call *c, uint64_t seq, uint64_t ms)
+cmd_peers_barrier(struct call *c, uint64_t until, uint64_t seq, uint64_t ms)
 {
 	char number[NUM_TEXT_MAX], limit[NUM_TEXT_MAX];
 	struct kv_slice words[] = { { "BARRIER", 7 },
-		{ number, num_format_u64(number, seq) },
+		{ number, num_format_u64(number, until) },
 		{ limit, num_format_u64(limit, ms) } };
 	struct peers_question q = { .words = words,
 		.count = 3,
@@ -189,7 +194,7 @@ cmd_kv_barrier(struct call *c)
 	}
 	if (!cmd_peers_limit(c, c->args[1], &ms))
 		return KV_OK;
-	rc = cmd_peers_barrier(c, c->session->written, ms);
+	rc = cmd_peers_barrier(c, c->session->written, 0, ms);
 	return rc < 0 ? peers_cannot_ask(c, rc) : rc;
 }
 

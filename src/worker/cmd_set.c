@@ -6,6 +6,7 @@
 #include "base/num.h"
 #include "worker/cmd.h"
 #include "worker/commands.h"
+#include "worker/global.h"
 #include "worker/keyspace.h"
 #include "worker/notify.h"
 
@@ -16,6 +17,8 @@ enum set_flag {
 	SET_KEEPTTL = 8,
 	SET_IFEQ = 16,
 	SET_PERSIST = 32,
+	SET_GLOBAL = 1024,
+	SET_WITHDRAW = 2048,
 	SET_EX = 64, /* << enum cmd_unit: 64, 128, 256, 512 */
 	SET_EXPIRES = SET_EX | SET_EX << 1 | SET_EX << 2 | SET_EX << 3,
 };
@@ -25,6 +28,7 @@ struct set_options {
 	enum cmd_unit unit;
 	struct kv_slice time;
 	struct kv_slice expected; /* IFEQ */
+	struct kv_slice limit;	  /* GLOBAL */
 };
 
 /* Options: the word, its flag, what it cannot stand beside, whether an
@@ -51,6 +55,8 @@ static const struct set_word {
 	    (SET_EXPIRES & ~(SET_EX << 3)) | SET_KEEPTTL | SET_PERSIST, true,
 	    true, true },
 	{ "ifeq", SET_IFEQ, SET_NX | SET_XX, true, true, false },
+	{ "global", SET_GLOBAL, SET_GET | SET_XX, true, true, false },
+	{ "withdraw", SET_WITHDRAW, 0, false, true, false },
 };
 
 static const struct set_word *
@@ -62,6 +68,15 @@ set_find(struct kv_slice text)
 		if (slice_is_word(text, set_words[i].word))
 			return &set_words[i];
 	return NULL;
+}
+
+/* GLOBAL is for conditions; it has the answer for itself. */
+static bool
+set_is_whole(unsigned flags)
+{
+	if (!(flags & SET_GLOBAL))
+		return !(flags & SET_WITHDRAW);
+	return flags & (SET_NX | SET_IFEQ) && !(flags & (SET_GET | SET_XX));
 }
 
 static bool
@@ -85,18 +100,22 @@ set_parse(const struct kv_slice *args, size_t argc, size_t from, bool getex,
 			out->time = args[++i];
 		} else if (word->flag == SET_IFEQ) {
 			out->expected = args[++i];
+		} else if (word->flag == SET_GLOBAL) {
+			out->limit = args[++i];
 		}
 	}
-	return true;
+	return set_is_whole(out->flags);
 }
 
-bool
-cmd_set_is_atomic(const struct kv_slice *args, size_t argc)
+unsigned
+cmd_set_needs(const struct kv_slice *args, size_t argc)
 {
 	struct set_options o;
 
-	return argc > 3 && set_parse(args, argc, 3, false, &o) &&
-	    o.flags & ~(unsigned)SET_EXPIRES;
+	if (argc <= 3 || !set_parse(args, argc, 3, false, &o) ||
+	    !(o.flags & ~(unsigned)SET_EXPIRES))
+		return 0;
+	return CALL_ATOMIC | (o.flags & SET_GLOBAL ? CALL_SESSION : 0);
 }
 
 bool
@@ -182,6 +201,78 @@ set_with_look(struct call *c, const struct set_options *o, int64_t deadline)
 	return rc;
 }
 
+/* Is what we wrote still there? */
+static int
+set_is_mine(struct call *c, uint64_t seq, bool *mine)
+{
+	struct stamp own = { seq, engine_control(c->engine)->inc };
+	struct record r;
+	int rc = keyspace_get(c, c->args[1], &r);
+
+	*mine = rc == KV_OK && stamp_compare(r.stamp, own) == 0;
+	return rc == KV_ENOTFOUND || rc == KV_ETYPE ? KV_OK : rc;
+}
+
+/* All nodes have it, and we have what they had: who is still there has won. */
+static int
+set_global_end(struct call *c, const struct set_options *o)
+{
+	struct peers_answer answer;
+	bool mine, was;
+	int rc;
+
+	if (!peers_answered(c, &answer))
+		return KV_OK;
+	if ((rc = set_is_mine(c, answer.seq, &mine)) < 0)
+		return rc;
+	if (answer.is_error && mine && o->flags & SET_WITHDRAW &&
+	    ((rc = keyspace_remove(c, c->args[1], &was)) < 0 ||
+		(rc = global_commit(c)) < 0))
+		return rc;
+	if (answer.is_error)
+		global_failed(c, &answer,
+		    !mine			  ? "another value stays"
+			: o->flags & SET_WITHDRAW ? "it was deleted again"
+						  : "it stays");
+	else if (mine)
+		reply_ok(c->reply);
+	else
+		reply_null(c->reply);
+	peers_end(c->session);
+	return KV_OK;
+}
+
+/* SET key value NX | IFEQ old GLOBAL ms [WITHDRAW] (sync.md B.14) */
+static int
+set_global(struct call *c, const struct set_options *o, int64_t deadline)
+{
+	size_t before = c->reply->out->len;
+	const struct bucket *b;
+	struct record r;
+	uint64_t ms;
+	bool alone;
+	int rc;
+
+	if (peers_has_asked(c->session))
+		return set_global_end(c, o);
+	if (!global_may(c) || !cmd_peers_limit(c, o->limit, &ms))
+		return KV_OK;
+	if (keyspace_strings(c, &b) == KV_OK && b->options & BUCKET_LOCAL)
+		return call_error(c, "ERR the bucket is of this host only");
+	rc = set_with_look(c, o, deadline);
+	if (rc < 0 || engine_staged(c->engine) == 0)
+		return rc;
+	c->reply->out->len = before; /* OK is not said yet */
+	if ((rc = global_commit(c)) < 0 ||
+	    (rc = keyspace_get(c, c->args[1], &r)) < 0)
+		return rc;
+	if (!global_waits(c, engine_written(c->engine), r.stamp.tick, ms,
+		&alone) &&
+	    alone)
+		reply_ok(c->reply);
+	return KV_OK;
+}
+
 int
 cmd_set(struct call *c)
 {
@@ -200,6 +291,8 @@ cmd_set(struct call *c)
 	if (o.flags & SET_EXPIRES &&
 	    !cmd_expire_time(c, o.time, o.unit, true, &deadline))
 		return KV_OK;
+	if (o.flags & SET_GLOBAL)
+		return set_global(c, &o, deadline);
 	if (o.flags & ~(unsigned)SET_EXPIRES)
 		return set_with_look(c, &o, deadline);
 	rc = set_put(c, c->args[1], c->args[2], deadline);

@@ -51,7 +51,7 @@ X("dbsize", cmd_dbsize, 1, 0,0,0, RF, S, SERVER, "1.0.0", "", "Returns the numbe
 X("flushdb", cmd_flushdb, -1, 0,0,0, WR, W | S, SERVER, "1.0.0", "[ASYNC | SYNC]", "Removes all keys from the current database.") \
 X("flushall", cmd_flushall, -1, 0,0,0, WR, W | S, SERVER, "1.0.0", "[ASYNC | SYNC]", "Removes all keys from all databases.") \
 X("get", cmd_get, 2, 1,1,1, RF, 0, STRING, "1.0.0", "key", "Returns the string value of a key.") \
-X("set", cmd_set, -3, 1,1,1, WO, W | CALL_OPTIONS, STRING, "1.0.0", "key value [NX | XX | IFEQ value] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the string value of a key, ignoring its type.") \
+X("set", cmd_set, -3, 1,1,1, WO, W | CALL_OPTIONS, STRING, "1.0.0", "key value [NX | XX | IFEQ value] [GLOBAL milliseconds [WITHDRAW]] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Sets the string value of a key, ignoring its type.") \
 X("setnx", cmd_setnx, 3, 1,1,1, WOF, A, STRING, "1.0.0", "key value", "Sets the string value of a key only when the key doesn't exist.") \
 X("setex", cmd_setex, 4, 1,1,1, WO, W, STRING, "2.0.0", "key seconds value", "Sets the string value and expiration time of a key.") \
 X("psetex", cmd_psetex, 4, 1,1,1, WO, W, STRING, "2.6.0", "key milliseconds value", "Sets both string value and expiration time in milliseconds of a key.") \
@@ -156,7 +156,7 @@ X("exec", cmd_exec, 1, 0,0,0, CN | COMMAND_SKIP_SLOWLOG, SES, TRANSACTIONS, "1.2
 X("discard", cmd_discard, 1, 0,0,0, CNF | COMMAND_ALLOW_BUSY, SES, TRANSACTIONS, "2.0.0", "", "Discards a transaction.") \
 X("watch", cmd_watch, -2, 1,-1,1, CNF | COMMAND_ALLOW_BUSY, SES, TRANSACTIONS, "2.2.0", "key [key ...]", "Monitors changes to keys to determine the execution of a transaction.") \
 X("unwatch", cmd_unwatch, 1, 0,0,0, CNF | COMMAND_ALLOW_BUSY, SES, TRANSACTIONS, "2.2.0", "", "Forgets about watched keys of a transaction.") \
-X("kv.create", cmd_kv_create, -2, 1,1,1, WF, W, KV, "0.1.0", "bucket [LOCAL]", "Makes a bucket that stays when it is empty.") \
+X("kv.create", cmd_kv_create, -2, 1,1,1, WF, W | CALL_OPTIONS, KV, "0.1.0", "bucket [LOCAL | ALL [milliseconds]]", "Makes a bucket that stays when it is empty; ALL: when all nodes have it.") \
 X("kv.drop", cmd_kv_drop, 2, 1,1,1, WF, W, KV, "0.1.0", "bucket", "Drops a bucket with all that is in it.") \
 X("kv.buckets", cmd_kv_buckets, 1, 0,0,0, RD, S, KV, "0.1.0", "", "Returns the names of all buckets.") \
 X("kv.nodes", cmd_kv_nodes, 1, 0,0,0, COMMAND_READONLY, 0, KV, "0.1.0", "", "Returns the nodes that are known, and how each is reached.") \
@@ -213,8 +213,10 @@ commands_needs(const struct call *c)
 {
 	unsigned needs = c->command->needs;
 
-	if (needs & CALL_OPTIONS && cmd_set_is_atomic(c->args, c->argc))
-		needs |= CALL_ATOMIC;
+	if (needs & CALL_OPTIONS)
+		needs |= c->command->run == cmd_set
+		    ? cmd_set_needs(c->args, c->argc)
+		    : cmd_kv_create_needs(c->args, c->argc);
 	if (c->command->run == cmd_exec)
 		needs |= multi_needs(c->session);
 	return needs;

@@ -7,6 +7,7 @@
 #include "engine/scan.h"
 #include "worker/cmd.h"
 #include "worker/deadline.h"
+#include "worker/global.h"
 #include "worker/keyspace.h"
 #include "worker/pause.h"
 #include "worker/run.h"
@@ -51,14 +52,27 @@ verb_create(struct call *c)
 	uint32_t options = keyspace_options(c->worker, name) | BUCKET_STAYS;
 	int rc;
 
-	if (c->argc == 3) {
-		if (!slice_equal(c->args[2], slice_of("LOCAL")))
-			return verb_unknown(c);
+	if (c->argc == 3)
 		options |= BUCKET_LOCAL;
-	}
 	if ((rc = keyspace_create(c, name, options)) == KV_OK)
 		line_ok(c->reply);
 	return rc;
+}
+
+/* CREATE b LOCAL, CREATE b ALL [ms] */
+static int
+verb_create_with(struct call *c)
+{
+	uint64_t ms = GLOBAL_MS;
+
+	if (c->argc == 3 && slice_equal(c->args[2], slice_of("LOCAL")))
+		return verb_create(c);
+	if (!slice_equal(c->args[2], slice_of("ALL")) ||
+	    (c->argc == 4 && num_parse_u64(c->args[3], &ms) < 0))
+		return verb_unknown(c);
+	if (c->argc == 4 && !cmd_peers_limit(c, c->args[3], &ms))
+		return KV_OK;
+	return global_create(c, c->args[1], ms);
 }
 
 /* Into the strings of a database: as SET does it. */
@@ -313,7 +327,9 @@ static const struct verb {
 	{ "GET", 3, 3, 0, verb_get },
 	{ "PUT", 4, 4, CALL_WRITES, verb_put },
 	{ "DELETE", 3, 3, CALL_WRITES, verb_delete },
-	{ "CREATE", 2, 3, CALL_WRITES, verb_create },
+	{ "CREATE", 2, 2, CALL_WRITES, verb_create },
+	{ "CREATE", 3, 4, CALL_WRITES | CALL_ATOMIC | CALL_SESSION,
+	    verb_create_with },
 	{ "SUBSCRIBE", 2, 4, CALL_SESSION, verb_subscribe },
 	{ "DROP", 2, 2, CALL_WRITES, verb_drop },
 	{ "BUCKETS", 1, 1, CALL_SETTLED, verb_buckets },

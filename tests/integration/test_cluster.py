@@ -383,5 +383,121 @@ class Waiting(Cluster_):
             self.assertEqual(c.call("WAIT", 1, 50), 0)
 
 
+class Agreement(Cluster_):
+    def freeze(self, node):
+        p = syncd(node)
+        os.kill(p.pid, signal.SIGSTOP)
+        self.addCleanup(lambda: p.is_alive() and
+                        os.kill(p.pid, signal.SIGCONT))
+        return p
+
+    def test_create_all_is_ok_when_every_node_has_the_bucket(self):
+        nodes = self.cluster("foo", "bar", "baz")
+        with nodes[0].line() as c, nodes[0].resp() as r:
+            for i in range(5):
+                self.assertEqual(c.line("CREATE", f"b{i}", "ALL"), b"OK")
+                for n in nodes:
+                    with n.line() as d:
+                        self.assertEqual(d.line("COUNT", f"b{i}"), b"0")
+            self.assertEqual(r.call("KV.CREATE", "b0", "ALL", 5000), b"OK")
+
+    def test_create_all_names_who_is_missing_and_takes_it_back(self):
+        foo, bar, baz = self.cluster("foo", "bar", "baz")
+        self.freeze(baz)
+        with foo.line() as c, foo.resp() as r, bar.line() as b:
+            self.assertEqual(
+                c.line("CREATE", "b", "ALL", "300"),
+                f"ERROR waiting for baz@{HOST}; it was dropped again"
+                .encode())
+            self.assertEqual(c.line("COUNT", "b"), b"NOT FOUND")
+            wait_for(lambda: b.line("COUNT", "b") == b"NOT FOUND", 10,
+                     "the drop on bar")
+            # One that was there is not dropped.
+            c.create("old")
+            self.assert_error(r.call("KV.CREATE", "old", "ALL", 300),
+                              f"UNAVAILABLE waiting for baz@{HOST}",
+                              "it stays")
+            self.assertEqual(c.line("COUNT", "old"), b"0")
+            c.read_line()
+
+    def test_a_bucket_that_is_used_meanwhile_is_not_taken_back(self):
+        foo, bar = self.two()
+        self.freeze(bar)
+        with foo.resp() as r, foo.line() as c:
+            r.send(kvtest.resp_encode("KV.CREATE", "b", "ALL", "700"))
+            wait_for(lambda: c.line("PUT", "b", "k", "v") == b"OK", 5,
+                     "the bucket")
+            self.assert_error(r.read_reply(), "UNAVAILABLE", "it stays")
+            self.assertEqual(c.get("b", "k"), b"v")
+
+    def test_of_those_who_set_globally_one_wins(self):
+        nodes = self.cluster("foo", "bar", "baz")
+        rounds, won, failed = 12, {}, []
+
+        def compete(i):
+            with nodes[i].resp() as c:
+                for k in range(rounds):
+                    try:
+                        got = c.call("SET", f"lock{k}", f"node{i}", "NX",
+                                     "GLOBAL", 8000)
+                    except Exception as e:  # noqa: B902 - shown below
+                        failed.append(e)
+                        return
+                    if got == b"OK":
+                        won.setdefault(k, []).append(i)
+                    elif got is not None:
+                        failed.append(got)
+
+        threads = [threading.Thread(target=compete, args=(i,))
+                   for i in range(3)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(failed, [])
+        for k, winners in won.items():
+            self.assertEqual(len(winners), 1, f"lock{k}: {winners}")
+        for k, (w,) in won.items():
+            for n in nodes:
+                self.assertEqual(n.resp().call("GET", f"lock{k}"),
+                                 f"node{w}".encode())
+        self.assertGreater(len(won), rounds // 2)
+
+    def test_set_global_compares_and_says_who_is_missing(self):
+        foo, bar = self.two()
+        with foo.resp() as c, bar.resp() as b:
+            self.assertEqual(c.call("SET", "k", "1", "NX", "GLOBAL", 5000),
+                             b"OK")
+            self.assertEqual(b.call("GET", "k"), b"1")
+            self.assertIsNone(c.call("SET", "k", "2", "NX", "GLOBAL", 5000))
+            self.assertEqual(
+                b.call("SET", "k", "2", "IFEQ", "1", "GLOBAL", 5000), b"OK")
+            self.assertEqual(c.call("GET", "k"), b"2")
+            self.assert_error(c.call("SET", "k", "3", "GLOBAL", 5000),
+                              "ERR syntax error")
+            self.assert_error(
+                c.call("SET", "k", "3", "NX", "GET", "GLOBAL", 5000),
+                "ERR syntax error")
+            self.freeze(bar)
+            self.assert_error(
+                c.call("SET", "k", "3", "IFEQ", "2", "GLOBAL", 300),
+                f"UNAVAILABLE waiting for bar@{HOST}; it stays")
+            self.assertEqual(c.call("GET", "k"), b"3")
+            self.assert_error(
+                c.call("SET", "l", "1", "NX", "GLOBAL", 300, "WITHDRAW"),
+                f"UNAVAILABLE waiting for bar@{HOST}; it was deleted again")
+            self.assertIsNone(c.call("GET", "l"))
+
+    def test_a_node_by_itself_agrees_with_itself(self):
+        with kvtest.Kvd() as kv, kv.resp() as c, kv.line() as line:
+            self.assertEqual(c.call("SET", "k", "v", "NX", "GLOBAL", 1000),
+                             b"OK")
+            self.assertIsNone(c.call("SET", "k", "w", "NX", "GLOBAL", 1000))
+            self.assertEqual(line.line("CREATE", "b", "ALL"), b"OK")
+            c.must("MULTI")
+            c.must("SET", "m", "1", "NX", "GLOBAL", "1000")
+            self.assert_error(c.call("EXEC")[0], "inside a transaction")
+
+
 if __name__ == "__main__":
     kvtest.main()
