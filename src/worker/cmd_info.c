@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "engine/scan.h"
+#include "tree/schema.h"
 #include "worker/cmd.h"
 #include "worker/commands.h"
 #include "worker/deadline.h"
@@ -247,7 +248,7 @@ static int
 info_hashes(struct call *c, struct info_database *all)
 {
 	uint32_t here = c->session->database, n;
-	const struct bucket *b;
+	struct bucket b;
 	struct kv_slice key;
 	struct record r;
 	struct scan *s;
@@ -258,15 +259,15 @@ info_hashes(struct call *c, struct info_database *all)
 	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
 		return rc;
 	while (looked++ < INFO_BUCKETS && (rc = scan_next(s, &r)) == KV_OK) {
-		rc = engine_bucket(c->engine, r.key, &b);
+		rc = schema_get_bucket(r.value, &b);
 		if (rc < 0)
 			continue;
 		n = keyspace_database_of(c->worker, r.key, &key);
 		c->session->database = n;
-		if (!keyspace_is_hash(c, b, r.key, &key))
+		if (!keyspace_is_hash(c, &b, r.key, &key))
 			continue;
 		all[n].keys++;
-		if ((rc = info_timed(c, r.key, b, &timed)) < 0)
+		if ((rc = info_timed(c, r.key, &b, &timed)) < 0)
 			break;
 		all[n].timed += timed;
 	}

@@ -3,6 +3,7 @@
 
 #include "base/rng.h"
 #include "engine/scan.h"
+#include "tree/schema.h"
 #include "worker/cmd.h"
 #include "worker/keyspace.h"
 #include "worker/notify.h"
@@ -105,7 +106,7 @@ key_first_hash(struct call *c, struct kv_slice *out)
 {
 	char room[16];
 	struct kv_slice prefix = keyspace_hash_prefix(c, room);
-	const struct bucket *b;
+	struct bucket b;
 	struct scan *s;
 	struct record r;
 	int rc;
@@ -115,8 +116,8 @@ key_first_hash(struct call *c, struct kv_slice *out)
 	if (prefix.len > 0)
 		rc = scan_seek(s, prefix);
 	while (rc == KV_OK && (rc = scan_next(s, &r)) == KV_OK) {
-		rc = engine_bucket(c->engine, r.key, &b);
-		if (rc == KV_OK && keyspace_is_hash(c, b, r.key, out))
+		rc = schema_get_bucket(r.value, &b);
+		if (rc == KV_OK && keyspace_is_hash(c, &b, r.key, out))
 			break;
 		if (rc == KV_ENOTFOUND)
 			rc = KV_OK;

@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "engine/scan.h"
 #include "proto/glob.h"
+#include "tree/schema.h"
 #include "worker/cmd.h"
 #include "worker/keyspace.h"
 
@@ -104,11 +105,11 @@ scan_records(struct scan_walk *w, const struct bucket *b)
 static int
 scan_bucket(struct scan_walk *w, const struct record *r)
 {
-	const struct bucket *b;
+	struct bucket b;
 	struct kv_slice key;
-	int rc = engine_bucket(w->call->engine, r->key, &b);
+	int rc = schema_get_bucket(r->value, &b);
 
-	if (rc == KV_OK && keyspace_is_hash(w->call, b, r->key, &key))
+	if (rc == KV_OK && keyspace_is_hash(w->call, &b, r->key, &key))
 		scan_write(w, key, r);
 	if (call_overflows(w->call))
 		return KV_ETOOBIG;

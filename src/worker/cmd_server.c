@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "engine/scan.h"
+#include "tree/schema.h"
 #include "worker/cmd.h"
 #include "worker/keyspace.h"
 #include "worker/run.h"
@@ -31,7 +32,7 @@ server_each_hash(struct call *c, server_hash *each, void *arg)
 {
 	char room[16];
 	struct kv_slice prefix = keyspace_hash_prefix(c, room), key;
-	const struct bucket *b;
+	struct bucket b;
 	struct scan *s;
 	struct record r;
 	int rc;
@@ -44,8 +45,9 @@ server_each_hash(struct call *c, server_hash *each, void *arg)
 		if (prefix.len > r.key.len ||
 		    memcmp(prefix.data, r.key.data, prefix.len) != 0)
 			break;
-		rc = engine_bucket(c->engine, r.key, &b);
-		if (rc == KV_OK && keyspace_is_hash(c, b, r.key, &key))
+		/* The row itself: it is not worth a place in the cache. */
+		rc = schema_get_bucket(r.value, &b);
+		if (rc == KV_OK && keyspace_is_hash(c, &b, r.key, &key))
 			rc = each(c, r.key, arg);
 		if (rc == KV_ENOTFOUND)
 			rc = KV_OK;
