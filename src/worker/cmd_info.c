@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "base/clock.h"
 #include "base/num.h"
@@ -55,6 +56,18 @@ info_server(struct call *c, struct buf *b)
 	    ULL(now * 1000), ULL(up), ULL(up / 86400));
 }
 
+/* Those that wait for room in the log, or for CLIENT UNPAUSE. */
+static size_t
+info_blocked(const struct worker *w)
+{
+	struct conn *c;
+	size_t n = w->paused;
+
+	DL_FOREACH(w->serve.conns, c)
+		n += (session_of(c)->flags & SESSION_PAUSED) != 0;
+	return n;
+}
+
 static int
 info_clients(struct call *c, struct buf *b)
 {
@@ -66,7 +79,7 @@ info_clients(struct call *c, struct buf *b)
 	    "client_recent_max_output_buffer:0\r\nblocked_clients:%zu\r\n"
 	    "tracking_clients:0\r\nclients_in_timeout_table:0\r\n"
 	    "subscribers:%zu\r\n\r\n",
-	    s->count, s->limits.connections, c->worker->paused,
+	    s->count, s->limits.connections, info_blocked(c->worker),
 	    subscribe_total(c->worker->feeds));
 }
 

@@ -337,8 +337,12 @@ cmd_dispatch(struct call *c, const struct cmd_sub *subs)
 	for (i = 0; name[i] != '\0'; i++)
 		upper[i] = (char)toupper((unsigned char)name[i]);
 	upper[i] = '\0';
-	if (slice_is_word(c->args[1], "help") && c->argc == 2)
-		return commands_help(c, subs, upper);
+	if (slice_is_word(c->args[1], "help"))
+		return c->argc == 2
+		    ? commands_help(c, subs, upper)
+		    : call_errorf(c,
+			  "ERR wrong number of arguments for '%s|help' command",
+			  name);
 	return call_errorf(c, "ERR unknown subcommand '%.*s'. Try %s HELP.",
 	    (int)(c->args[1].len < 128 ? c->args[1].len : 128), c->args[1].data,
 	    upper);

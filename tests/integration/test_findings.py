@@ -3,6 +3,7 @@
 """What Redis' own tests (tools/dev/redis-suite) found, and redis-server 7.0 of
 Debian cannot be asked about."""
 
+import re
 import time
 
 import kvtest
@@ -138,6 +139,20 @@ class Findings(kvtest.Case):
                     b" hdel del").split()
             self.assertEqual([sub.read_reply()[2] for _ in want], want)
         c.must("CONFIG", "SET", "notify-keyspace-events", "")
+
+    def test_clients_that_wait_for_unpause_are_counted(self):
+        def blocked():
+            text = self.c.must("INFO", "clients").decode()
+            return re.search(r"blocked_clients:(\d+)", text)[1]
+
+        with self.kv.resp(0) as waits:
+            self.assertEqual(blocked(), "0")
+            self.c.must("CLIENT", "PAUSE", 60000, "WRITE")
+            waits.send(resp_encode("SET", "k", "v"))
+            wait_for(lambda: blocked() == "1", 5, "one that waits")
+            self.c.must("CLIENT", "UNPAUSE")
+            self.assertEqual(waits.read_reply(), b"OK")
+            self.assertEqual(blocked(), "0")
 
     def test_what_begins_no_protocol_is_closed(self):
         with RespClient(self.kv.ports[0]) as c:
