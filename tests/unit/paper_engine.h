@@ -329,6 +329,8 @@ host_pause(const struct engine *e, bool *all)
 /* clang-format off */
 NEVER(int, engine_create, struct engine *e, struct kv_slice n, uint32_t o)
 NEVER(int, engine_drop, struct engine *e, struct kv_slice n)
+NEVER(int, engine_bucket_row, struct engine *e, struct kv_slice n,
+    struct bucket *b)
 NEVER(void, host_set_monitors, struct engine *e, bool any)
 NEVER(void, host_set_pause, struct engine *e, uint64_t ms, bool all)
 NEVER(void, engine_ask_checkpoint, struct engine *e)
