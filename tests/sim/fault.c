@@ -314,6 +314,7 @@ do_clone(struct world *w, unsigned x, unsigned p)
 		node_crash(w, p, false);
 	world_trace(w, "n%u is a clone of n%u", p, x);
 	put_back(w, p, &w->node[x].store);
+	ghost_unpurge(&w->ghost, p, 0); /* that disk is no more */
 	memcpy(w->node[p].name, w->node[x].name, sizeof(w->node[p].name));
 	w->node[p].is_clone = w->had_clone = true;
 	memset(w->node[p].backup, 0, sizeof(w->node[p].backup));

@@ -95,11 +95,12 @@ choose_tuning(struct world *w)
 	*t = (struct replica_tuning){ 0 };
 	if (world_random(w, 4) != 0) {
 		t->mark_ops = 1 + world_random(w, 4);
-		t->mark_bytes = 64 + world_random(w, 4096);
+		t->mark_bytes = 64 + world_random(w, 2000);
 		t->range_keys = 1 + world_random(w, 6);
 		t->frame_bytes = 30 + world_random(w, 120);
 	}
-	/* What stands between two MARKs has to fit, all rows among it. */
+	/* As the true ones do: half of it holds what stands between two
+	 * MARKs, all rows among it. */
 	if (t->mark_ops > 0 && world_random(w, 3) == 0)
 		t->credit = 60 * GHOST_ORIGINS + world_random(w, 4000);
 	t->has_no_digests = !w->plan.has_digests;
