@@ -220,7 +220,9 @@ check: ## install what is missing, build, run all tests
 	@tools/dev/deps $(CHECK_DEPS)
 	+@$(submake) programs test-programs
 	+@$(if $(CRASH),$(submake) VARIANT=crash programs test-programs)
+	+@$(submake) VARIANT=sim sim-program
 	@KV_BIN=$(bin) KV_CRASH_BIN=$(bin)/crash KV_ROUNDS=$${KV_ROUNDS:-10} \
+	    KV_SIM=$(bin)/sim/tests/sim \
 	    tools/dev/run-tests $(call pick,$(UNIT) $(SCRIPTS) $(CRASH) $(HOSTS))
 
 unit: ## only the unit tests (make unit T=wal LAYERS="wal shm io base")
@@ -228,8 +230,8 @@ unit: ## only the unit tests (make unit T=wal LAYERS="wal shm io base")
 	@tools/dev/run-tests $(call pick,$(UNIT))
 
 asan: ## all tests under the address and undefined behaviour sanitizers
-	+@$(submake) VARIANT=asan programs test-programs
-	@KV_BIN=$(bin)/asan KV_SLOW=$${KV_SLOW:-4} tools/dev/run-tests -t 900 -s $(bin)/asan/log \
+	+@$(submake) VARIANT=asan programs test-programs sim-program
+	@KV_BIN=$(bin)/asan KV_SIM=$(bin)/asan/tests/sim KV_SIM_RUNS=100 KV_SLOW=$${KV_SLOW:-4} tools/dev/run-tests -t 900 -s $(bin)/asan/log \
 	    $(call pick,$(UNIT:$(OUT)/%=$(BUILD)/asan/%) $(SCRIPTS))
 
 tsan: ## the threaded unit tests under the thread sanitizer

@@ -85,8 +85,7 @@ learn_gap(struct replica *r, struct item_row row)
 	struct sync_row *at;
 	int rc;
 
-	if (MUTATED(NO_GAP_RULE) || row.inc == r->config.inc ||
-	    row.tick > core_drift_limit(r))
+	if (row.inc == r->config.inc || row.tick > core_drift_limit(r))
 		return KV_OK;
 	if (known != NULL &&
 	    (known->row.announced >= row.tick || known->row.vv >= row.tick))

@@ -152,8 +152,10 @@ void
 ghost_purged(struct ghost *g, unsigned node, const struct record *r,
     const struct sim_store *s)
 {
-	unsigned key = key_number(r->key);
+	unsigned key = key_number(r->key), i;
+	const struct sync_row *row;
 	struct ghost_purge *p;
+	int o;
 
 	if (stamp_compare(g->purged[key], r->stamp) < 0)
 		g->purged[key] = r->stamp;
@@ -166,6 +168,12 @@ ghost_purged(struct ghost *g, unsigned node, const struct record *r,
 	p->clock = s->now.clock;
 	p->stamp = r->stamp;
 	ghost_vector(g, s, &s->tree, p->vv);
+	for (i = 0; i < s->tree.row_count; i++) {
+		row = &s->tree.rows[i];
+		if ((o = ghost_number(g, row->inc)) >= 0 &&
+		    p->vv[o] < row->announced)
+			p->vv[o] = row->announced;
+	}
 }
 
 void

@@ -48,7 +48,7 @@ struct ghost_purge {
 	unsigned key, node;
 	uint64_t clock;
 	struct stamp stamp;
-	uint64_t vv[GHOST_ORIGINS]; /* of the purger */
+	uint64_t vv[GHOST_ORIGINS]; /* what the purger had or knew of */
 };
 
 struct ghost {

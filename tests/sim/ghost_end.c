@@ -112,7 +112,7 @@ check_undead(struct ghost *g, unsigned key, const struct record *r)
 		    p->vv[o] >= r->stamp.tick)
 			ghost_violation(g, GHOST_ZOMBIE,
 			    "key %u is back although node %u, who purged its "
-			    "delete, had seen it",
+			    "delete, had seen or missed it",
 			    key, p->node);
 	}
 }
