@@ -32,6 +32,11 @@ class Findings(kvtest.Case):
                              [b"0", [b"f", b"g"]])
         self.assertIsInstance(self.c.call("SCAN", 0, "NOVALUES"), Error)
 
+    def test_a_cursor_that_was_never_given_begins_anew(self):
+        self.c.must("SET", "k", "v")
+        for cursor in (4242, (1 << 64) - 1, -1):
+            self.assertEqual(self.c.must("SCAN", cursor), [b"0", [b"k"]])
+
     def test_a_scan_behind_a_lost_cursor_misses_nothing(self):
         names = {b"k%d" % i for i in range(100)}
         self.c.must("MSET", *(x for n in names for x in (n, b"v")))
