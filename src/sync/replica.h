@@ -171,6 +171,8 @@ struct replica_status {
 	uint64_t uid, inc;
 	bool is_up;
 	bool is_resyncing;
+	bool is_joining;    /* we have not all that it had when we met, or read
+			     * what others wrote from it */
 	uint64_t behind_ms; /* we of them: age of what we miss, 0: in step */
 	uint64_t unacked;   /* they of us: bytes sent and not acknowledged */
 	uint64_t acked_seq; /* they have all up to here (durable) */
