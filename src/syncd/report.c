@@ -14,8 +14,10 @@
 #include "syncd/gate.h"
 #include "syncd/peer.h"
 
-#define REPORT_GAP_NS 50000000u	   /* between two */
+#define REPORT_GAP_NS 50000000u /* between two */
+#define REPORT_JOINING_NS 100000000u
 #define REPORT_BUSY_NS 1000000000u /* while figures change */
+#define REPORT_BEHIND_MS 1000
 #define REPORT_DRIFT_MS (5 * 60 * 1000)
 #define REPORT_CALM_NS 5000000000u
 
@@ -64,7 +66,7 @@ report_reason(struct report *r, const struct member *c)
 }
 
 static int
-report_member(struct report *r, const struct member *c, bool *calm)
+report_member(struct report *r, const struct member *c, uint64_t *pause)
 {
 	const struct peer *p = c->link;
 	struct replica_status st = { .is_up = false };
@@ -77,10 +79,15 @@ report_member(struct report *r, const struct member *c, bool *calm)
 	 * while they differ. */
 	if (st.offset_ms > REPORT_DRIFT_MS || st.offset_ms < -REPORT_DRIFT_MS)
 		clockwatch_doubt(r->s->engine);
-	if (st.is_resyncing || st.behind_ms > 0)
+	/* Under load one is always a little behind. */
+	if (st.is_resyncing || st.is_joining ||
+	    st.behind_ms >= REPORT_BEHIND_MS) {
 		state = "catching up";
-	if (st.is_resyncing || st.behind_ms > 0 || st.unacked > 0)
-		*calm = false;
+		*pause = REPORT_JOINING_NS;
+	} else if ((st.behind_ms > 0 || st.unacked > 0) &&
+	    *pause > REPORT_BUSY_NS) {
+		*pause = REPORT_BUSY_NS;
+	}
 	if ((rc = report_text(r, c->name[0] != '\0' ? c->name : c->host,
 		 '\t')) < 0 ||
 	    (rc = report_text(r, state, '\t')) < 0 ||
@@ -94,18 +101,18 @@ report_member(struct report *r, const struct member *c, bool *calm)
 }
 
 static int
-report_make(struct report *r, bool *calm)
+report_make(struct report *r, uint64_t *pause)
 {
 	const struct member *c = NULL;
 	int rc;
 
 	r->text.len = 0;
-	*calm = true;
+	*pause = REPORT_CALM_NS;
 	rc = buf_printf(&r->text,
 	    "kv-nodes 1 %" PRIu64 "\n%s\tself\t:%u\t0\t0\t0\t0\t0\t-\n",
 	    clock_wall_ms(), conf_node(r->s->conf), gate_port(r->s->gate));
 	while (rc == KV_OK && (c = members_next(r->s->members, c)) != NULL)
-		rc = report_member(r, c, calm);
+		rc = report_member(r, c, pause);
 	return rc;
 }
 
@@ -114,17 +121,16 @@ report_write(struct timer *timer)
 {
 	struct report *r = loop_owner(timer, struct report, timer);
 	uint64_t now = loop_now(r->s->loop);
-	bool calm;
+	uint64_t pause;
 	int rc;
 
-	if ((rc = report_make(r, &calm)) == KV_OK)
+	if ((rc = report_make(r, &pause)) == KV_OK)
 		rc = note_write(r->s->engine, NOTE_NODES, buf_slice(&r->text));
 	if (rc < 0 && !r->failed)
 		log_error("nodes not shown error=\"%s\"", err_text(rc));
 	r->failed = rc < 0;
 	r->written_ns = now;
-	loop_timer_set(r->s->loop, timer,
-	    now + (calm ? REPORT_CALM_NS : REPORT_BUSY_NS));
+	loop_timer_set(r->s->loop, timer, now + pause);
 }
 
 void

@@ -33,14 +33,15 @@ class Node(Kvd):
     """A kvd that looks for others.  nodes: NODES, or None for none."""
 
     def __init__(self, cluster, name, nodes, args=(), env=None, ports=1,
-                 wait=True, resolver=None):
+                 wait=True, resolver=None, store=None):
         self.cluster = cluster
         self.resolver = resolver
         self.node = f"{name}@{HOST}"
         self.short = name
         extra = dict(cluster.env, NODES=nodes)
         extra.update(env or {})
-        super().__init__(ports=ports, args=args, env=extra, wait=wait)
+        super().__init__(ports=ports, args=args, env=extra, wait=wait,
+                         store=store)
 
     def command(self):
         cmd = super().command()

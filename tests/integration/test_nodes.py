@@ -187,6 +187,35 @@ class Deaths(Nodes):
         self.alike("g", foo, bar)
         self.assertIsNone(bar.get("g", "k7"))
 
+    def test_another_kvd_on_the_store_takes_over(self):
+        c, foo, bar = self.two()
+        heir = c.add("foo", f"foo@{HOST},bar@{HOST}", store=foo.store)
+        self.assertEqual(len(heir.children(SYNCD)), 1)
+        self.assertEqual(heir.count_log("listen sync"), 0)
+        heir.in_step()  # what the other one's kv-syncd says
+        foo.kill9()
+        heir.wait_log("listen sync port=")
+        heir.in_step()
+        heir.put("heir", "k", "v")
+        bar.wait_value("heir", "k", b"v")
+        bar.wait_state(foo.node, "up")
+
+    def test_a_node_that_joins_says_that_it_catches_up(self):
+        c = self.cluster()
+        foo, bar = c.start("foo", "bar")
+        with foo.resp() as r:
+            for at in range(0, 60000, 5000):
+                r.pipeline([("HSET", "much", f"k{i}", "v" * 500)
+                            for i in range(at, at + 5000)])
+        baz = c.add("baz", f"foo@{HOST},bar@{HOST}")
+        wait_for(lambda: any(n["state"] == "catching up"
+                             for n in baz.nodes().values()), 20,
+                 "baz to say that it is behind")
+        # It answers meanwhile.
+        baz.put("much", "here", "1")
+        baz.in_step(60)
+        self.alike("much", foo, bar, baz, limit=60)
+
     def test_the_well_known_port_is_taken_over_within_a_second(self):
         c, foo, bar = self.two()
         holder, other = (foo, bar) if foo.sync_port() == c.port else \
