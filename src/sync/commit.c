@@ -74,6 +74,7 @@ ack(struct replica *r, struct replica_link *l, enum frame_stream kind,
 	from->granted += credit;
 	if (from->is_large_done) {
 		from->is_large = from->is_large_done = false;
+		r->wants_turn = true;
 		r->large_in[kind == STREAM_RANGE]--;
 	}
 	if (!durable && from->waiting_at == 0) {

@@ -215,7 +215,8 @@ struct replica {
 	uint64_t head; /* the store's, in this turn */
 	uint64_t purges;
 	uint64_t random;
-	bool is_loaded, is_stopping;
+	bool is_loaded;
+	bool wants_turn; /* at once: something waits for what is free now */
 	struct vector vector;
 	struct batch batch;
 	struct replica_link *links;

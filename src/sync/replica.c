@@ -283,6 +283,9 @@ replica_end(struct replica *r, uint64_t *next_ms)
 	*next_ms = CORE_NEVER;
 	for (i = 0; i < sizeof(timers) / sizeof(*timers) && rc == KV_OK; i++)
 		rc = timers[i](r, next_ms);
+	if (r->wants_turn)
+		*next_ms = r->now.mono_ms;
+	r->wants_turn = false;
 	return rc;
 }
 

@@ -398,6 +398,7 @@ finish(struct replica *r, struct replica_link *l)
 	bool was_repair = r->resync.is_repair;
 
 	receive_end(r, l, STREAM_RANGE);
+	r->wants_turn = true; /* for streams that were paused */
 	reset(&r->resync);
 	if (was_repair)
 		return KV_OK;
