@@ -170,7 +170,6 @@ class Hanging(Nodes):
         self.sees(one, two, "up")
         with one.line() as c:
             c.create("b")
-        self.value_of_start = None
         stopped = self.hang(two)
         slowest = 0
         value = "x" * 10000
@@ -219,6 +218,53 @@ class Cookies(Nodes):
                 if os.path.isfile(path) and path != host.cookie:
                     with open(path, "rb") as f:
                         self.assertNotIn(COOKIE.encode(), f.read(), path)
+
+
+class Calls(Nodes):
+    @kvtest.limit(60)
+    def test_a_call_to_a_dead_node_names_it_within_the_time_limit(self):
+        net = self.network(2, start=False)
+        one, two = net.hosts
+        one.start()
+        self.sees(one, two, "down")
+        began = time.monotonic()
+        with one.line() as c:
+            answer = c.line("CALL", two.node, "GET", "b", "k")
+        self.assertLess(time.monotonic() - began, 6)
+        self.assertIn(two.node.encode(), answer)
+        self.assertTrue(answer.startswith(b"ERROR"), answer)
+
+    @kvtest.limit(60)
+    def test_a_call_to_a_hung_node_ends_at_its_time_limit(self):
+        net = self.network(2, args=("--sync-timeout", "60s"))
+        one, two = net.hosts
+        self.sees(one, two, "up")
+        stopped = self.hang(two)
+        began = time.monotonic()
+        with one.line(limit=30) as c:
+            answer = c.line("CALL", two.node, "GET", "b", "k")
+        self.assertLess(time.monotonic() - began, 15)
+        self.assertIn(two.node.encode(), answer)
+        self.wake(stopped)
+
+    @kvtest.limit(60)
+    def test_create_all_beside_a_hung_node_names_it_within_its_time(self):
+        net = self.network(2, args=("--sync-timeout", "60s"))
+        one, two = net.hosts
+        self.sees(one, two, "up")
+        with one.line() as c:
+            c.ok("CREATE", "agreed", "ALL", "5000")
+        self.assertEqual(two.resp().call("EXISTS", "agreed"), 1)
+        stopped = self.hang(two)
+        began = time.monotonic()
+        with one.line() as c:
+            answer = c.line("CREATE", "alone", "ALL", "1000")
+        self.assertLess(time.monotonic() - began, 5)
+        self.assertTrue(answer.startswith(
+            b"ERROR waiting for " + two.node.encode()), answer)
+        with one.line() as c:  # the row is withdrawn
+            self.assertEqual(c.line("GET", "alone", "k"), b"NOT FOUND")
+        self.wake(stopped)
 
 
 if __name__ == "__main__":
