@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "engine/host.h"
 #include "engine/note.h"
+#include "engine/scan.h"
 #include "worker/cmd.h"
 #include "worker/keyspace.h"
 
@@ -160,23 +161,79 @@ cmd_kv_nodes(struct call *c)
 	return KV_OK;
 }
 
-int
-cmd_kv_digest(struct call *c)
+static void
+digest_reply(struct call *c, const struct totals *sums)
+{
+	char text[33];
+
+	snprintf(text, sizeof(text), "%016" PRIx64 "%016" PRIx64,
+	    sums->digest[0], sums->digest[1]);
+	reply_text(c->reply, text);
+}
+
+static int
+digest_of(struct call *c, struct kv_slice name)
 {
 	const struct bucket *b;
 	struct totals sums;
-	char text[33];
 	int rc;
 
-	rc = keyspace_bucket(c, c->args[1], &b);
+	rc = keyspace_bucket(c, name, &b);
 	if (rc == KV_ENOTFOUND) {
 		reply_null(c->reply);
 		return KV_OK;
 	}
-	if (rc < 0 || (rc = engine_totals(c->engine, b, &sums)) < 0)
+	if (rc == KV_OK && (rc = engine_totals(c->engine, b, &sums)) == KV_OK)
+		digest_reply(c, &sums);
+	return rc;
+}
+
+/* One of all buckets that other nodes have, too: name, digest, keys. */
+static int
+digest_item(struct call *c, struct kv_slice name, size_t *n)
+{
+	const struct bucket *b;
+	struct totals sums;
+	int rc;
+
+	rc = keyspace_bucket(c, name, &b);
+	if (rc < 0 || b->options & BUCKET_LOCAL)
+		return rc == KV_ENOTFOUND ? KV_OK : rc;
+	if ((rc = engine_totals(c->engine, b, &sums)) < 0)
 		return rc;
-	snprintf(text, sizeof(text), "%016" PRIx64 "%016" PRIx64,
-	    sums.digest[0], sums.digest[1]);
-	reply_text(c->reply, text);
+	reply_array(c->reply, 3);
+	reply_bulk(c->reply, name);
+	digest_reply(c, &sums);
+	reply_integer(c->reply, (int64_t)sums.keys);
+	(*n)++;
+	return call_overflows(c) ? KV_ETOOBIG : KV_OK;
+}
+
+static int
+digest_of_all(struct call *c)
+{
+	struct call_place place = call_open(c);
+	struct scan *s;
+	struct record r;
+	size_t n = 0;
+	int rc;
+
+	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
+		return rc;
+	while ((rc = scan_next(s, &r)) == KV_OK &&
+	    (rc = digest_item(c, r.key, &n)) == KV_OK)
+		;
+	scan_close(s);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	call_close_array(c, place, n);
 	return KV_OK;
+}
+
+int
+cmd_kv_digest(struct call *c)
+{
+	if (c->argc > 2)
+		return call_error(c, "ERR syntax error");
+	return c->argc == 2 ? digest_of(c, c->args[1]) : digest_of_all(c);
 }

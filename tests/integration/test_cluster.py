@@ -499,5 +499,48 @@ class Agreement(Cluster_):
             self.assert_error(c.call("EXEC")[0], "inside a transaction")
 
 
+class Verifying(Cluster_):
+    def test_verify_peers_names_what_differs(self):
+        foo, bar, baz = self.cluster("foo", "bar", "baz")
+        with foo.resp() as c:
+            for i in range(20):
+                c.must("HSET", f"h{i}", "f", i)
+            c.must("KV.CREATE", "mine", "LOCAL")
+            c.must("HSET", "mine", "f", "1")
+            self.assertEqual(c.call("WAIT", 2, 9000), 2)
+        p = foo.tool("verify", "--peers", code=0)
+        self.assertEqual(p.stdout, "2 other nodes: everything agrees\n")
+        # A node that cannot be asked is a finding, too.
+        hung = syncd(baz)
+        os.kill(hung.pid, signal.SIGSTOP)
+        self.addCleanup(lambda: os.kill(hung.pid, signal.SIGCONT))
+        with foo.resp() as c:
+            c.must("HSET", "h3", "f", "other")
+        p = foo.tool("-t", "1s", "verify", "--peers", code=4)
+        self.assertIn(f"baz@{HOST}: not compared", p.stdout)
+        self.assertNotIn("bar", p.stdout)
+        os.kill(hung.pid, signal.SIGCONT)
+        wait_for(lambda: foo.tool("-t", "9s", "verify", "--peers",
+                                  limit=60).returncode == 0, 40, "agreement")
+
+    def test_a_difference_that_stays_is_named_by_bucket(self):
+        foo, bar = self.two()
+        with foo.resp() as c, bar.resp() as b:
+            b.must("KV.CREATE", "x", "LOCAL")
+            c.must("HSET", "x", "f", "1")
+            c.must("HSET", "same", "f", "1")
+            self.assertEqual(c.call("WAIT", 1, 9000), 1)
+            here, there = c.call("KV.DIGEST"), b.call("KV.DIGEST")
+            self.assertEqual(there, [x for x in here if x[0] == b"same"])
+            self.assertEqual(there[0][1], c.call("KV.DIGEST", "same"))
+            self.assertEqual(there[0][2], 1)
+        p = foo.tool("-t", "1s", "verify", "--peers", code=4)
+        self.assertEqual(p.stdout,
+                         f"bar@{HOST}: bucket x: is missing there\n")
+        p = foo.tool("-t", "1s", "--json", "verify", "--peers", code=4)
+        self.assertIn('"bucket":"x"', p.stdout)
+        self.assertIn('"findings":1', p.stdout)
+
+
 if __name__ == "__main__":
     kvtest.main()

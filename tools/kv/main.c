@@ -38,6 +38,7 @@ enum slot {
 	SLOT_FORCE,
 	SLOT_FINGERPRINT,
 	SLOT_WAIT,
+	SLOT_PEERS,
 	SLOT_HELP,
 	SLOT_VERSION,
 	SLOT_WORDS,
@@ -67,6 +68,7 @@ static const struct option_row options[] = {
 	{ NULL, "--force", "cookie", false, SLOT_FORCE },
 	{ NULL, "--fingerprint", "cookie", false, SLOT_FINGERPRINT },
 	{ NULL, "--wait", "nodes", false, SLOT_WAIT },
+	{ NULL, "--peers", "verify", false, SLOT_PEERS },
 	{ NULL, "--values", "ls", false, SLOT_VALUES },
 	{ NULL, "--values", "buckets", false, SLOT_VALUES },
 	{ NULL, "--from", "watch", true, SLOT_FROM },
@@ -259,6 +261,9 @@ take_option(struct tool *t, enum slot slot, const char *value)
 	case SLOT_WAIT:
 		t->wait = true;
 		break;
+	case SLOT_PEERS:
+		t->peers = true;
+		break;
 	case SLOT_HELP:
 	case SLOT_VERSION:
 		t->argc = slot == SLOT_HELP ? -1 : -2;
@@ -386,6 +391,8 @@ run(struct tool *t, const struct verb *v)
 
 	if (v->alone != NULL)
 		return v->alone(t);
+	if (t->peers)
+		v = v->with_peers; /* the one that has the option */
 	if ((code = reach_open(t, v)) == EXIT_FINE &&
 	    (t->client == NULL || (code = passwd_say(t)) == EXIT_FINE))
 		code = t->store != NULL ? v->over_store(t) : v->over_port(t);

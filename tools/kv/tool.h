@@ -26,7 +26,7 @@ struct tool {
 	const char *from, *ttl, *count, *out;
 	const char *secret; /* file with the password to say */
 	const char *generation;
-	bool force, fingerprint, wait;
+	bool force, fingerprint, wait, peers;
 	int argc; /* of the verb */
 	char **argv;
 	char *input; /* what was read from stdin; main frees it */
@@ -47,6 +47,7 @@ struct verb {
 	int (*over_store)(struct tool *t); /* NULL: only over a port */
 	int (*alone)(struct tool *t);	   /* needs neither */
 	bool makes_store;
+	const struct verb *with_peers; /* this one, with --peers */
 };
 
 /* The rows of each file of verbs; the last has no name. */
@@ -66,6 +67,9 @@ tool_arg(const struct tool *t, int i)
 {
 	return kv_text(t->argv[i]);
 }
+
+/* verify --peers: peers.c */
+int peers_verify(struct tool *t);
 
 /* Say "kv: ..." on stderr. */
 void tool_say(const char *fmt, ...) KV_PRINTF(1, 2);

@@ -79,19 +79,31 @@ verify_over_store(struct tool *t)
 	return found > 0 ? EXIT_TROUBLE : EXIT_FINE;
 }
 
+static const struct verb peers_verb = {
+	.name = "verify --peers",
+	.over_port = peers_verify,
+};
+
 static const struct verb verbs[] = {
 	{
 	    .name = "verify",
-	    .args = "",
+	    .args = "[--peers]",
 	    .summary = "check that log, tree, sums and digests agree",
 	    .help =
 		"Reads the whole store, beside its daemon if there is one. Each\n"
 		"finding is a line; exits with 4 when there are any.\n"
 		"\n"
-		"  kv -d /var/lib/kv/shop verify\n",
+		"With --peers asks a server and, through it, all other nodes for\n"
+		"the digests of their buckets, and names those that differ, and\n"
+		"nodes that cannot be asked. What differs is looked at again for\n"
+		"the time that -t says (10s): changes may be on their way.\n"
+		"\n"
+		"  kv -d /var/lib/kv/shop verify\n"
+		"  kv -p 4050 verify --peers\n",
 	    .least = 0,
 	    .most = 0,
 	    .over_store = verify_over_store,
+	    .with_peers = &peers_verb,
 	},
 	{ .name = NULL },
 };
