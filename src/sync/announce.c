@@ -110,7 +110,7 @@ announce_learn(struct replica *r, struct replica_link *l, struct kv_slice rows)
 			return link_refuse(r, l, BYE_PROTOCOL,
 			    "a row that cannot be");
 		if (row.tick > core_vv(r, row.inc))
-			l->is_ahead = true;
+			l->rows_due_ms = 0;
 		rc = ticks_raise(&l->vv, row.inc, row.tick);
 		if (rc == KV_OK)
 			rc = learn_gap(r, row);

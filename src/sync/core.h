@@ -132,7 +132,7 @@ struct replica_link {
 
 	/* what it has, and what we told it that we have */
 	struct ticks vv;
-	bool is_ahead; /* a row of vv may be above ours */
+	uint64_t rows_due_ms; /* look then for rows of vv above ours */
 	uint64_t told_version, told_head, told_ms;
 	bool has_told;
 

@@ -123,8 +123,7 @@ full_cursor(const struct replica *r, const struct replica_link *l)
 
 /* (a) and (b): has the peer claimed something that does not come by itself? */
 static int
-is_due_by_row(struct replica *r, struct replica_link *l, size_t i, bool *due,
-    uint64_t *next_ms)
+is_due_by_row(struct replica *r, struct replica_link *l, size_t i, bool *due)
 {
 	uint64_t inc = l->vv.rows[i].inc;
 	struct vector_row *row;
@@ -141,28 +140,31 @@ is_due_by_row(struct replica *r, struct replica_link *l, size_t i, bool *due,
 	if (r->now.mono_ms >= row->behind_ms + DIRECT_MS)
 		*due = true;
 	else
-		core_sooner(next_ms, row->behind_ms + DIRECT_MS);
+		core_sooner(&l->rows_due_ms, row->behind_ms + DIRECT_MS);
 	return KV_OK;
 }
 
+/* Rows are many: they are looked at when some are told, when a link ends, and
+ * when the time of one has come. */
 static int
-is_due_by_rows(struct replica *r, struct replica_link *l, bool *due,
-    uint64_t *next_ms)
+is_due_by_rows(struct replica *r, struct replica_link *l, bool *due)
 {
-	bool is_ahead = false;
 	uint64_t inc;
 	size_t i;
 	int rc = KV_OK;
 
+	if (r->now.mono_ms < l->rows_due_ms)
+		return KV_OK;
+	l->rows_due_ms = CORE_NEVER;
 	for (i = 0; i < l->vv.count && rc == KV_OK && !*due; i++) {
 		inc = l->vv.rows[i].inc;
 		if (inc == l->inc || inc == r->config.inc ||
 		    l->vv.rows[i].tick <= vector_vv(&r->vector, inc))
 			continue;
-		is_ahead = true;
-		rc = is_due_by_row(r, l, i, due, next_ms);
+		rc = is_due_by_row(r, l, i, due);
 	}
-	l->is_ahead = is_ahead;
+	if (*due)
+		l->rows_due_ms = 0; /* again after the pull */
 	return rc;
 }
 
@@ -209,9 +211,9 @@ full_timers(struct replica *r, uint64_t *next_ms)
 	for (l = r->links; l != NULL; l = l->next) {
 		if (l->state != LINK_UP || l->needs_resync)
 			continue;
-		if (l->is_ahead &&
-		    (rc = is_due_by_rows(r, l, &due, next_ms)) < 0)
+		if ((rc = is_due_by_rows(r, l, &due)) < 0)
 			return rc;
+		core_sooner(next_ms, l->rows_due_ms);
 		if (due || is_due_lazily(r, l, next_ms))
 			return pull(r, l, next_ms);
 	}

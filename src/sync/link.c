@@ -73,6 +73,7 @@ static void
 leave(struct replica *r, struct replica_link *l, uint8_t bye, const char *text)
 {
 	struct replica_event *e;
+	struct replica_link *o;
 	size_t i;
 
 	if (l->state == LINK_CLOSING)
@@ -86,6 +87,8 @@ leave(struct replica *r, struct replica_link *l, uint8_t bye, const char *text)
 	}
 	if (r->pull == l)
 		r->pull = NULL;
+	for (o = r->links; o != NULL; o = o->next)
+		o->rows_due_ms = 0; /* what came directly may not any more */
 	resync_link_gone(r, l);
 	e = core_event(r, REPLICA_DOWN, l);
 	e->bye = bye;
