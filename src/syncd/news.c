@@ -4,6 +4,7 @@
 #include "syncd/news.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "base/log.h"
@@ -30,6 +31,38 @@ news_name(const struct peer *p, const struct replica_event *e)
 	return p != NULL && p->dialled != NULL ? p->dialled->name : "-";
 }
 
+/* Who is refused comes again and again: say each thing once, until a link of
+ * that name is up. */
+static struct news_told *
+news_told(struct syncd *s, const char *name)
+{
+	struct news_told *oldest = s->told;
+	size_t i;
+
+	for (i = 0; i < NEWS_TOLD_MAX; i++) {
+		struct news_told *t = &s->told[i];
+
+		if (strcmp(t->name, name) == 0)
+			return t;
+		if (t->ms < oldest->ms)
+			oldest = t;
+	}
+	snprintf(oldest->name, sizeof(oldest->name), "%s", name);
+	oldest->kinds = 0;
+	return oldest;
+}
+
+static bool
+news_is_new(struct syncd *s, const char *name, enum replica_event_kind kind)
+{
+	struct news_told *t = news_told(s, name);
+	bool is_new = (t->kinds & 1u << kind) == 0;
+
+	t->kinds |= 1u << kind;
+	t->ms = syncd_now(s);
+	return is_new;
+}
+
 /* ---- up ---- */
 
 static void
@@ -46,6 +79,7 @@ news_up(struct peer *p, const struct replica_event *e)
 		log_info("node up node=%s address=%s by=%s", e->name,
 		    p->address, p->dialled != NULL ? "us" : "them");
 	}
+	news_told(s, e->name)->kinds = 0;
 	p->dialled = NULL;
 	p->is_up = true;
 	syncd_look(s);
@@ -114,6 +148,10 @@ news_down(struct peer *p, const struct replica_event *e)
 	enum member_reason reason = news_reason(e->bye);
 	const char *detail = e->text;
 
+	/* The usual text says no more than our own words do. */
+	if (reason != MEMBER_LOST &&
+	    strcmp(detail, frame_bye_text(e->bye)) == 0)
+		detail = "";
 	/* What the socket said counts, where nobody took leave. */
 	if (e->bye == 0 && p->reason != MEMBER_FINE) {
 		reason = p->reason;
@@ -123,9 +161,6 @@ news_down(struct peer *p, const struct replica_event *e)
 		news_link_lost(p, reason, detail, e->name);
 	else if (p->dialled != NULL)
 		news_dial_failed(p, reason, detail, e->bye, e->uid);
-	else if (reason == MEMBER_CLOCK || reason == MEMBER_DUPLICATE)
-		log_warn("node refused node=%s address=%s reason=\"%s\"",
-		    e->name, p->address, member_reason_text(reason));
 }
 
 void
@@ -158,12 +193,14 @@ news_redirected(struct peer *p, const struct replica_event *e)
 static void
 news_clock(struct syncd *s, const struct peer *p, const struct replica_event *e)
 {
+	if (e->bye == BYE_CLOCK)
+		clockwatch_doubt(s->engine);
+	if (e->bye == BYE_CLOCK && !news_is_new(s, news_name(p, e), e->kind))
+		return;
 	log_warn("clock off node=%s offset_ms=%lld effect=\"%s\"",
 	    news_name(p, e), (long long)e->offset_ms,
 	    e->bye == BYE_CLOCK ? "not linked until the clocks agree"
 				: "beyond five minutes nothing is shared");
-	if (e->bye == BYE_CLOCK)
-		clockwatch_doubt(s->engine);
 }
 
 static void
@@ -194,9 +231,11 @@ news_one(struct syncd *s, const struct replica_event *e)
 		    name);
 		break;
 	case REPLICA_DUPLICATE:
-		log_warn("node refused node=%s address=%s reason=\"duplicate: "
-			 "its name or a copy of its store is linked already\"",
-		    name, p != NULL ? p->address : "-");
+		if (news_is_new(s, name, e->kind))
+			log_warn(
+			    "node refused node=%s address=%s reason=\"duplicate: "
+			    "its name or a copy of its store is linked already\"",
+			    name, p != NULL ? p->address : "-");
 		break;
 	case REPLICA_RESYNC:
 		log_info("resync begins node=%s reason=\"%s\"", name, e->text);
@@ -211,7 +250,9 @@ news_one(struct syncd *s, const struct replica_event *e)
 		log_warn("changes wait node=%s reason=\"%s\"", name, e->text);
 		break;
 	case REPLICA_PROTOCOL:
-		log_warn("protocol error node=%s reason=\"%s\"", name, e->text);
+		if (news_is_new(s, name, e->kind))
+			log_warn("protocol error node=%s reason=\"%s\"", name,
+			    e->text);
 		break;
 	}
 	syncd_changed(s);

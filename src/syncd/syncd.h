@@ -36,6 +36,14 @@ struct rundir;
 struct syncd_store;
 struct watch;
 
+/* What was said of a node that is not linked; news.c. */
+#define NEWS_TOLD_MAX 64
+struct news_told {
+	char name[FRAME_NAME_MAX + 1];
+	uint32_t kinds; /* bits of enum replica_event_kind */
+	uint64_t ms;
+};
+
 struct syncd {
 	struct loop *loop;
 	struct engine *engine;
@@ -60,6 +68,7 @@ struct syncd {
 	struct timer due;	 /* the next candidate to dial */
 	struct timer stop_limit;
 	uint64_t seed;
+	struct news_told told[NEWS_TOLD_MAX];
 	bool turn_wanted; /* something came for the replica */
 	bool stopping;
 	int rc; /* why the loop was left */

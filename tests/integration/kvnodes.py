@@ -46,6 +46,11 @@ class Node(Kvd):
     def command(self):
         cmd = super().command()
         cmd[cmd.index("--sname") + 1] = self.short
+        if self.cluster.user is not None:
+            os.chown(self.store.base, self.cluster.user, self.cluster.user)
+            cmd[0] = os.path.join(self.cluster.programs, "kvd")
+            cmd[:0] = ["setpriv", f"--reuid={self.cluster.user}",
+                       f"--regid={self.cluster.user}", "--clear-groups"]
         return with_resolver(cmd, self.resolver) if self.resolver else cmd
 
     def set_env(self, **env):
@@ -132,6 +137,15 @@ class Cluster:
                     "KV_SYNC_BIND": "127.0.0.1"}
         self.env.update(env)
         self.members = []
+        self.user = None
+        self.programs = None
+
+    def be_user(self, user):
+        """All nodes to come run as this one."""
+        self.user = user
+        self.programs = os.path.dirname(kvtest.program_for_all("kvd"))
+        for path in (self.home, self.run):
+            os.chown(path, user, user)
 
     def folder(self, name):
         path = os.path.join(self.home, name)
@@ -169,3 +183,5 @@ class Cluster:
         for n in self.members:
             n.close()
         shutil.rmtree(self.home, ignore_errors=True)
+        if self.programs:
+            shutil.rmtree(self.programs, ignore_errors=True)
