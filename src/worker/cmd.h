@@ -32,6 +32,8 @@ bool cmd_peers_limit(struct call *c, struct kv_slice text, uint64_t *ms);
  * repeats seq (worker/peers.h). */
 KV_CHECKED int cmd_peers_barrier(struct call *c, uint64_t until, uint64_t seq,
     uint64_t ms);
+/* cmd_presence.c: where there are no other nodes. */
+call_handler cmd_kv_clients_here;
 /* A failure whose first word is its class. */
 int cmd_peers_error(struct call *c, const char *text);
 /* cmd_nodes.c */

@@ -299,6 +299,8 @@ cmd_kv_clients(struct call *c)
 
 	if (peers_has_asked(c->session))
 		return peers_streamed(c);
+	if (!c->worker->has_sync)
+		return cmd_kv_clients_here(c);
 	rc = peers_ask(c, &q);
 	return rc < 0 ? peers_cannot_ask(c, rc) : rc;
 }

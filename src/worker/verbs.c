@@ -10,6 +10,7 @@
 #include "worker/global.h"
 #include "worker/keyspace.h"
 #include "worker/pause.h"
+#include "worker/round.h"
 #include "worker/run.h"
 #include "worker/subscribe.h"
 #include "worker/tell.h"
@@ -381,10 +382,14 @@ verbs_run(struct run *r, const struct request *req)
 	if (r->session->flags & SESSION_GUEST && v->run != cmd_auth &&
 	    v->run != verb_quit && v->run != verb_unknown)
 		run_call(r, &c, 0, verb_guest);
-	else if (!pause_holds(r, v->needs & CALL_WRITES))
+	else if (!pause_holds(r, v->needs & CALL_WRITES)) {
+		round_begin(r->session);
 		run_call(r, &c,
 		    v->needs | (v->run == verb_unknown ? 0 : tell_needs(&c)),
 		    v->run);
+		if (r->at > r->start)
+			round_end(r->session);
+	}
 }
 
 void

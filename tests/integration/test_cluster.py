@@ -89,6 +89,21 @@ class Calls(Cluster_):
             self.assertIn(b"id=",
                           c.call("KV.CALL", "bar", "CLIENT", "LIST"))
 
+    def test_every_command_is_known_to_the_list(self):
+        """What no list of syncd/allow.c names would be `notfound`."""
+        foo, bar = self.two()
+        with foo.resp() as c:
+            for name in c.call("COMMAND", "LIST"):
+                if b"|" in name or name in (b"subscribe", b"psubscribe"):
+                    continue
+                got = c.call("KV.CALL", "bar", "TIMEOUT", "2000", name)
+                self.assertNotIn("NOTFOUND", str(got), name)
+        for verb in ("CREATE", "PUT", "DELETE", "DROP", "BUCKETS", "KEYS",
+                     "COUNT", "WAIT", "NODES", "CLIENTS", "CALL", "PING",
+                     "AUTH", "QUIT", "BARRIER"):
+            with foo.line() as line:
+                self.assertNotIn(b"notfound", line.line("CALL", "bar", verb))
+
     def test_a_smuggled_line_is_refused(self):
         """A peer's words for the line protocol are looked at as they are:
         RESP callers cannot put a line end into a word of theirs."""
@@ -258,6 +273,25 @@ class Presence(Cluster_):
         with bar.resp() as b:
             b.must("CLIENT", "SETNAME", "again")
             wait_for(lambda: self.names(foo), 10, "the new worker's")
+
+
+class PresenceAlone(Cluster_):
+    def test_a_node_by_itself_shows_the_clients_of_all_its_workers(self):
+        with kvtest.Kvd() as kv, kv.resp(0) as a, kv.resp(1) as b, \
+                kv.line(1) as line:
+            a.must("CLIENT", "SETNAME", "one")
+            b.must("CLIENT", "SETNAME", "two")
+            got = a.call("KV.CLIENTS")
+            self.assertEqual({x[2] for x in got} & {b"one", b"two"},
+                             {b"one", b"two"})
+            self.assertEqual(len(got), 3)
+            node = got[0][0]
+            line.send(b"CLIENTS\r\nPING\r\n")
+            text = line.read_until(b"PONG\r\n")
+            self.assertIn(node + b" ", text)
+            self.assertIn(b" one\r\n", text)
+            self.assertIn(b" two\r\n", text)
+            self.assertIn(b"\r\nOK\r\n", text)
 
 
 class Messages(Cluster_):
