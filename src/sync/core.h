@@ -194,6 +194,7 @@ struct resync {
 	bool is_past; /* lo was in the piece before: the next is behind it */
 	bool is_done; /* the last piece is in the batch */
 	bool is_vain; /* and allows no claims: once more, from the start */
+	unsigned vain_count;
 	uint64_t source_inc, source_head, last_head; /* inc 0: several */
 	bool has_vv;
 	struct ticks vv, purged;    /* minimum and maximum over sources */

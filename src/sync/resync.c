@@ -11,6 +11,7 @@
 
 #define SETTLE_MS 10  /* between two looks */
 #define AGAIN_MS 1000 /* a RESYNC that did not help is made again, later */
+#define VAIN_MAX 3 /* readings that allow no claims, in a row */
 #define AGAIN_MAX_MS (5 * 60 * 1000)
 
 void
@@ -272,9 +273,10 @@ gather(struct replica *r, struct replica_link *l, uint64_t head)
 	return rc < 0 ? rc : ticks_join(&s->purged, &s->source_purged);
 }
 
-/* Something was purged that one source had seen and another had not: claimed
- * with the minimum of their vectors it would be above our own, and those of all
- * who copy it from us, for ever, if that run is over. */
+/* Something was purged that one source had seen and another had not, or while
+ * the one source was being read: claimed with the minimum of the vectors it
+ * would be above our own, and those of all who copy it from us, for ever, if
+ * that run is over. */
 static bool
 is_in_vain(const struct replica *r)
 {
@@ -282,7 +284,9 @@ is_in_vain(const struct replica *r)
 	const struct item_row *row;
 	size_t i;
 
-	for (i = 0; s->source_inc == 0 && i < s->purged.count; i++) {
+	if (s->vain_count >= VAIN_MAX)
+		return false;
+	for (i = 0; i < s->purged.count; i++) {
 		row = &s->purged.rows[i];
 		if (row->tick > core_vv(r, row->inc) &&
 		    row->tick > ticks_get(&s->vv, row->inc))
@@ -400,6 +404,7 @@ finish(struct replica *r, struct replica_link *l)
 	receive_end(r, l, STREAM_RANGE);
 	r->wants_turn = true; /* for streams that were paused */
 	reset(&r->resync);
+	r->resync.vain_count = 0;
 	if (was_repair)
 		return KV_OK;
 	for (o = r->links; o != NULL; o = o->next)
@@ -418,6 +423,7 @@ read_again(struct replica *r, struct replica_link *l)
 {
 	receive_end(r, l, STREAM_RANGE);
 	reset(&r->resync);
+	r->resync.vain_count++;
 	r->resync.source = l;
 	r->resync.state = RESYNC_SETTLING;
 	r->resync.settle = 0;
