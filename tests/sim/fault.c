@@ -172,7 +172,7 @@ do_purge(struct world *w, unsigned x, unsigned p)
 	(void)p;
 	if (!is_up(w, x) || !(w->plan.faults & FAULT_RETENTION))
 		return;
-	sim_purge(&w->node[x].store, world_wall(w, x) - WORLD_RETENTION_MS);
+	sim_purge(&w->node[x].store, world_wall(w, x) - w->retention_ms);
 	world_show(w, x);
 }
 

@@ -41,7 +41,7 @@ on_purged(void *user, const struct record *r)
 void
 node_init(struct world *w, unsigned x)
 {
-	static const int64_t apart = 20000;
+	int64_t apart = w->plan.faults & FAULT_CLOCK ? 60000 : 20000;
 	struct node *n = &w->node[x];
 	struct watcher *of;
 

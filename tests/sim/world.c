@@ -90,6 +90,7 @@ world_check(struct world *w, unsigned x)
 static void
 choose_tuning(struct world *w)
 {
+	static const uint32_t retentions[] = { 60000, 60000, 20000, 5000 };
 	struct replica_tuning *t = &w->tuning;
 
 	*t = (struct replica_tuning){ 0 };
@@ -105,6 +106,7 @@ choose_tuning(struct world *w)
 		t->credit = 60 * GHOST_ORIGINS + world_random(w, 4000);
 	t->has_no_digests = !w->plan.has_digests;
 	w->timeout_ms = 10000;
+	w->retention_ms = retentions[world_random(w, 4)];
 }
 
 /* Mesh, line, ring or by chance; always one piece. */

@@ -11,8 +11,7 @@
 #define WORLD_NODES 5
 #define WORLD_CABLES 24
 #define WORLD_BACKUPS 2
-#define WORLD_WALL 10000000u /* ms since 1970 when a run begins */
-#define WORLD_RETENTION_MS 60000u
+#define WORLD_WALL 10000000u   /* ms since 1970 when a run begins */
 #define WORLD_DRIFT_MS 300000u /* MAX_DRIFT of sync.md B.9 */
 #define WORLD_NOBODY WORLD_NODES
 
@@ -77,6 +76,7 @@ struct world {
 	bool is_blocked[WORLD_NODES][WORLD_NODES]; /* nothing goes that way */
 	struct replica_tuning tuning;
 	uint32_t timeout_ms;
+	uint32_t retention_ms;
 	unsigned next_value;
 	uint64_t noise; /* frames other than PING and PONG */
 	bool had_bad_clock, had_clone;
