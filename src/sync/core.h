@@ -65,7 +65,8 @@ struct sender {
 /* The answer to a RANGE, beside its sender. */
 struct answer {
 	uint64_t bid, hi_bid;
-	struct buf key, hi; /* where it is, where it ends */
+	struct buf key, hi;   /* where it is, where it ends */
+	struct bucket bucket; /* of bid, as it was told */
 	bool is_after, is_begun;
 	uint64_t head; /* the tree's, when this piece of it began */
 	struct ticks told, told_purged;

@@ -31,6 +31,7 @@ range_request(struct replica *r, struct replica_link *l, const struct frame *f)
 	a->bid = g->lo_bid;
 	a->hi_bid = g->hi_bid;
 	a->is_after = a->is_begun = false;
+	memset(&a->bucket, 0, sizeof(a->bucket));
 	a->head = 0;
 	ticks_clear(&a->told);
 	ticks_clear(&a->told_purged);
@@ -84,6 +85,38 @@ begin_piece(struct replica *r, struct replica_link *l)
 	return put_rows(r, l, false);
 }
 
+static bool
+same_bucket(const struct bucket *a, const struct bucket *b)
+{
+	return stamp_compare(a->created, b->created) == 0 &&
+	    stamp_compare(a->dropped, b->dropped) == 0 &&
+	    a->options == b->options;
+}
+
+/* A drop may have come since the bucket's row was told, and its records may be
+ * swept already: who claims them gone needs the drop, in the same piece. */
+static int
+tell_bucket(struct replica *r, struct replica_link *l)
+{
+	struct answer *a = &l->answer;
+	struct kv_slice none = { "", 0 };
+	struct sync_item item;
+	struct op op;
+	int rc;
+
+	if (!a->is_after && a->key.len == 0)
+		return KV_OK; /* its row is still to come */
+	rc = r->store.ops->range(r->store.self, a->bid, none, false, &item);
+	if (rc < 0)
+		return rc == KV_ENOTFOUND ? KV_OK : rc;
+	if (item.record.type != RECORD_BUCKET || item.record.bid != a->bid ||
+	    same_bucket(&item.bucket, &a->bucket))
+		return KV_OK;
+	a->bucket = item.bucket;
+	op = stream_op(&item);
+	return stream_put(r, l, &l->to[STREAM_RANGE], &op);
+}
+
 static int
 end_piece(struct replica *r, struct replica_link *l, uint8_t flags)
 {
@@ -94,6 +127,8 @@ end_piece(struct replica *r, struct replica_link *l, uint8_t flags)
 		.head = a->head };
 	int rc;
 
+	if ((rc = tell_bucket(r, l)) < 0)
+		return rc;
 	/* No MARK between these rows and the one they belong to. */
 	s->ops = s->bytes = 0;
 	if ((rc = put_rows(r, l, true)) < 0)
@@ -120,11 +155,15 @@ is_past_end(const struct answer *a, const struct sync_item *item)
 static int
 move_past(struct answer *a, const struct sync_item *item)
 {
+	if (a->bid != item->record.bid)
+		memset(&a->bucket, 0, sizeof(a->bucket));
 	a->bid = item->record.bid;
 	a->is_after = true;
 	a->key.len = 0;
-	if (item->record.type == RECORD_BUCKET)
+	if (item->record.type == RECORD_BUCKET) {
+		a->bucket = item->bucket;
 		return KV_OK;
+	}
 	return buf_append(&a->key, item->record.key.data, item->record.key.len);
 }
 
@@ -150,6 +189,8 @@ range_fill(struct replica *r, struct replica_link *l)
 	op = stream_op(&item);
 	if (!stream_has_room(r, s, &op))
 		return KV_EAGAIN;
+	if (item.record.bid != a->bid && (rc = tell_bucket(r, l)) < 0)
+		return rc;
 	if ((rc = stream_put(r, l, s, &op)) < 0)
 		return rc;
 	return move_past(a, &item);

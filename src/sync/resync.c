@@ -224,14 +224,18 @@ int
 resync_record(struct replica *r, const struct sync_item *item)
 {
 	struct resync *s = &r->resync;
+	const struct place *at = s->has_last ? &s->last : &s->lo;
+	bool is_behind = s->has_last || s->is_past;
 	struct kv_slice key = place_key(item);
 	uint64_t bid = item->record.bid;
 
 	if (s->state != RESYNC_READING)
 		return KV_EPROTO;
-	if (s->has_last
-		? place_compare(&s->last, bid, key) >= 0
-		: place_compare(&s->lo, bid, key) > (s->is_past ? -1 : 0))
+	/* The row of the bucket that it is in, changed meanwhile. */
+	if (item->record.type == RECORD_BUCKET && bid == at->bid &&
+	    (is_behind || at->key.len > 0))
+		return KV_OK;
+	if (place_compare(at, bid, key) > (is_behind ? -1 : 0))
 		return KV_EPROTO;
 	if (!place_is_end(&s->hi) && place_compare(&s->hi, bid, key) <= 0)
 		return KV_EPROTO;
