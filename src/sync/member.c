@@ -320,9 +320,8 @@ members_next_ms(const struct members *m)
 }
 
 void
-member_dials(struct member *c, const char *address, uint64_t now_ms)
+member_dials(struct member *c, const char *address)
 {
-	(void)now_ms;
 	c->state = MEMBER_DIALLING;
 	snprintf(c->address, sizeof(c->address), "%s", address);
 }
@@ -412,8 +411,7 @@ member_redirected(struct member *c, uint16_t port, uint64_t now_ms)
 
 /* ---- links ---- */
 
-/* An entry of nodes that this node is, as far as names tell: a literal address
- * in it says nothing about the host's name. */
+/* An entry of nodes that this node is, as far as names tell. */
 static bool
 members_fits(const struct member *c, const char *full)
 {

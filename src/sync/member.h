@@ -129,7 +129,7 @@ struct member *members_due(struct members *m, uint64_t now_ms);
 uint64_t members_next_ms(const struct members *m);
 
 /* What became of it.  True: it is news, worth a line in the log. */
-void member_dials(struct member *c, const char *address, uint64_t now_ms);
+void member_dials(struct member *c, const char *address);
 bool member_failed(struct members *m, struct member *c,
     enum member_reason reason, const char *detail, uint64_t now_ms);
 /* It is ourselves. */

@@ -329,7 +329,7 @@ dial_next(struct dial *d)
 		return;
 	}
 	lookup_text(to, text);
-	member_dials(d->candidate, text, now);
+	member_dials(d->candidate, text);
 	/* When it dials us, it is no stranger. */
 	from = gate_address(&to->any);
 	limits_know(d->s->limits, &from, now, now + LIMITS_KNOWN_MS);
@@ -384,7 +384,7 @@ dial_start(struct syncd *s, struct member *c)
 	struct dial *d;
 	int rc;
 
-	member_dials(c, "", syncd_now(s));
+	member_dials(c, "");
 	if (c->redirect != 0 || c->port != 0)
 		port = c->redirect != 0 ? c->redirect : c->port;
 	if (c->is_local)

@@ -78,7 +78,7 @@ lan_ready(struct loop_source *source, uint32_t events)
 	union {
 		struct sockaddr any;
 		struct sockaddr_in in4;
-	} from;
+	} from = { .any = { .sa_family = AF_UNSPEC } };
 	char bytes[BEACON_BYTES + 1];
 	unsigned i;
 

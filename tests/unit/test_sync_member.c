@@ -69,7 +69,7 @@ due(void)
 static bool
 try_in_vain(struct member *c, enum member_reason reason)
 {
-	member_dials(c, "a:1", now);
+	member_dials(c, "a:1");
 	return member_failed(m, c, reason, "", now);
 }
 
@@ -142,7 +142,7 @@ a_steady_link_makes_the_next_pause_short_and_a_brief_one_does_not(void **state)
 		now = members_next_ms(m);
 	}
 	c = due();
-	member_dials(c, "a:1", now);
+	member_dials(c, "a:1");
 	members_up(m, c, "bar@b", 9, "a:1", &link_a, now);
 	now += MEMBER_STEADY_MS - 1;
 	members_down(m, &link_a, MEMBER_LOST, "", now);
@@ -252,10 +252,10 @@ of_two_addresses_of_a_store_one_is_dialled(void **state)
 	assert_int_equal(members_add(m, MEMBER_OF_DNS, "10.0.0.2", 0, now), 0);
 	members_end(m, MEMBER_OF_DNS);
 	first = due();
-	member_dials(first, "10.0.0.1:1", now);
+	member_dials(first, "10.0.0.1:1");
 	second = due();
 	assert_ptr_not_equal(first, second);
-	member_dials(second, "10.0.0.2:1", now);
+	member_dials(second, "10.0.0.2:1");
 	members_up(m, first, "bar@b", 9, "10.0.0.1:1", &link_a, now);
 	second->uid = 9;
 	assert_false(member_failed(m, second, MEMBER_ALIAS, "", now));
@@ -292,7 +292,7 @@ our_own_address_rests_for_an_hour_and_is_not_shown(void **state)
 	assert_int_equal(members_add(m, MEMBER_OF_BEACON, "10.0.0.1", 1, now),
 	    0);
 	c = due();
-	member_dials(c, "10.0.0.1:1", now);
+	member_dials(c, "10.0.0.1:1");
 	member_is_self(c, now);
 	assert_int_equal(shown(), 0);
 	assert_int_equal(members_next_ms(m), now + MEMBER_SELF_MS);
@@ -306,7 +306,7 @@ a_redirected_node_is_dialled_there_at_once(void **state)
 	(void)state;
 	nodes("bar@b");
 	c = due();
-	member_dials(c, "b:4069", now);
+	member_dials(c, "b:4069");
 	member_redirected(c, 5000, now);
 	assert_ptr_equal(due(), c);
 	assert_int_equal(c->redirect, 5000);
