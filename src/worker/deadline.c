@@ -115,10 +115,21 @@ deadline_put_field(struct engine *e, struct kv_slice name,
 	    nothing, 0);
 }
 
+static bool
+deadline_is_witnessed(struct engine *e, const struct bucket *b,
+    const struct deadline_witness *w)
+{
+	struct kv_slice field = { w->field, w->len };
+	struct record r;
+
+	return w->bid == b->bid && engine_get(e, b, field, &r) == KV_OK;
+}
+
 int
 deadline_is_empty(struct engine *e, struct kv_slice name,
-    const struct bucket *b, bool *empty)
+    const struct bucket *b, struct deadline_witness *known, bool *empty)
 {
+	struct deadline_witness *w = &known[b->bid % DEADLINE_WITNESSES];
 	struct scan *s;
 	struct record r;
 	bool marked;
@@ -127,11 +138,16 @@ deadline_is_empty(struct engine *e, struct kv_slice name,
 	*empty = false;
 	if (b->options & BUCKET_STAYS)
 		return KV_OK;
-	if ((rc = deadline_is_marked(e, name, b, &marked)) < 0 || !marked)
+	if ((rc = deadline_is_marked(e, name, b, &marked)) < 0 || !marked ||
+	    deadline_is_witnessed(e, b, w))
 		return rc;
 	if ((rc = scan_open(e, b, &s)) < 0)
 		return rc;
-	rc = scan_next(s, &r);
+	if ((rc = scan_next(s, &r)) == KV_OK) {
+		w->bid = b->bid;
+		w->len = (uint32_t)r.key.len;
+		memcpy(w->field, r.key.data, r.key.len);
+	}
 	scan_close(s);
 	*empty = rc == KV_ENOTFOUND;
 	return *empty ? KV_OK : rc;
@@ -160,7 +176,7 @@ deadline_drop(struct engine *e, struct kv_slice name)
 /* One entry whose time has come: is it still true? */
 static int
 deadline_pass(struct engine *e, const struct bucket *by_time,
-    const struct record *entry)
+    const struct record *entry, struct deadline_witness *known)
 {
 	struct kv_slice name = { entry->key.data + 8, entry->key.len - 8 };
 	const struct bucket *b;
@@ -173,7 +189,7 @@ deadline_pass(struct engine *e, const struct bucket *by_time,
 	if (rc == KV_OK) {
 		ends = deadline == bytes_get_be64(entry->key.data);
 		if (!ends)
-			rc = deadline_is_empty(e, name, b, &ends);
+			rc = deadline_is_empty(e, name, b, known, &ends);
 	}
 	if (rc == KV_OK && ends)
 		rc = deadline_drop(e, name);
@@ -245,7 +261,8 @@ deadline_expire_fields(struct engine *e, struct kv_slice name)
 }
 
 int
-deadline_sweep(struct engine *e, unsigned most, uint64_t *next)
+deadline_sweep(struct engine *e, unsigned most, struct deadline_witness *known,
+    uint64_t *next)
 {
 	uint64_t now = engine_now_ms(e);
 	const struct bucket *by_time;
@@ -266,7 +283,7 @@ deadline_sweep(struct engine *e, unsigned most, uint64_t *next)
 		if (*next > now || most-- == 0)
 			break;
 		*next = 0;
-		rc = deadline_pass(e, by_time, &r);
+		rc = deadline_pass(e, by_time, &r, known);
 	}
 	scan_close(s);
 	return rc == KV_ENOTFOUND ? KV_OK : rc;

@@ -29,10 +29,21 @@ KV_CHECKED int deadline_put(struct engine *e, struct kv_slice name,
 KV_CHECKED int deadline_put_field(struct engine *e, struct kv_slice name,
     const struct bucket *b, uint64_t deadline);
 
+/* A field that was there when somebody looked: as long as it is, its hash is
+ * not empty.  Without it every command would walk over all fields that were
+ * deleted before the first that is left.  A slot is for all hashes whose bid
+ * leads to it; zeroed at first. */
+#define DEADLINE_WITNESSES 64
+struct deadline_witness {
+	uint64_t bid;
+	uint32_t len;
+	char field[KV_KEY_MAX];
+};
+
 /* Is it a hash that goes with its last field, and have the last ones reached
  * their deadlines? */
 KV_CHECKED int deadline_is_empty(struct engine *e, struct kv_slice name,
-    const struct bucket *b, bool *empty);
+    const struct bucket *b, struct deadline_witness *known, bool *empty);
 
 /* Has it ever had fields with deadlines? */
 KV_CHECKED int deadline_is_marked(struct engine *e, struct kv_slice name,
@@ -56,6 +67,7 @@ KV_CHECKED int deadline_expire_fields(struct engine *e, struct kv_slice name);
 
 /* Stage the drop of at most so many hashes whose deadline has passed.  *next:
  * when the next one passes, the past if there are more, 0 if there is none. */
-KV_CHECKED int deadline_sweep(struct engine *e, unsigned most, uint64_t *next);
+KV_CHECKED int deadline_sweep(struct engine *e, unsigned most,
+    struct deadline_witness *known, uint64_t *next);
 
 #endif

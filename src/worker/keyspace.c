@@ -208,7 +208,8 @@ keyspace_ends(struct call *c, struct kv_slice name,
 	hash->expired =
 	    hash->deadline != 0 && hash->deadline <= engine_now_ms(e);
 	if (rc == KV_OK && !hash->expired)
-		rc = deadline_is_empty(e, name, hash->bucket, &hash->expired);
+		rc = deadline_is_empty(e, name, hash->bucket,
+		    c->worker->witness, &hash->expired);
 	return rc;
 }
 
@@ -407,7 +408,9 @@ keyspace_hash_trim(struct call *c, struct kv_slice key, const struct bucket *b)
 	    (rc = engine_totals(c->engine, b, &sums)) < 0)
 		return rc;
 	empty = sums.keys == 0;
-	if (!empty && (rc = deadline_is_empty(c->engine, name, b, &empty)) < 0)
+	if (!empty &&
+	    (rc = deadline_is_empty(c->engine, name, b, c->worker->witness,
+		 &empty)) < 0)
 		return rc;
 	return empty ? engine_drop(c->engine, name) : KV_OK;
 }
@@ -445,19 +448,14 @@ int
 keyspace_expire(struct call *c, struct kv_slice key,
     const struct keyspace_item *item, uint64_t deadline)
 {
-	const struct bucket *b;
 	bool was;
-	int rc;
 
 	if (deadline != 0 && deadline <= engine_now_ms(c->engine))
 		return keyspace_remove(c, key, &was);
 	if (item->kind == KIND_HASH)
 		return keyspace_expire_hash(c, key, deadline);
-	if ((rc = keyspace_strings(c, &b)) < 0)
-		return rc;
-	return (item->record.flags & RECORD_BUILT
-		? engine_put_built
-		: engine_put)(c->engine, b, key, item->record.value, deadline);
+	return keyspace_write(c, key, item->record.value, deadline,
+	    item->record.flags & RECORD_BUILT);
 }
 
 bool

@@ -37,8 +37,9 @@ sweep_at(struct worker *w, uint64_t in_ns)
 
 /* Under the lock: what was written to a hash meanwhile is not lost with it. */
 static int
-sweep_hashes(struct engine *e, const struct deadline_due *due, uint64_t *next)
+sweep_hashes(struct worker *w, const struct deadline_due *due, uint64_t *next)
 {
+	struct engine *e = w->engine;
 	uint64_t end = 0;
 	size_t i;
 	int rc;
@@ -50,7 +51,7 @@ sweep_hashes(struct engine *e, const struct deadline_due *due, uint64_t *next)
 			return rc;
 	}
 	engine_lock(e);
-	rc = deadline_sweep(e, (unsigned)due->entries, next);
+	rc = deadline_sweep(e, (unsigned)due->entries, w->witness, next);
 	if (rc == KV_OK)
 		rc = engine_commit(e, &end);
 	if (rc < 0)
@@ -70,7 +71,7 @@ sweep_run(struct timer *timer)
 
 	rc = deadline_collect(w->engine, &due, &next);
 	if (rc == KV_OK && due.entries > 0)
-		rc = sweep_hashes(w->engine, &due, &next);
+		rc = sweep_hashes(w, &due, &next);
 	if (rc == KV_OK && next == 0)
 		return; /* none is left: sweep_soon begins again */
 	wait = sweep_wait(w, next);

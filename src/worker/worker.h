@@ -9,6 +9,7 @@
 #include "proto/request.h"
 #include "proto/resp.h"
 #include "serve/serve.h"
+#include "worker/deadline.h"
 #include "worker/inner.h"
 #include "worker/memory.h"
 #include "worker/presence.h"
@@ -35,6 +36,7 @@ struct worker {
 	struct measure *measure;
 	char **config; /* what CONFIG SET was told (cmd_config.c) */
 	struct sweep sweep;
+	struct deadline_witness witness[DEADLINE_WITNESSES];
 	struct memory memory;
 	struct inner inner;
 	struct presence presence;

@@ -98,6 +98,24 @@ class Findings(kvtest.Case):
                     got = other.must("HMGET", "h", *names)
                     self.assertEqual(got, [b"%d" % n] * 20)
 
+    def test_a_hash_ends_with_its_last_field_whichever_that_is(self):
+        """However often it was looked at before, on either port."""
+        with self.kv.resp(1) as other:
+            for last in "abc":
+                first = [f for f in "abc" if f != last]
+                self.c.must("HSET", "h", "a", 1, "b", 2, "c", 3)
+                self.c.must("HPEXPIRE", "h", 200, "FIELDS", 1, last)
+                for c in (self.c, other):
+                    self.assertEqual(c.must("EXISTS", "h"), 1)
+                other.must("HDEL", "h", first[0])
+                self.assertEqual(self.c.must("EXISTS", "h"), 1)
+                self.c.must("HDEL", "h", first[1])
+                for c in (self.c, other):
+                    wait_for(lambda c=c: c.must("EXISTS", "h") == 0, 5, last)
+                other.must("SET", "h", "string")
+                self.assertEqual(self.c.must("GET", "h"), b"string")
+                other.must("DEL", "h")
+
     def test_info_counts_hashes_with_such_fields(self):
         c = self.c
         c.must("HSET", "h", "a", "1", "b", "2")
