@@ -374,7 +374,9 @@ receive_bytes(struct replica *r, struct replica_link *l, enum frame_stream kind,
 		if (rc == KV_OK)
 			rc = take_op(r, l, kind, &op);
 		else if (rc != KV_EMORE && rc != KV_ENOMEM)
-			return link_refuse(r, l, BYE_PROTOCOL, "not an op");
+			return link_refuse(r, l, BYE_PROTOCOL,
+			    rc == KV_ETOOBIG ? "a value larger than value_max"
+					     : "not an op");
 	} while (rc == KV_OK);
 	return rc == KV_EMORE ? lend_buffer(r, l, kind) : rc;
 }

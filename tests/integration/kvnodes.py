@@ -59,7 +59,8 @@ class Node(Kvd):
 
     def tool(self, *args, code=None, limit=30):
         p = subprocess.run(
-            [program("kv"), "-p", str(self.ports[0]), *args],
+            [program("kv"), *([] if "-d" in args else
+                             ["-p", str(self.ports[0])]), *args],
             env=clean_env(self.cluster.home, self.cluster.env),
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=limit * kvtest.SLOW, preexec_fn=die_with_parent)

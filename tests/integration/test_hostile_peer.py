@@ -1,0 +1,585 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Peers that do what no peer may do, with the cookie and without: the reason
+is in the log, the link ends, kv-syncd lives on, nobody else is slowed."""
+
+import os
+import re
+import socket
+import time
+
+import kvpeer
+import kvtest
+from kvnodes import Cluster
+from kvpeer import (ACK, BUCKET, END, INC, OWN, PUT, TOMB, UID, Peer, ack,
+                    ask_range, bucket, call, data, hello, mark, op, ping,
+                    presence, put, stream, tick, u8, u16, u32, u64, vv, vvrow)
+from kvtest import limit, wait_for
+
+SYNCD = "kv-syncd"
+MIB = 1 << 20
+# Value buffers, a batch, vectors of one peer: what sync.md B.7 allows it.
+MEMORY_MAX = 64 * MIB
+BID = 0x1122334455667788
+
+
+def private_bytes(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        found = dict(re.findall(r"(?m)^(\w+):\s+(\d+) kB", f.read()))
+    return 1024 * (int(found["Private_Dirty"]) + int(found["Private_Clean"]))
+
+
+class Hostile(kvtest.Case):
+    """foo is attacked; bar is its good peer."""
+
+    def setUp(self):
+        self.cluster = Cluster()
+        self.addCleanup(self.cluster.__exit__)
+        self.foo, self.bar = self.cluster.start("foo", "bar")
+        self.syncd = self.foo.child(SYNCD)
+        self.foo.put("good", "k", "0")
+        self.bar.wait_value("good", "k", b"0")
+        self.round = 0
+
+    def peer(self, **kw):
+        p = Peer(self.foo, self.cluster.cookie, **kw)
+        self.addCleanup(p.close)
+        return p
+
+    def unharmed(self, what=""):
+        """kv-syncd is the one that it was, small, and bar is in step."""
+        self.round += 1
+        text = b"%d" % self.round
+        began = time.monotonic()
+        self.foo.put("good", "k", text)
+        self.assertEqual(self.foo.get("good", "k"), text)
+        took = time.monotonic() - began
+        self.assertLess(took, 0.5 * kvtest.SLOW, f"local clients, {what}")
+        self.bar.wait_value("good", "k", text)
+        self.bar.put("good", "b", text)
+        self.foo.wait_value("good", "b", text)
+        self.assertTrue(self.syncd.is_alive(), f"kv-syncd died: {what}")
+        held = private_bytes(self.syncd.pid)
+        self.assertLess(held, MEMORY_MAX, f"memory after {what}")
+
+    def verified(self):
+        self.foo.stop()
+        p = self.foo.tool("-d", self.foo.store.dir, "verify", limit=60)
+        self.assertEqual(p.returncode, 0, p.stdout + p.stderr)
+
+    def refused(self, name, frames, words, greet=True, answer=None):
+        """These frames end the link; the log says why, and so does kv-syncd
+        to who sent them."""
+        told = self.foo.count_log(words)
+        p = self.peer(greet=greet)
+        self.assertEqual(p.state, "linked", name)
+        p.send(*frames)
+        try:
+            p.wait_closed()
+        except TimeoutError:
+            self.fail(f"{name}: the link goes on")
+        wait_for(lambda: self.foo.count_log(words) > told, 5,
+                 f"{name}: {words!r} in the log")
+        p.close()
+        self.unharmed(name)
+
+    def taken(self, name, frames, wait=()):
+        """These do nothing bad; the link stays."""
+        p = self.peer()
+        p.send(*frames)
+        p.send(ping(777))
+        self.assertEqual(self.pong(p, 777), 777, name)
+        for kind in wait:
+            p.wait_frame(kind)
+        p.close()
+        self.unharmed(name)
+
+    def pong(self, p, token):
+        def look():
+            return [f for f in p.of(kvpeer.PONG)
+                    if int.from_bytes(f[1:9], "big") == token] or \
+                p.state != "linked"
+        wait_for(look, 20, "a PONG")
+        self.assertEqual(p.state, "linked", p.bye())
+        return token
+
+
+class Strangers(Hostile):
+    """Without the cookie."""
+
+    def dial(self, source):
+        s = socket.create_connection(("127.0.0.1", self.foo.sync_port()),
+                                     timeout=10, source_address=(source, 0))
+        self.addCleanup(s.close)
+        return s
+
+    def ended(self, s, limit=10):
+        s.settimeout(limit * kvtest.SLOW)
+        try:
+            return s.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def test_random_bytes_before_the_handshake_close_the_connection(self):
+        for i in range(40):
+            s = self.dial(f"127.0.1.{i + 1}")
+            s.sendall(kvpeer.junk(i, 1 + i * 7))
+            if i * 7 + 1 < 64:
+                s.shutdown(socket.SHUT_WR)
+            self.assertTrue(self.ended(s), i)
+        self.foo.wait_log("peer refused", "not a kv node")
+        self.unharmed("random bytes")
+
+    def test_every_header_that_is_not_ours_is_named(self):
+        header = b"KVS1" + bytes((1, 1, 1, 1))
+        cases = ((b"KVS2" + header[4:], "not a kv node"),
+                 (b"KVS1" + bytes((2, 1, 1, 1)), "cipher suite"),
+                 (b"KVS1" + bytes((1, 99, 1, 1)), "generation 99"),
+                 (b"KVS1" + bytes((1, 1, 7, 9)), "version"))
+        for i, (head, words) in enumerate(cases):
+            s = self.dial(f"127.0.2.{i + 1}")
+            s.sendall(head + kvpeer.junk(i, 56))
+            self.assertTrue(self.ended(s), words)
+            self.foo.wait_log("peer refused", words)
+        # A point that is none: the curve says so.
+        s = self.dial("127.0.2.9")
+        s.sendall(header + kvpeer.junk(1, 24) + b"\xff" * 32)
+        self.assertTrue(self.ended(s))
+        self.foo.wait_log("peer refused", "invalid curve point")
+        self.unharmed("headers")
+
+    def test_a_byte_a_second_is_too_slow(self):
+        s = self.dial("127.0.3.1")
+        began = time.monotonic()
+        s.settimeout(1)
+        for c in b"KVS1" * 16:
+            try:
+                s.send(bytes((c,)))
+                if s.recv(1) == b"":
+                    break
+            except socket.timeout:
+                continue
+            except OSError:
+                break
+        else:
+            self.fail("64 bytes in a minute were waited for")
+        self.assertLess(time.monotonic() - began, 4 * kvtest.SLOW)
+        self.foo.wait_log("peer refused", "too slow")
+        self.unharmed("a slow one")
+
+    def test_200_half_open_connections_do_not_keep_a_peer_out(self):
+        held = [self.dial(f"127.0.4.{i // 4 + 1}") for i in range(200)]
+        self.foo.wait_log("peer refused", "too many handshakes")
+        fds = os.listdir(f"/proc/{self.syncd.pid}/fd")
+        self.assertLess(len(fds), 64 + 40)
+        # bar comes back in the middle of it: it is known.
+        self.bar.child(SYNCD).kill_and_wait()
+        self.bar.in_step(10)
+        self.unharmed("half open")
+        for s in held:
+            self.assertTrue(self.ended(s))
+        wait_for(lambda: len(os.listdir(f"/proc/{self.syncd.pid}/fd")) < 40,
+                 5, "the descriptors to be closed")
+
+    @limit(120)
+    def test_a_flood_of_first_messages_does_not_keep_a_peer_out(self):
+        """Each is a whole M1 with a point that is one."""
+        good = bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8"
+                             "db6a65945e08d2d76")
+        m1 = b"KVS1" + bytes((1, 1, 1, 1)) + bytes(24) + good
+        sent = 0
+        cpu = cpu_seconds(self.syncd.pid)
+        began = time.monotonic()
+        self.bar.child(SYNCD).kill()
+        while time.monotonic() - began < 4:
+            socks = []
+            for i in range(30):
+                sent += 1
+                s = self.dial(f"127.{sent // 4 % 200 + 5}.0.{sent % 4 + 1}")
+                s.sendall(m1)
+                socks.append(s)
+            for s in socks:
+                s.close()
+        cpu = cpu_seconds(self.syncd.pid) - cpu
+        self.bar.in_step(15)
+        self.unharmed("M1 flood")
+        self.note(f"{sent} in 4 s cost {cpu:.2f} s of kv-syncd")
+        self.assertLess(cpu, 2 * kvtest.SLOW)
+
+    def test_a_wrong_cookie_and_a_wrong_cluster_are_told(self):
+        other = self.cluster.file("other", "1 " + "z" * 43 + "\n")
+        p = Peer(self.foo, other, source="127.0.5.1", greet=False)
+        self.addCleanup(p.close)
+        self.assertEqual(p.state, "failed")
+        self.foo.wait_log("peer refused", "127.0.5.1", "cookie rejected")
+        p = self.peer(cluster="another", source="127.0.5.2", greet=False)
+        self.assertEqual(p.state, "failed")
+        self.foo.wait_log("peer refused", "127.0.5.2", "cookie rejected")
+        self.unharmed("wrong cookies")
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Greetings(Hostile):
+    """With the cookie, but a HELLO that cannot be."""
+
+    def test_a_first_frame_that_is_no_HELLO(self):
+        for name, frame in (("PING", ping()), ("an extension", u8(0x90)),
+                            ("SUB", vv(0, (), kind=kvpeer.SUB)),
+                            ("data", data(mark(1)))):
+            self.refused(name, [frame], "HELLO was to come", greet=False)
+        for name, frame in (("unknown", u8(0x7e)), ("nothing", u8(0)),
+                            ("short", hello()[:-1]),
+                            ("long", hello() + b"x")):
+            self.refused(name, [frame], "not a frame", greet=False)
+
+    def test_names_and_ids_that_cannot_be(self):
+        self.refused("no name", [hello(name=b"")], "not a frame",
+                     greet=False)
+        self.refused("a long name", [hello(name=b"n" * 64)], "not a frame",
+                     greet=False)
+        self.refused("a name with an escape", [hello(name=b"a\x1b[2J")],
+                     "not a frame", greet=False)
+        self.refused("no ids", [hello(uid=0)], "HELLO without ids",
+                     greet=False)
+        self.refused("65 rows of lineage",
+                     [hello(lineage=[(i + 1, 1) for i in range(65)])],
+                     "not a frame", greet=False)
+
+    def test_a_second_HELLO(self):
+        self.refused("twice", [hello()], "a second HELLO")
+
+    def test_somebody_else(self):
+        own = self.peer()
+        theirs = own.of(kvpeer.HELLO)[0]
+        uid, inc = (int.from_bytes(theirs[i:i + 8], "big") for i in (9, 17))
+        own.close()
+        foo = self.foo.node.encode()
+        for name, frame, code in (
+                ("itself", hello(uid=uid, inc=inc, name=foo), 2),
+                ("its name", hello(name=foo), 4),
+                ("its store", hello(uid=uid), 4),
+                ("bar's name", hello(name=self.bar.node.encode(), uid=5,
+                                     inc=6), 4),
+                ("for another node", hello(dialled=b"nobody@host"), 3)):
+            p = self.peer(greet=False)
+            p.send(frame)
+            p.wait_closed()
+            self.assertEqual(p.bye()[0], code, (name, p.bye()))
+            p.close()
+            self.unharmed(name)
+        self.foo.wait_log("node refused", "duplicate")
+
+    def test_clocks_that_are_off_are_told(self):
+        hour = 3600 * 1000
+        for wall in (kvpeer.now_ms() - hour, kvpeer.now_ms() + hour, 0,
+                     2 ** 64 - 1):
+            told = self.foo.count_log("clock off")
+            p = self.peer(greet=False)
+            p.send(hello(wall=wall))
+            wait_for(lambda: self.foo.count_log("clock off") > told, 5,
+                     f"clock {wall}")
+            p.close()
+            self.unharmed(f"clock {wall}")
+
+    def test_who_says_nothing_after_the_handshake_is_let_go(self):
+        p = self.peer(greet=False)
+        p.wait_closed(limit=15)
+        self.unharmed("silence")
+
+    @limit(120)
+    def test_a_hundred_links_of_one_peer_leave_no_descriptors(self):
+        before = len(os.listdir(f"/proc/{self.syncd.pid}/fd"))
+        for i in range(100):
+            p = self.peer(greet=False)
+            p.send(hello() if i % 2 else u8(0x7e))
+            p.wait_frame(kvpeer.HELLO)
+            p.close()
+        wait_for(lambda: len(os.listdir(f"/proc/{self.syncd.pid}/fd"))
+                 <= before, 5, "the descriptors to be closed")
+        self.unharmed("many links")
+
+
+class Frames(Hostile):
+    """With the cookie and a good HELLO."""
+
+    def test_bytes_that_are_no_frames(self):
+        for name, command in (
+                ("altered", "alter " + ping().hex()),
+                ("too short", "bytes 0005" + "00" * 5),
+                ("largest", "bytes ffff" + "00" * 65535)):
+            told = self.foo.count_log("node down", "evil@host", "protocol")
+            p = self.peer()
+            p.tell(command)
+            p.wait_closed()
+            wait_for(lambda: self.foo.count_log(
+                "node down", "evil@host", "protocol") > told, 5, name)
+            p.close()
+            self.unharmed(name)
+        p = self.peer()
+        p.tell("bytes 00ff0102")  # and no more
+        p.close()
+        self.foo.wait_log("node down", "closed by the other end")
+        self.unharmed("cut")
+
+    def test_unknown_types_end_the_link_and_extensions_do_not(self):
+        for t in (0, 14, 19, 37, 0x7e):
+            self.refused(f"type {t}", [u8(t) + b"x"], "not a frame")
+        self.taken("extensions", [u8(t) + b"x" * t
+                                  for t in range(0x80, 0x100)])
+
+    def test_bodies_that_do_not_parse(self):
+        for name, frame in (
+                ("half a row", vv(1, ()) + b"1234567"),
+                ("unknown flags", vv(1, (), flags=0x40)),
+                ("a stream of none", ack(4, 0, 0)),
+                ("RESYNC of none", u8(kvpeer.RESYNC) + u8(9)),
+                ("a long key", ask_range(1, lo=(1, b"k" * 501))),
+                ("no ops", u8(OWN)),
+                ("BYE with an escape", u8(kvpeer.BYE) + u8(1) + b"\x1b[")):
+            self.refused(name, [frame], "not a frame")
+
+    def test_streams_that_nobody_asked_for(self):
+        for name, kind in (("FULL", kvpeer.FULL),
+                           ("RANGE", kvpeer.DATA_RANGE)):
+            self.refused(name, [data(mark(1), kind=kind)],
+                         "data I never asked for")
+        self.refused("SUB again", [vv(0, (), kind=kvpeer.SUB)] * 2,
+                     "a SUB that cannot be")
+        self.refused("SUB of the future",
+                     [vv(tick(10 ** 9), (), kind=kvpeer.SUB)],
+                     "a SUB that cannot be")
+        self.refused("RESYNC of RANGE", [u8(kvpeer.RESYNC) + u8(3)],
+                     "a RESYNC of nothing")
+        self.refused("RESYNC twice", [u8(kvpeer.RESYNC) + u8(2)],
+                     "a RESYNC of nothing")
+
+    def test_ACKs_and_credit_that_cannot_be(self):
+        self.refused("never sent", [ack(1, tick(), 0)],
+                     "ACK of what I never sent")
+        p = self.peer()
+        p.send(vv(0, (), kind=kvpeer.SUB))
+        p.send(ack(1, 0, 2 ** 31), ack(1, 0, 2 ** 31))
+        p.wait_closed()
+        self.foo.wait_log("protocol error", "too much credit")
+        p.close()
+        self.unharmed("credit")
+
+    def test_data_beyond_the_credit(self):
+        one = data(op(PUT, 0, u64(tick(), INC, BID) + u16(1) + b"k"
+                      + b"v" * 60000))
+        self.refused("credit", [one] * 20, "data without credit")
+
+    def test_MARKs_that_cannot_be(self):
+        t = tick()
+        for name, ops in (("back", [mark(t), mark(t - 1)]),
+                          ("beyond its head", [mark(t, head=t - 1)])):
+            self.refused(name, [data(*ops)], "a MARK that cannot be")
+        self.refused("a row in the stream of one's own",
+                     [data(vvrow(5, 5), mark(tick()))],
+                     "a row that cannot be")
+        self.refused("row 0", [vv(tick(), [(0, 1)])], "a row that cannot be")
+
+    def test_ops_that_cannot_be(self):
+        t = tick()
+        stamp = u64(t, INC, BID)
+        for name, bad in (
+                ("type 0", op(0, 0, stamp)),
+                ("type 6", op(6, 0, stamp)),
+                ("unknown flags", op(PUT, 0x80, stamp + u16(1) + b"k")),
+                ("no bucket before", op(PUT, 2, u64(t, INC) + u16(1) + b"k")),
+                ("tick 0", put(BID, b"k", at=0)),
+                ("no key", put(BID, b"")),
+                ("key of 501", put(BID, b"k" * 501)),
+                ("key of 65535", put(BID, b"k", klen=65535)),
+                ("a tombstone with a value", put(BID, b"k", b"v", kind=TOMB)),
+                ("bucket 0", put(0, b"k", b"v")),
+                ("inc 0", put(BID, b"k", b"v", inc=0)),
+                ("length 1", u32(1) + b"x"),
+                ("a bucket without a name", bucket(b"")),
+                ("a long name", bucket(b"b" * 256)),
+                ("a local bucket", bucket(b"local", options=2)),
+                ("MARK with a tail", op(5, 1, u64(t, t) + b"x"))):
+            self.refused(name, [data(bad, mark(tick()))], "not an op")
+
+    def test_values_over_the_limit_are_named(self):
+        size = 17 * MIB
+        head = u32(2 + 24 + 2 + 1 + size) + u8(PUT) + u8(0) + \
+            u64(tick(), INC, BID) + u16(1) + b"k"
+        self.refused("value", [data(head + b"v" * 100)],
+                     "larger than value_max")
+        self.refused("4 GiB", [data(b"\xff" * 100)], "larger than value_max")
+
+    def test_stamps_of_the_future_and_of_others(self):
+        for name, ops in (
+                ("a record", [put(BID, b"k", b"v", at=tick(3600000))]),
+                ("a bucket", [bucket(b"x", created=(tick(3600000), INC))]),
+                ("a drop", [bucket(b"x", dropped=(tick(3600000), INC))])):
+            told = self.foo.count_log("clock off")
+            p = self.peer()
+            p.send(data(*ops))
+            p.wait_closed()
+            self.assertEqual(p.bye()[0], 6, p.bye())
+            wait_for(lambda: self.foo.count_log("clock off") > told, 5, name)
+            p.close()
+            self.unharmed(name)
+        p = self.peer()
+        inc = int.from_bytes(p.of(kvpeer.HELLO)[0][17:25], "big")
+        p.send(vv(tick(), [(inc, tick(10))]))  # a clone's; not a mistake
+        p.send(data(put(BID, b"k", b"v", at=tick(1000), inc=inc)))
+        p.wait_closed()
+        self.foo.wait_log("protocol error", "a write I never made")
+        p.close()
+        self.unharmed("own writes")
+
+    def test_odd_but_good_data_is_taken(self):
+        name = b"b\x01\x02 \xff/../x"
+        self.taken("names", [data(
+            bucket(name), bucket(b"n" * 64, options=0xfffffff9),
+            put(BID, b"\x00\xff" * 250, b"v" * 100, at=tick()),
+            put(BID, b"gone", at=tick(), kind=TOMB), mark(tick()))],
+            wait=[ACK])
+        self.foo.tool("ls")
+        self.verified()
+
+    def test_junk_in_hidden_buckets_kills_nobody(self):
+        """Deadlines of hashes, which the sweeper reads by itself."""
+        workers = self.foo.children("kv-worker")
+        with self.foo.resp() as c:
+            c.must("HSET", "mortal", "f", "v")
+            c.must("EXPIRE", "mortal", "1000")
+        past = u64(1)
+        ops = []
+        for name in (b"\001deadlines", b"\001expiring", b"\001fields",
+                     b"\001other"):
+            bid = kvpeer.bucket_id(name)
+            ops += [bucket(name, options=2 ** 32 - 3)]
+            for key in (b"x", b"1234567", b"12345678", past, past + b"good2",
+                        past + b"n" * 492, past + b"\001deadlines",
+                        b"\xff" * 500, b"mortal"):
+                for value in (b"", b"1", b"1234567", past, b"v" * 9000):
+                    ops.append(put(bid, key, value))
+        self.taken("junk", stream(*ops, mark(tick())), wait=[ACK])
+        with self.foo.resp() as c:
+            c.must("HSET", "good2", "f", "v")
+            for words in (("TTL", "mortal"), ("HGETALL", "mortal"),
+                          ("KEYS", "*"), ("DBSIZE",), ("HGETALL", "good2"),
+                          ("HEXPIRE", "good2", "1000", "FIELDS", "1", "f")):
+                c.call(*words)
+        self.assertEqual(self.foo.children("kv-worker"), workers)
+        self.unharmed("hidden buckets")
+        self.verified()
+
+    def test_requests_in_a_flood(self):
+        self.refused("RANGE", [ask_range(1)] * 3000, "a second RANGE")
+        self.refused("PULL", [vv(0, (), kind=kvpeer.PULL)] * 3000,
+                     "a second PULL")
+        p = self.peer()
+        p.repeat(20000, ping(5))
+        self.pong(p, 5)
+        p.send(ping(6))
+        self.pong(p, 6)
+        p.close()
+        self.unharmed("PING")
+
+    def test_who_takes_no_answers_is_not_read_either(self):
+        p = self.peer()
+        p.tell("deaf")
+        p.repeat(300000, ping(5))
+        time_to_fill(self.syncd)
+        self.unharmed("deaf")
+        p.close()
+        self.unharmed("deaf, gone")
+
+    def test_calls_in_a_flood(self):
+        self.refused("65 of them", [call(i, b"nothing", deadline=60000,
+                                         flags=1) for i in range(2)],
+                     "not what a service takes")
+        self.refused("one id twice", [
+            u8(kvpeer.CALL) + u64(1) + u8(0) + u32(0) + b"\0"],
+            "not what a service takes")
+        p = self.peer()
+        p.send(*[call(i, b"nothing") for i in range(1000)])
+        p.send(ping(9))
+        self.pong(p, 9)
+        p.close()
+        self.unharmed("CALL")
+        args = call(1, b"x")[:14]
+        self.refused("endless arguments",
+                     [args[:9] + u8(1) + args[10:] + b"x" * 60000] * 30,
+                     "not what a service takes")
+
+    def test_presence_and_messages_in_a_flood(self):
+        p = self.peer()
+        id = 0
+        for _ in range(200):
+            p.send(presence([(0, id + i, 1, b"n" * 64)
+                             for i in range(700)]))
+            id += 700
+        p.send(ping(3))
+        self.pong(p, 3)
+        self.unharmed("PRESENCE")
+        m = u8(kvpeer.MESSAGE)
+        for i in range(300):
+            p.send(m + u64(INC, tick()) + u16(1) + b"c" + b"m" * 60000)
+        p.send(ping(4))
+        self.pong(p, 4)
+        p.close()
+        self.unharmed("MESSAGE")
+        self.refused("a name with an escape",
+                     [presence([(0, 1, 1, b"\x1b[2J")])],
+                     "not what a service takes")
+        self.refused("barriers", [u8(kvpeer.BARRIER) + u64(i, 2 ** 64 - 1)
+                                  for i in range(300)],
+                     "not what a service takes")
+
+    @limit(120)
+    def test_vectors_without_end(self):
+        p = self.peer()
+        for i in range(30):
+            p.send(vv(tick(), [(1 + i * 4000 + j, 1) for j in range(4000)]))
+        p.wait_closed(limit=30)
+        self.assertEqual(p.bye()[0], 9, p.bye())
+        p.close()
+        self.unharmed("rows")
+        self.verified()
+
+    def test_BYE_and_then_more(self):
+        p = self.peer()
+        p.send(u8(kvpeer.BYE) + u8(1) + b"so long", ping(1), u8(0x7e))
+        p.wait_closed()
+        self.foo.wait_log("node down", "evil@host", "so long")
+        p.close()
+        self.unharmed("BYE")
+
+    def test_random_frames(self):
+        for seed in range(60):
+            p = self.peer()
+            body = kvpeer.junk(seed, 1 + seed * 13)
+            p.send(u8(list(range(2, 14))[seed % 12]) + body)
+            p.send(data(body))
+            p.send(ping(8))
+            wait_for(lambda: p.state != "linked" or p.of(kvpeer.PONG), 10,
+                     f"an answer to seed {seed}")
+            p.close()
+        self.unharmed("random frames")
+        self.verified()
+
+
+def time_to_fill(process):
+    """Until kv-syncd has read all it wants and idles."""
+    def idle():
+        before = cpu_seconds(process.pid)
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            pass
+        return cpu_seconds(process.pid) - before < 0.05
+    wait_for(idle, 20, "kv-syncd to be idle")
+
+
+if __name__ == "__main__":
+    kvtest.main()
