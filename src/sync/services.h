@@ -23,6 +23,7 @@
 #define SERVICES_CLIENTS_MS 100 /* changes are told together */
 #define SERVICES_MESSAGES 8192	/* kept for slow links ... */
 #define SERVICES_MESSAGE_BYTES (4u << 20) /* ... but no more bytes */
+/* A payload that fits behind any channel's name. */
 #define SERVICES_MESSAGE_MAX (FRAME_MAX - FRAME_MESSAGE_HEAD - KV_KEY_MAX)
 
 /* How a call ended, for who asked: what he may conclude (sync.md C.5). */

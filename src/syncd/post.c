@@ -3,6 +3,7 @@
  * the links, what comes from them goes into the log, where all workers find
  * it.  Messages are not kept: who is too slow misses some. */
 
+#include "base/err.h"
 #include "base/log.h"
 #include "engine/channel.h"
 #include "syncd/desk.h"
@@ -15,6 +16,16 @@ struct post_head {
 	struct stamp stamp;
 	size_t channel, payload;
 };
+
+/* Said at the first, the second, the fourth ... */
+static void
+post_lost(struct desk *d, const char *why)
+{
+	d->dropped++;
+	if ((d->dropped & (d->dropped - 1)) == 0)
+		log_warn("messages lost count=%llu reason=\"%s\"",
+		    (unsigned long long)d->dropped, why);
+}
 
 void
 post_init(struct desk *d)
@@ -42,14 +53,14 @@ post_message(void *user, const struct frame_message *m)
 	size_t size = sizeof(head) + head.channel + head.payload;
 
 	if (to->len + size > POST_ARRIVED_MAX || buf_reserve(to, size) < 0) {
-		d->dropped++;
+		post_lost(d, "too many at once");
 		return;
 	}
 	/* There is room: none of these fails. */
 	if (buf_append(to, &head, sizeof(head)) < 0 ||
 	    buf_append(to, m->channel.data, m->channel.len) < 0 ||
 	    buf_append(to, m->payload.data, m->payload.len) < 0)
-		d->dropped++;
+		post_lost(d, "out of memory");
 }
 
 /* Stage what fits one batch; *at goes behind it. */
@@ -87,7 +98,7 @@ post_append(struct desk *d)
 			engine_rollback(d->s->engine);
 	}
 	if (rc < 0)
-		d->dropped++;
+		post_lost(d, err_text(rc));
 	d->arrived.len = 0;
 	buf_shrink(&d->arrived, 65536);
 }
@@ -116,12 +127,16 @@ post_publish(struct desk *d, const struct record *r)
 		.tick = r->stamp.tick,
 		.channel = r->key,
 		.payload = r->value };
+	int rc;
 
 	if (r->type != RECORD_MESSAGE || r->bid != MESSAGE_CHANNEL ||
 	    r->flags & RECORD_FOREIGN)
 		return;
-	if (services_publish(d->services, &m) < 0)
-		d->dropped++;
+	rc = services_publish(d->services, &m);
+	if (rc < 0)
+		post_lost(d,
+		    rc == KV_ETOOBIG ? "too large for other nodes"
+				     : err_text(rc));
 }
 
 int
@@ -139,7 +154,7 @@ post_turn(struct desk *d)
 		if (rc == KV_EAGAIN)
 			return KV_OK;
 		if (rc == KV_ENOTFOUND) {
-			log_warn("messages missed reason=\"too slow\"");
+			post_lost(d, "kv-syncd was too slow");
 			feed_tail(d->s->engine, &d->feed);
 			d->feed.messages = true;
 			return KV_OK;

@@ -148,7 +148,10 @@ clients_match(const struct session *s, const struct filter *f)
 	};
 	struct clients_texts t;
 
-	/* What costs nothing first. */
+	/* kv-syncd, which is told who is here, is no client.  What costs
+	 * nothing first. */
+	if (s->flags & SESSION_WATCHES)
+		return false;
 	if ((f->id != 0 && f->id != s->id) || f->type == FILTER_NOBODY)
 		return false;
 	c.age_s = clients_age(s);

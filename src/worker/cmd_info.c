@@ -79,8 +79,8 @@ info_clients(struct call *c, struct buf *b)
 	    "client_recent_max_output_buffer:0\r\nblocked_clients:%zu\r\n"
 	    "tracking_clients:0\r\nclients_in_timeout_table:0\r\n"
 	    "subscribers:%zu\r\n\r\n",
-	    s->count, s->limits.connections, info_blocked(c->worker),
-	    subscribe_total(c->worker->feeds));
+	    s->count - c->worker->presence.watchers, s->limits.connections,
+	    info_blocked(c->worker), subscribe_total(c->worker->feeds));
 }
 
 static int

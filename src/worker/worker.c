@@ -156,7 +156,8 @@ worker_turn_end(void *arg)
 	sweep_turn(w);
 	engine_release(w->engine);
 	atomic_store_explicit(&p->requests, w->requests, memory_order_relaxed);
-	atomic_store_explicit(&p->clients, (uint32_t)w->serve.count,
+	atomic_store_explicit(&p->clients,
+	    (uint32_t)(w->serve.count - w->presence.watchers),
 	    memory_order_relaxed);
 }
 

@@ -255,6 +255,16 @@ class Presence(Cluster_):
                 self.assertIn(b" web\r\n", text)
         wait_for(lambda: self.names(foo) == [], 10, "both gone")
 
+    def test_kv_syncd_is_no_client(self):
+        foo, bar = self.two()
+        with bar.resp() as b, foo.resp() as c:
+            wait_for(lambda: self.clients(foo), 10, "kv-syncd to be told")
+            lines = b.call("CLIENT", "LIST").splitlines()
+            self.assertEqual(len(lines), 1, lines)
+            self.assertIn(b"connected_clients:1\r\n",
+                          b.call("INFO", "clients"))
+            c.must("CLIENT", "SETNAME", "me")
+
     def test_the_clients_of_a_node_vanish_with_it(self):
         foo, bar = self.two()
         with bar.resp() as b:

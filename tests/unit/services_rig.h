@@ -31,6 +31,7 @@ struct rig {
 	bool linked[RIG_NODES][RIG_NODES];
 	uint64_t now_ms;
 	uint64_t next_ms; /* the soonest that a turn asked for */
+	bool is_lax;	  /* a refused frame ends the link, not the test */
 };
 
 void rig_init(struct rig *r);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/rng.h"
 #include "services_rig.h"
 #include "sync/items.h"
 
@@ -287,6 +288,119 @@ an_answer_beyond_the_window_is_refused(void **state)
 	assert_int_equal(rig_push(r, 1, 0, &f), KV_OK);
 }
 
+/* A frame with numbers that may fit something. */
+static struct frame
+any_frame(uint64_t *seed, const char *bytes, size_t size)
+{
+	static const struct kv_slice ping = { "\0\1\0\0\0\4PING", 10 };
+	uint64_t id = rng_next(seed) % 40;
+	uint8_t flag = rng_next(seed) % 2;
+	struct kv_slice some = { bytes, rng_next(seed) % size };
+	struct frame f = { .type = FRAME_FLOW,
+		.u.flow = { id, (uint32_t)(rng_next(seed) % 70000) } };
+
+	switch (rng_next(seed) % 8) {
+	case 0:
+		f.type = FRAME_BARRIER;
+		f.u.barrier = (struct frame_barrier){ id, flag };
+		break;
+	case 1:
+		some.len &= ~(size_t)15;
+		f.type = FRAME_BARRIER_OK;
+		f.u.barrier_ok = (struct frame_barrier_ok){ id, flag, some };
+		break;
+	case 2:
+	case 3:
+		f.type = FRAME_CALL;
+		f.u.call = (struct frame_call){ id, flag, 50,
+			rng_next(seed) % 2 ? some : ping };
+		break;
+	case 4:
+	case 5:
+		f.type = FRAME_REPLY;
+		f.u.reply = (struct frame_reply){ id, flag,
+			(uint8_t)(rng_next(seed) % 5), some };
+		break;
+	case 6:
+		f.type = FRAME_PRESENCE;
+		f.u.presence = (struct frame_presence){ flag, some };
+		break;
+	default:
+		if (flag)
+			break;
+		f.type = FRAME_MESSAGE;
+		f.u.message = (struct frame_message){ id, rng_next(seed),
+			{ bytes, rng_next(seed) % 9 }, some };
+	}
+	return f;
+}
+
+/* What this node's own clients and workers do meanwhile. */
+static void
+any_deed(struct rig *r, unsigned n, uint64_t *seed)
+{
+	struct services *s = r->nodes[n].services;
+	uint64_t id = rng_next(seed) % 40, wait;
+
+	switch (rng_next(seed) % 8) {
+	case 0:
+		(void)!ask(r, n, n == 0 ? "b" : "a", "GET", 3);
+		break;
+	case 1:
+		services_drop(s, id);
+		break;
+	case 2:
+		services_taken(s, id, rng_next(seed) % 70000);
+		break;
+	case 3:
+		(void)!services_reply(s, r->nodes[n].job, slice_of("answer"));
+		break;
+	case 4:
+		services_finish(s, r->nodes[n].job,
+		    (enum frame_reply_class)(rng_next(seed) % 5), "why");
+		break;
+	case 5:
+		(void)!services_barrier(s, rng_next(seed) % 9, NULL, 0,
+		    r->now_ms + 100, &wait);
+		break;
+	case 6:
+		services_forget(s, id);
+		break;
+	default:
+		r->now_ms += rng_next(seed) % 30;
+		rig_run(r);
+	}
+}
+
+static void
+no_frames_in_any_order_break_anything(void **state)
+{
+	struct rig *r = *state;
+	const char *text = getenv("KV_SEED");
+	uint64_t seed = text == NULL ? rng_u64() : strtoull(text, NULL, 10);
+	static char bytes[3000];
+	unsigned i, refused = 0;
+
+	print_message("KV_SEED=%llu\n", (unsigned long long)seed);
+	r->nodes[0].echoes = r->nodes[1].echoes = false;
+	r->is_lax = true;
+	for (i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)rng_next(&seed);
+	for (i = 0; i < 50000; i++) {
+		unsigned to = rng_next(&seed) % 2;
+		struct frame f = any_frame(&seed, bytes, sizeof(bytes));
+
+		any_deed(r, (unsigned)(rng_next(&seed) % 2), &seed);
+		if (rig_push(r, !to, to, &f) < 0) {
+			refused++;
+			rig_unlink(r, 0, 1);
+			rig_link(r, 0, 1);
+		}
+		r->nodes[0].told.len = r->nodes[1].told.len = 0;
+	}
+	assert_true(refused > 0);
+}
+
 int
 main(void)
 {
@@ -303,6 +417,7 @@ main(void)
 		TEST(sixty_four_calls_are_in_flight_and_no_more),
 		TEST(a_peer_that_breaks_the_rules_is_refused),
 		TEST(an_answer_beyond_the_window_is_refused),
+		TEST(no_frames_in_any_order_break_anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
