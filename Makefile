@@ -231,7 +231,8 @@ unit: ## only the unit tests (make unit T=wal LAYERS="wal shm io base")
 
 asan: ## all tests under the address and undefined behaviour sanitizers
 	+@$(submake) VARIANT=asan programs test-programs sim-program
-	@KV_BIN=$(bin)/asan KV_SIM=$(bin)/asan/tests/sim KV_SIM_RUNS=100 KV_SLOW=$${KV_SLOW:-4} tools/dev/run-tests -t 900 -s $(bin)/asan/log \
+	@KV_BIN=$(bin)/asan KV_SIM=$(bin)/asan/tests/sim KV_SIM_RUNS=100 \
+	    KV_SLOW=$${KV_SLOW:-4} tools/dev/run-tests -t 900 -s $(bin)/asan/log \
 	    $(call pick,$(UNIT:$(OUT)/%=$(BUILD)/asan/%) $(SCRIPTS))
 
 tsan: ## the threaded unit tests under the thread sanitizer
@@ -255,9 +256,10 @@ fuzz: ## run every fuzzer for FUZZ_SECONDS (30)
 	@tools/dev/fuzz $(BUILD)/fuzz $(FUZZ_SECONDS) $(call pick,$(FUZZ))
 
 cover: ## line coverage of all tests, per file
-	+@$(submake) VARIANT=cover programs test-programs
+	+@$(submake) VARIANT=cover programs test-programs sim-program
 	@find $(BUILD)/obj/cover -name '*.gcda' -delete
-	-@KV_BIN=$(bin)/cover tools/dev/run-tests \
+	-@KV_BIN=$(bin)/cover KV_SIM=$(bin)/cover/tests/sim KV_SIM_RUNS=100 \
+	    tools/dev/run-tests \
 	    $(call pick,$(UNIT:$(OUT)/%=$(BUILD)/cover/%) $(SCRIPTS))
 	@tools/dev/cover $(BUILD)/obj/cover
 

@@ -11,7 +11,7 @@
 
 #define SETTLE_MS 10  /* between two looks */
 #define AGAIN_MS 1000 /* a RESYNC that did not help is made again, later */
-#define VAIN_MAX 3 /* readings that allow no claims, in a row */
+#define VAIN_MAX 3    /* readings that allow no claims, in a row */
 #define AGAIN_MAX_MS (5 * 60 * 1000)
 
 void

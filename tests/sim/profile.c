@@ -34,35 +34,35 @@ profile_find(const char *name)
 	return NULL;
 }
 
-/* The numbers of seeds are some three times what it took; sync.md B.12 has
- * how rare each is. */
+/* Some three to five times as many seeds as it took, of the profile in which it
+ * is noticed most often; sync.md B.12 says how rare each is.  Digests would mend
+ * what most of them break. */
 static const struct within {
 	const char *profile;
 	unsigned seeds;
-	unsigned steps;
 	bool has_digests;
 } within[MUTATIONS] = {
-	[MUTATE_NO_RELAY] = { "base", 300, 0, false },
-	[MUTATE_MAX_SEEN] = { "base", 50, 0, false },
-	[MUTATE_SAME_INC] = { "restores", 50, 0, false },
-	[MUTATE_NO_LINEAGE_TEST] = { "both", 20000, 0, true },
-	[MUTATE_LINEAGE_MIN] = { "both", 20000, 0, true },
-	[MUTATE_NO_PURGED_TEST] = { "retention", 3000, 0, false },
-	[MUTATE_EARLY_CLAIM] = { "base", 50, 0, false },
-	[MUTATE_NO_ABSENT_RULE] = { "retention", 3000, 0, false },
-	[MUTATE_WALL_CLOCK] = { "base", 50, 0, false },
-	[MUTATE_NOT_ATOMIC] = { "base", 300, 0, false },
-	[MUTATE_CLAIM_FIRST] = { "base", 50, 0, false },
-	[MUTATE_CLAIM_PER_RECORD] = { "base", 100, 0, false },
-	[MUTATE_REPAIR_DELETES] = { "all", 0, 0, true },
-	[MUTATE_RESYNC_MAX] = { "both", 3000, 0, false },
-	[MUTATE_NO_PURGED_ROWS] = { "retention", 6000, 0, false },
-	[MUTATE_NO_CLAIM_TEST] = { "retention", 6000, 0, false },
-	[MUTATE_NO_DROP_RULE] = { "both", 20000, 0, true },
-	[MUTATE_NO_GAP_RULE] = { "retention", 3000, 0, false },
-	[MUTATE_NO_PAUSE] = { "both", 40000, 0, false },
-	[MUTATE_REPAIR_CLOCK_NOW] = { "clock", 10000, 0, false },
-	[MUTATE_NO_LAZY_PULL] = { "restores", 10000, 0, false },
+	[MUTATE_NO_RELAY] = { "base", 100, false },
+	[MUTATE_MAX_SEEN] = { "base", 100, false },
+	[MUTATE_SAME_INC] = { "restores", 100, false },
+	[MUTATE_NO_LINEAGE_TEST] = { "restores", 4000, false },
+	[MUTATE_LINEAGE_MIN] = { "restores", 10000, false },
+	[MUTATE_NO_PURGED_TEST] = { "both", 1000, false },
+	[MUTATE_EARLY_CLAIM] = { "base", 100, false },
+	[MUTATE_NO_ABSENT_RULE] = { "both", 1000, false },
+	[MUTATE_WALL_CLOCK] = { "base", 100, false },
+	[MUTATE_NOT_ATOMIC] = { "base", 100, false },
+	[MUTATE_CLAIM_FIRST] = { "base", 100, false },
+	[MUTATE_CLAIM_PER_RECORD] = { "base", 100, false },
+	[MUTATE_REPAIR_DELETES] = { "all", 0, true },
+	[MUTATE_RESYNC_MAX] = { "both", 1000, false },
+	[MUTATE_NO_PURGED_ROWS] = { "both", 3000, false },
+	[MUTATE_NO_CLAIM_TEST] = { "retention", 40000, false },
+	[MUTATE_NO_DROP_RULE] = { "both", 3000, false },
+	[MUTATE_NO_GAP_RULE] = { "retention", 500, false },
+	[MUTATE_NO_PAUSE] = { "both", 20000, false },
+	[MUTATE_REPAIR_CLOCK_NOW] = { "clock", 40000, false },
+	[MUTATE_NO_LAZY_PULL] = { "restores", 20000, false },
 };
 
 struct mutation
@@ -82,7 +82,6 @@ mutation_of(unsigned id)
 		.text = names[id].text,
 		.profile = within[id].profile,
 		.seeds = within[id].seeds,
-		.steps = within[id].steps,
 		.has_digests = within[id].has_digests,
 	};
 }

@@ -22,7 +22,6 @@ struct mutation {
 	const char *name, *text;
 	const char *profile;
 	unsigned seeds; /* within so many from 1 on; 0: nothing notices it */
-	unsigned steps; /* 0: the usual number */
 	bool has_digests;
 };
 
