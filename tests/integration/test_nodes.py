@@ -9,6 +9,7 @@ import time
 
 import kvdns
 import kvtest
+import test_transcripts as transcripts
 from kvnodes import HOST, Cluster
 from kvtest import limit, wait_for
 
@@ -241,6 +242,61 @@ class Deaths(Nodes):
         self.assertEqual(set(guest.nodes()), {foo.node, bar.node})
         foo.put("x", "k", "v")
         guest.wait_value("x", "k", b"v")
+
+
+class Settling(transcripts.Player):
+    """Plays what the original answered on three nodes, where everybody waited
+    for everybody; here what is done on one is first let through to all."""
+
+    def __init__(self, nodes):
+        self.nodes = {n.short: n for n in nodes}
+        super().__init__(lambda _, name: self.nodes[name].ports[0])
+
+    def state(self, node):
+        with node.resp() as c:
+            return {b: c.call("KV.DIGEST", b)
+                    for b in sorted(c.call("KV.BUCKETS"))}
+
+    def settle(self):
+        def same():
+            first, *rest = [self.state(n) for n in self.nodes.values()]
+            return all(other == first for other in rest)
+        wait_for(same, 20, "all nodes to hold the same")
+
+    def recv(self, name, wanted):
+        super().recv(name, wanted)
+        self.settle()
+
+    def kill9(self, name, _):
+        self.nodes.pop(name).kill9_all()
+
+    def wait(self, *_):
+        self.settle()
+
+
+class Original(Nodes):
+    """Cases of the original on several nodes.  nodes-kill-owner is none of
+    ours: there the data goes with its node."""
+
+    def play(self, case):
+        c = self.cluster()
+        Settling(c.start("foo", "bar", "baz")).play(
+            transcripts.REFERENCE[case])
+
+    def test_a_bucket_made_there_is_used_here(self):
+        self.play("nodes-create-here-use-there")
+
+    def test_an_unknown_bucket_is_not_found(self):
+        self.play("nodes-unknown-bucket")
+
+    def test_a_subscriber_hears_of_writes_on_any_node(self):
+        self.play("nodes-subscribe")
+
+    def test_one_bucket_made_on_three_nodes_at_once_is_one(self):
+        self.play("nodes-same-name-race")
+
+    def test_a_killed_node_harms_nobody(self):
+        self.play("nodes-kill-other")
 
 
 class Reloads(Nodes):
