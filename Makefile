@@ -177,7 +177,7 @@ RUN_DEPS = gcc libc6-dev liblmdb-dev libsodium-dev libxxhash-dev uthash-dev \
 	libinih-dev libedit-dev libjansson-dev libc-ares-dev
 CHECK_DEPS = $(RUN_DEPS) libcmocka-dev python3 redis-tools procps iproute2 \
 	libfaketime
-DEV_DEPS = $(CHECK_DEPS) git clang libclang-rt-14-dev clang-format clang-tidy
+DEV_DEPS = $(CHECK_DEPS) git clang libclang-rt-14-dev clang-format clang-tidy tcl
 
 # ---- targets ----------------------------------------------------------------
 
@@ -272,7 +272,7 @@ format: ## let clang-format lay out all C files
 check-redis: ## Redis' own Tcl tests (of Debian's source package) against kvd
 	@tools/dev/deps $(RUN_DEPS) python3 tcl
 	+@$(submake) programs
-	@KV_BIN=$(bin) tools/dev/redis-suite
+	@KV_BIN=$(bin) tools/dev/redis-suite || [ $$? -eq 77 ]
 
 check-hosts: ## hosts in network namespaces, a bad network, KV_NET_SECONDS (20) a test
 	@tools/dev/deps $(CHECK_DEPS)
