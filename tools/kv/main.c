@@ -211,6 +211,18 @@ take_timeout(struct tool *t, const char *text)
 	return true;
 }
 
+/* Options without a value. */
+static void
+take_flag(struct tool *t, enum slot slot)
+{
+	t->json |= slot == SLOT_JSON;
+	t->values |= slot == SLOT_VALUES;
+	t->force |= slot == SLOT_FORCE;
+	t->fingerprint |= slot == SLOT_FINGERPRINT;
+	t->wait |= slot == SLOT_WAIT;
+	t->peers |= slot == SLOT_PEERS;
+}
+
 static bool
 take_option(struct tool *t, enum slot slot, const char *value)
 {
@@ -228,12 +240,6 @@ take_option(struct tool *t, enum slot slot, const char *value)
 		return take_port(t, value);
 	case SLOT_TIMEOUT:
 		return take_timeout(t, value);
-	case SLOT_JSON:
-		t->json = true;
-		break;
-	case SLOT_VALUES:
-		t->values = true;
-		break;
 	case SLOT_FROM:
 		t->from = value;
 		break;
@@ -252,17 +258,13 @@ take_option(struct tool *t, enum slot slot, const char *value)
 	case SLOT_GENERATION:
 		t->generation = value;
 		break;
+	case SLOT_JSON:
+	case SLOT_VALUES:
 	case SLOT_FORCE:
-		t->force = true;
-		break;
 	case SLOT_FINGERPRINT:
-		t->fingerprint = true;
-		break;
 	case SLOT_WAIT:
-		t->wait = true;
-		break;
 	case SLOT_PEERS:
-		t->peers = true;
+		take_flag(t, slot);
 		break;
 	case SLOT_HELP:
 	case SLOT_VERSION:
