@@ -381,8 +381,8 @@ replica_status(const struct replica *r, const struct replica_link *l,
 	out->inc = l->inc;
 	out->is_up = l->state == LINK_UP;
 	out->is_resyncing = r->resync.source == l && !r->resync.is_repair;
-	out->is_joining = l->state == LINK_UP &&
-	    ((vv == 0 && l->head > 0) || r->pull == l);
+	out->is_joining =
+	    l->state == LINK_UP && ((vv == 0 && l->head > 0) || r->pull == l);
 	if (l->head > vv && vv > 0)
 		out->behind_ms = (l->head - vv) >> 16;
 	if (own->is_open && own->credit < r->config.tuning.credit)

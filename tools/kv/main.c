@@ -268,10 +268,10 @@ take_option(struct tool *t, enum slot slot, const char *value)
 		break;
 	case SLOT_HELP:
 	case SLOT_VERSION:
-		t->argc = slot == SLOT_HELP ? -1 : -2;
-		break;
 	case SLOT_WORDS:
-		t->argc = -3;
+		t->argc = slot == SLOT_HELP ? -1
+		    : slot == SLOT_VERSION  ? -2
+					    : -3;
 		break;
 	}
 	return true;
