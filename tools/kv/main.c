@@ -269,9 +269,7 @@ take_option(struct tool *t, enum slot slot, const char *value)
 	case SLOT_HELP:
 	case SLOT_VERSION:
 	case SLOT_WORDS:
-		t->argc = slot == SLOT_HELP ? -1
-		    : slot == SLOT_VERSION  ? -2
-					    : -3;
+		t->argc = -1 - (int)(slot - SLOT_HELP);
 		break;
 	}
 	return true;
