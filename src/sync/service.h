@@ -98,6 +98,7 @@ struct service_peer {
 	char name[FRAME_NAME_MAX + 1];
 	uint64_t inc;
 	unsigned number; /* never given twice */
+	uint64_t acked;	 /* by its disk, as of this turn */
 	unsigned turn;	 /* which service has its say next */
 
 	struct ask *asks; /* utlist, in the order of asking */

@@ -17,7 +17,7 @@
 
 #define SERVICES_CALLS 64	/* in flight per peer and direction */
 #define SERVICES_WINDOW 65536	/* bytes of an answer that are not taken yet */
-#define SERVICES_WAITS 256	/* WAIT and BARRIER, of this host's clients */
+#define SERVICES_WAITS 2048	/* WAIT and BARRIER, of this host's clients */
 #define SERVICES_BARRIERS 256	/* of one peer, not answered yet */
 #define SERVICES_CLIENTS 65536	/* per node; more are not told of */
 #define SERVICES_CLIENTS_MS 100 /* changes are told together */

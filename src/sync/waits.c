@@ -112,14 +112,17 @@ services_forget(struct services *s, uint64_t wait)
 		wait_free(s, w);
 }
 
-static bool
-barrier_has(const struct services *s, const struct service_peer *p,
-    uint64_t seq)
+/* Once a turn: many may wait for the same. */
+static void
+waits_look(struct services *s)
 {
 	struct replica_status status;
+	struct service_peer *p;
 
-	s->config.ops->look(s->config.user, p->link, &status);
-	return status.acked_seq >= seq;
+	DL_FOREACH(s->peers, p) {
+		s->config.ops->look(s->config.user, p->link, &status);
+		p->acked = status.acked_seq;
+	}
 }
 
 /* What this host has by now need not be waited for. */
@@ -158,7 +161,7 @@ member_turn(struct services *s, const struct wait *w, struct wait_member *m)
 	if (p == NULL)
 		return KV_OK;
 	if (!m->is_due)
-		m->is_due = barrier_has(s, p, w->seq);
+		m->is_due = p->acked >= w->seq;
 	if (!m->is_answered)
 		return KV_OK;
 	if (member_misses(m))
@@ -175,7 +178,7 @@ wait_count(const struct services *s, const struct wait *w)
 	unsigned n = 0;
 
 	DL_FOREACH(s->peers, p)
-		n += barrier_has(s, p, w->seq);
+		n += p->acked >= w->seq;
 	return n;
 }
 
@@ -228,6 +231,8 @@ waits_turn(struct services *s, uint64_t *next_ms)
 	bool ended;
 	int rc;
 
+	if (s->waits != NULL)
+		waits_look(s);
 	for (;;) {
 		/* The list is in the order of ids, and ids only rise. */
 		DL_FOREACH(s->waits, w)

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -13,8 +14,8 @@
 #include "io/sock.h"
 #include "syncd/store.h"
 
-#define DESK_BACKLOG 256
-#define DESK_CONNS 1024
+#define DESK_BACKLOG 1024
+#define DESK_CONNS 4096
 #define DESK_OUTPUT (8u << 20) /* of a connection: a call's arguments twice */
 #define DESK_INPUT (4u << 20)
 #define DESK_NAME_MAX 32 /* "worker.127", below the folder */
@@ -169,6 +170,18 @@ desk_open_door(struct desk *d)
 	return rc;
 }
 
+/* Each client that waits is a descriptor. */
+static void
+desk_raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int
 desk_open(struct syncd *s, struct desk **out)
 {
@@ -182,6 +195,7 @@ desk_open(struct syncd *s, struct desk **out)
 		return KV_ENOMEM;
 	d->s = s;
 	*out = d;
+	desk_raise_files();
 	request_init(&d->request);
 	roster_init(d);
 	post_init(d);

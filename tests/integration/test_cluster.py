@@ -13,6 +13,10 @@ from kvnodes import HOST, Cluster
 from kvtest import Error, limit, wait_for
 
 
+# A sanitizer's own memory is not kv-syncd's.
+INSTRUMENTED = "asan" in kvtest.BIN or "_OPTIONS" in " ".join(os.environ)
+
+
 class Cluster_(kvtest.Case):
     def cluster(self, *names, **env):
         c = Cluster(**env)
@@ -166,7 +170,8 @@ class Calls(Cluster_):
                 self.assertEqual(v, bytes([i % 251]) * size)
             after = syncd(foo).anon_bytes(), syncd(bar).anon_bytes()
             for x, y in zip(before, after):
-                self.assertLess(y - x, 16 << 20)
+                if not INSTRUMENTED:
+                    self.assertLess(y - x, 16 << 20)
 
     def test_large_arguments_cross(self):
         foo, bar = self.two()
@@ -375,6 +380,23 @@ class Waiting(Cluster_):
             self.assertEqual(c.call("WAITAOF", 1, 1, 300), [1, 1])
             os.kill(stopped.pid, signal.SIGCONT)
             self.assertEqual(c.call("WAIT", 2, 9000), 2)
+
+    def test_a_thousand_clients_may_wait_at_once(self):
+        foo, bar = self.two()
+        clients = [foo.resp() for _ in range(1000)]
+        for c in clients:
+            self.addCleanup(c.close)
+        stopped = syncd(bar)
+        os.kill(stopped.pid, signal.SIGSTOP)
+        self.addCleanup(lambda: os.kill(stopped.pid, signal.SIGCONT))
+        for i, c in enumerate(clients):
+            c.send(kvtest.resp_encode("SET", f"k{i}", "v") +
+                   kvtest.resp_encode("WAIT", "1", "30000"))
+        for c in clients:
+            self.assertEqual(c.read_reply(), b"OK")
+        os.kill(stopped.pid, signal.SIGCONT)
+        for c in clients:
+            self.assertEqual(c.read_reply(30), 1)
 
     def test_what_wait_counted_survives_the_loss_of_the_writer(self):
         foo, bar = self.two()
