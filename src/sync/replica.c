@@ -383,6 +383,7 @@ replica_status(const struct replica *r, const struct replica_link *l,
 	out->is_resyncing = r->resync.source == l && !r->resync.is_repair;
 	out->is_joining =
 	    l->state == LINK_UP && ((vv == 0 && l->head > 0) || r->pull == l);
+	out->has_no_room = out->is_up && r->batch.is_refused;
 	if (l->head > vv && vv > 0)
 		out->behind_ms = (l->head - vv) >> 16;
 	if (own->is_open && own->credit < r->config.tuning.credit)

@@ -173,6 +173,7 @@ struct replica_status {
 	bool is_resyncing;
 	bool is_joining;    /* we have not all that it had when we met, or read
 			     * what others wrote from it */
+	bool has_no_room;   /* the store refuses what it sends: paused */
 	uint64_t behind_ms; /* we of them: age of what we miss, 0: in step */
 	uint64_t unacked;   /* they of us: bytes sent and not acknowledged */
 	uint64_t acked_seq; /* they have all up to here (durable) */

@@ -56,10 +56,13 @@ report_text(struct report *r, const char *text, char end)
 }
 
 static int
-report_reason(struct report *r, const struct member *c)
+report_reason(struct report *r, const struct member *c,
+    const struct replica_status *st)
 {
 	char text[MEMBER_DETAIL_TEXT + 64];
 
+	if (st->has_no_room)
+		return report_text(r, "no room here for its changes", '\n');
 	snprintf(text, sizeof(text), "%s%s%s", member_reason_text(c->reason),
 	    c->detail[0] != '\0' ? ": " : "", c->detail);
 	return report_text(r, text, '\n');
@@ -80,7 +83,7 @@ report_member(struct report *r, const struct member *c, uint64_t *pause)
 	if (st.offset_ms > REPORT_DRIFT_MS || st.offset_ms < -REPORT_DRIFT_MS)
 		clockwatch_doubt(r->s->engine);
 	/* Under load one is always a little behind. */
-	if (st.is_resyncing || st.is_joining ||
+	if (st.is_resyncing || st.is_joining || st.has_no_room ||
 	    st.behind_ms >= REPORT_BEHIND_MS) {
 		state = "catching up";
 		*pause = REPORT_JOINING_NS;
@@ -97,7 +100,7 @@ report_member(struct report *r, const struct member *c, uint64_t *pause)
 		 report_wall(r, c->since_ms), st.behind_ms, st.unacked,
 		 st.rtt_us, st.offset_ms)) < 0)
 		return rc;
-	return report_reason(r, c);
+	return report_reason(r, c, &st);
 }
 
 static int

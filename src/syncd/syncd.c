@@ -369,6 +369,11 @@ syncd_open_replica(struct syncd *s)
 		.sibling_user = s,
 		.services = services_hooks(s->desk->services),
 	};
+	uint64_t segment = conf_u64(s->conf, CONF_SEGMENT_SIZE);
+
+	/* A batch, and the value that came on top of it, fit the log. */
+	if (segment / 8 < SYNCD_BATCH_MAX)
+		config.tuning.batch_bytes = (uint32_t)(segment / 8);
 
 	return replica_new(&config, syncd_store_ops(s->adapter), &s->replica);
 }

@@ -25,6 +25,7 @@
 #define SYNCD_VERSION 1	      /* of the protocol */
 #define SYNCD_PEERS_MAX 64    /* authenticated */
 #define SYNCD_BYTES_MAX 65536 /* unsent ones of a peer before more is made */
+#define SYNCD_BATCH_MAX (4u << 20) /* of one commit, about */
 
 struct desk;
 struct dial;
