@@ -32,7 +32,7 @@ next_tomb(struct chunk *c, const struct purge_place *at,
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 	if (rc != 0)
 		return tree_error("mdb_cursor_get", "expiry", rc);
-	if (schema_get_expiry(tree_slice(key), e) < 0 || value.mv_size <= 8 ||
+	if (schema_get_expiry(tree_slice(key), e) < 0 || value.mv_size < 8 ||
 	    value.mv_size > SCHEMA_KEY_MAX)
 		return tree_corrupt("expiry", tree_slice(key));
 	memcpy(bytes, value.mv_data, value.mv_size);

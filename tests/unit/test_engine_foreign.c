@@ -15,6 +15,7 @@
 #include "engine/maintain.h"
 #include "engine/trail.h"
 #include "engine_model.h"
+#include "tree/apply.h"
 
 static struct model_shared *m;
 static struct engine *e;
@@ -321,6 +322,34 @@ sums_are_exact_when_a_batch_has_rows_among_records(void **state)
 	verify();
 }
 
+/* Redis' keys may be empty, and then those of a neighbour are. */
+static void
+an_empty_key_comes_and_goes_like_any_other(void **state)
+{
+	struct foreign f = foreign_put("", engine_control(e)->seq + 1, 7, "v");
+	struct purge_place place = { 0, 0 };
+	const struct bucket *b;
+	struct totals t;
+	size_t purged = 0;
+
+	(void)state;
+	merge(f);
+	assert_true(slice_equal(raw("").value, slice_of("v")));
+	assert_int_equal(engine_bucket(e, slice_of("a"), &b), KV_OK);
+	assert_int_equal(engine_totals(e, b, &t), KV_OK);
+	assert_int_equal(t.keys, 1);
+	assert_int_equal(engine_delete(e, b, slice_of("")), KV_OK);
+	commit();
+	engine_release(e);
+	settle();
+	verify();
+	assert_int_equal(apply_purge_tombs(engine_tree(e), UINT64_MAX, 10,
+			     &place, &purged),
+	    KV_OK);
+	assert_int_equal(purged, 1);
+	verify();
+}
+
 int
 main(void)
 {
@@ -334,6 +363,7 @@ main(void)
 		TEST(a_drop_leaves_what_is_newer_in_the_log_and_in_the_tree),
 		TEST(a_drop_of_keys_without_their_tombstones_is_marked),
 		TEST(sums_are_exact_when_a_batch_has_rows_among_records),
+		TEST(an_empty_key_comes_and_goes_like_any_other),
 	};
 #undef TEST
 
