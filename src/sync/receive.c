@@ -318,15 +318,22 @@ take_op(struct replica *r, struct replica_link *l, enum frame_stream kind,
 }
 
 /* An op that takes more than half of the credit gets more, as soon as one of
- * the few large buffers is free: else its end could never come. */
+ * the few large buffers is free: else its end could never come.  The same where
+ * all credit is used up and still there is no MARK to give it back for: an op
+ * that was whole before it could be lent for, or very many rows. */
 static int
 lend_buffer(struct replica *r, struct replica_link *l, enum frame_stream kind)
 {
 	struct receiver *from = &l->from[kind];
 	struct frame f = { .type = FRAME_ACK };
 	size_t size = op_reader_wants(&from->reader);
+	bool stands_still =
+	    from->granted == 0 && from->ready == 0 && from->parked.len == 0;
 
-	if (size <= r->config.tuning.credit / 2 || from->is_large ||
+	if (stands_still && size < from->held)
+		size = (size_t)from->held;
+	if ((size <= r->config.tuning.credit / 2 && !stands_still) ||
+	    size == 0 || from->is_large ||
 	    r->large_in[kind == STREAM_RANGE] >= CORE_LARGE_MAX)
 		return KV_OK;
 	from->is_large = true;
