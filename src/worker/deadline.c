@@ -213,6 +213,24 @@ deadline_note(struct deadline_due *due, struct kv_slice name)
 	memcpy(due->name[due->count++].text, name.data, name.len);
 }
 
+/* KV_ENOTFOUND: there are no deadlines. */
+static int
+deadline_open(struct engine *e, uint64_t from_ms, const struct bucket **by_time,
+    struct scan **out)
+{
+	char from[8];
+	int rc;
+
+	bytes_put_be64(from, from_ms);
+	if ((rc = engine_bucket(e, slice_of(deadline_by_time), by_time)) < 0 ||
+	    (rc = scan_open(e, *by_time, out)) < 0)
+		return rc;
+	rc = scan_seek(*out, (struct kv_slice){ from, sizeof(from) });
+	if (rc < 0)
+		scan_close(*out);
+	return rc;
+}
+
 int
 deadline_collect(struct engine *e, struct deadline_due *due, uint64_t *next)
 {
@@ -224,17 +242,17 @@ deadline_collect(struct engine *e, struct deadline_due *due, uint64_t *next)
 
 	*next = 0;
 	due->entries = due->count = 0;
-	rc = engine_bucket(e, slice_of(deadline_by_time), &by_time);
+	rc = deadline_open(e, due->from_ms, &by_time, &s);
 	if (rc < 0)
 		return rc == KV_ENOTFOUND ? KV_OK : rc;
-	if ((rc = scan_open(e, by_time, &s)) < 0)
-		return rc;
 	while ((rc = scan_next(s, &r)) == KV_OK) {
 		if (r.key.len <= 8)
 			continue;
 		*next = bytes_get_be64(r.key.data);
 		if (*next > now || due->entries == DEADLINE_DUE)
 			break;
+		if (due->entries == 0)
+			due->from_ms = *next;
 		*next = 0;
 		deadline_note(due,
 		    (struct kv_slice){ r.key.data + 8, r.key.len - 8 });
@@ -261,21 +279,20 @@ deadline_expire_fields(struct engine *e, struct kv_slice name)
 }
 
 int
-deadline_sweep(struct engine *e, unsigned most, struct deadline_witness *known,
-    uint64_t *next)
+deadline_sweep(struct engine *e, const struct deadline_due *due,
+    struct deadline_witness *known, uint64_t *next)
 {
 	uint64_t now = engine_now_ms(e);
+	size_t most = due->entries;
 	const struct bucket *by_time;
 	struct scan *s;
 	struct record r;
 	int rc;
 
 	*next = 0;
-	rc = engine_bucket(e, slice_of(deadline_by_time), &by_time);
+	rc = deadline_open(e, due->from_ms, &by_time, &s);
 	if (rc < 0)
 		return rc == KV_ENOTFOUND ? KV_OK : rc;
-	if ((rc = scan_open(e, by_time, &s)) < 0)
-		return rc;
 	while (rc == KV_OK && (rc = scan_next(s, &r)) == KV_OK) {
 		if (r.key.len <= 8)
 			continue;

@@ -49,10 +49,12 @@ KV_CHECKED int deadline_is_empty(struct engine *e, struct kv_slice name,
 KV_CHECKED int deadline_is_marked(struct engine *e, struct kv_slice name,
     const struct bucket *b, bool *marked);
 
-/* The names that at most so many passed deadlines are of, each once in a row.
- * *next as of deadline_sweep. */
+/* The names that at most so many passed deadlines are of, each once in a row;
+ * looked for from due->from_ms on, which then stands at the first of them, if
+ * there are any.  *next as of deadline_sweep. */
 #define DEADLINE_DUE 32
 struct deadline_due {
+	uint64_t from_ms;
 	size_t entries, count;
 	struct {
 		size_t len;
@@ -65,9 +67,10 @@ KV_CHECKED int deadline_collect(struct engine *e, struct deadline_due *due,
 /* Expired fields of a hash that is not large become tombstones: committed. */
 KV_CHECKED int deadline_expire_fields(struct engine *e, struct kv_slice name);
 
-/* Stage the drop of at most so many hashes whose deadline has passed.  *next:
- * when the next one passes, the past if there are more, 0 if there is none. */
-KV_CHECKED int deadline_sweep(struct engine *e, unsigned most,
+/* Stage the drop of the hashes of due->entries, as far as their deadline still
+ * has passed.  *next: when the next one passes, the past if there are more, 0
+ * if there is none. */
+KV_CHECKED int deadline_sweep(struct engine *e, const struct deadline_due *due,
     struct deadline_witness *known, uint64_t *next);
 
 #endif

@@ -13,6 +13,7 @@
 #define SWEEP_MORE_NS 1000000u	  /* more are due */
 #define SWEEP_RETRY_NS 200000000u /* the store cannot be written */
 #define SWEEP_FAR_MS 3600000u
+#define SWEEP_LATE_MS 60000u /* a deadline may be written so late */
 
 static uint64_t
 sweep_wait(const struct worker *w, uint64_t deadline_ms)
@@ -51,7 +52,7 @@ sweep_hashes(struct worker *w, const struct deadline_due *due, uint64_t *next)
 			return rc;
 	}
 	engine_lock(e);
-	rc = deadline_sweep(e, (unsigned)due->entries, w->witness, next);
+	rc = deadline_sweep(e, due, w->witness, next);
 	if (rc == KV_OK)
 		rc = engine_commit(e, &end);
 	if (rc < 0)
@@ -60,16 +61,32 @@ sweep_hashes(struct worker *w, const struct deadline_due *due, uint64_t *next)
 	return rc;
 }
 
+/* Where to look from the next time: what lies before are tombstones, which stay
+ * for as long as `retention` and would be walked over each time. */
+static void
+sweep_seen(struct worker *w, const struct deadline_due *due)
+{
+	uint64_t now = engine_now_ms(w->engine);
+
+	w->sweep.from_ms = due->from_ms;
+	if (due->entries == 0 && now > due->from_ms + SWEEP_LATE_MS)
+		w->sweep.from_ms = now - SWEEP_LATE_MS;
+	if (now < w->sweep.from_ms)
+		w->sweep.from_ms = 0; /* the clock was set back */
+}
+
 /* Within the turn's view: the loop calls timers between refresh and release. */
 static void
 sweep_run(struct timer *timer)
 {
 	struct worker *w = loop_owner(timer, struct worker, sweep.timer);
 	uint64_t next = 0, wait;
-	struct deadline_due due;
+	struct deadline_due due = { .from_ms = w->sweep.from_ms };
 	int rc;
 
 	rc = deadline_collect(w->engine, &due, &next);
+	if (rc == KV_OK)
+		sweep_seen(w, &due);
 	if (rc == KV_OK && due.entries > 0)
 		rc = sweep_hashes(w, &due, &next);
 	if (rc == KV_OK && next == 0)
@@ -121,6 +138,8 @@ sweep_soon(struct worker *w, uint64_t deadline_ms)
 {
 	uint64_t due = loop_now(w->loop) + sweep_wait(w, deadline_ms);
 
+	if (deadline_ms < w->sweep.from_ms)
+		w->sweep.from_ms = deadline_ms;
 	if (!w->sweep.timer.is_set || due < w->sweep.timer.due_ns)
 		loop_timer_set(w->loop, &w->sweep.timer, due);
 }

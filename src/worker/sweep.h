@@ -13,6 +13,7 @@ struct worker;
 
 struct sweep {
 	struct timer timer;
+	uint64_t from_ms; /* no hash has a deadline before it */
 	struct timer own; /* for records that this worker wrote */
 	uint64_t own_ms;  /* the deadline it is set to */
 };
