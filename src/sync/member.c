@@ -22,40 +22,6 @@ struct members {
 	char self[MEMBER_NAME_TEXT];
 };
 
-const char *
-member_state_text(enum member_state state)
-{
-	static const char *const texts[] = {
-#define X(name, text) [name] = text,
-		MEMBER_STATES(X)
-#undef X
-	};
-
-	return texts[state];
-}
-
-const char *
-member_reason_text(enum member_reason reason)
-{
-	static const char *const texts[] = {
-#define X(name, text) [name] = text,
-		MEMBER_REASONS(X)
-#undef X
-	};
-
-	return texts[reason];
-}
-
-static bool
-member_is_here(const struct members *m, struct kv_slice host)
-{
-	struct kv_slice name, own;
-
-	nodename_split(m->self, &name, &own);
-	return nodename_is_loopback(host) ||
-	    nodename_same_host(host, own.len > 0 ? own : name);
-}
-
 /* ---- the list ---- */
 
 int
@@ -91,8 +57,7 @@ members_free(struct members *m)
 	free(m);
 }
 
-/* Room for one more: whoever only dialled us, is gone and has been for the
- * longest time makes it. */
+/* Whoever only dialled us and is gone for the longest time makes room. */
 static bool
 members_make_room(struct members *m)
 {
@@ -207,7 +172,7 @@ members_is_own(struct members *m, const struct value_node *node)
 
 	nodename_split(m->self, &name, &host);
 	return host.len > 0 && slice_equal(name, node->name) &&
-	    member_is_here(m, node->host);
+	    nodename_is_here(m->self, node->host);
 }
 
 static int
@@ -237,7 +202,7 @@ members_add_node(struct members *m, const struct value_node *node,
 		snprintf(c->want, sizeof(c->want), "%.*s", (int)node->name.len,
 		    node->name.data);
 		c->port = node->port;
-		c->is_local = member_is_here(m, node->host);
+		c->is_local = nodename_is_here(m->self, node->host);
 	}
 	c->marked = true;
 	return KV_OK;
@@ -268,7 +233,7 @@ members_own_port(const struct members *m)
 
 /* ---- dialling ---- */
 
-/* Has another candidate the link of the same store? */
+/* Has another one the link of the same store? */
 static bool
 members_is_alias(const struct members *m, const struct member *c)
 {
@@ -463,6 +428,25 @@ members_up(struct members *m, struct member *dialled, const char *name,
 	return c;
 }
 
+/* Did the other end refuse it, once it had read our HELLO, and for the same
+ * reason as the link before?  Then nothing has changed. */
+static bool
+member_was_refused(struct member *c, uint64_t now_ms)
+{
+	bool is_refusal = c->reason == MEMBER_DUPLICATE ||
+	    c->reason == MEMBER_CLOCK || c->reason == MEMBER_FULL ||
+	    c->reason == MEMBER_NAME;
+	bool again = c->refused == c->reason;
+
+	if (again)
+		c->since_ms = c->refused_ms;
+	c->refused_ms = c->since_ms;
+	c->refused = is_refusal && now_ms - c->up_ms < MEMBER_BRIEF_MS
+	    ? c->reason
+	    : MEMBER_FINE;
+	return again && is_refusal;
+}
+
 bool
 members_down(struct members *m, const void *link, enum member_reason reason,
     const char *detail, uint64_t now_ms)
@@ -480,7 +464,24 @@ members_down(struct members *m, const void *link, enum member_reason reason,
 		c->failures = 0;
 	member_set(c, MEMBER_DOWN, reason, detail, now_ms);
 	member_pause(m, c, now_ms);
+	if (member_was_refused(c, now_ms))
+		c->told = reason;
 	return member_is_news(c);
+}
+
+struct member *
+members_proved(struct members *m, uint64_t now_ms)
+{
+	struct member *c;
+
+	DL_FOREACH(m->list, c) {
+		if (c->link != NULL && c->refused != MEMBER_FINE &&
+		    now_ms - c->up_ms >= MEMBER_BRIEF_MS)
+			break;
+	}
+	if (c != NULL)
+		c->refused = MEMBER_FINE;
+	return c;
 }
 
 const struct member *

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #include "kv_types.h"
+#include "sync/reason.h"
 
 #define MEMBERS_MAX 256
 #define MEMBER_NAME_TEXT 128
@@ -24,6 +25,7 @@
 #define MEMBER_PAUSE_MIN_MS 250
 #define MEMBER_PAUSE_MAX_MS 30000
 #define MEMBER_STEADY_MS 60000
+#define MEMBER_BRIEF_MS 2000   /* a link that ended sooner was refused */
 #define MEMBER_SELF_MS 3600000 /* an address of our own is not dialled */
 #define MEMBER_GONE_MS 3600000 /* a node that only dialled us is forgotten */
 #define MEMBER_NEVER UINT64_MAX
@@ -33,48 +35,6 @@ enum member_source {
 	MEMBER_OF_DNS,
 	MEMBER_OF_BEACON,
 	MEMBER_CAME, /* it dialled us */
-};
-
-#define MEMBER_STATES(X)                                                       \
-	X(MEMBER_DOWN, "down")                                                 \
-	X(MEMBER_DIALLING, "connecting")                                       \
-	X(MEMBER_UP, "up")                                                     \
-	X(MEMBER_SELF, "self") /* our own address: not shown */
-
-enum member_state {
-#define X(name, text) name,
-	MEMBER_STATES(X)
-#undef X
-};
-
-/* Why it is down; what is known beyond that stands in detail. */
-#define MEMBER_REASONS(X)                                                      \
-	X(MEMBER_FINE, "")                                                     \
-	X(MEMBER_UNTRIED, "not tried yet")                                     \
-	X(MEMBER_NO_HOST, "no such host")                                      \
-	X(MEMBER_REFUSED, "refused")                                           \
-	X(MEMBER_NO_ROUTE, "no route")                                         \
-	X(MEMBER_TIMEOUT, "timed out")                                         \
-	X(MEMBER_TURNED_AWAY, "closed without an answer")                      \
-	X(MEMBER_NOT_KV, "not a kv node")                                      \
-	X(MEMBER_VERSION, "another version")                                   \
-	X(MEMBER_COOKIE, "cookie rejected")                                    \
-	X(MEMBER_NAME, "another name answered")                                \
-	X(MEMBER_DUPLICATE, "duplicate")                                       \
-	X(MEMBER_CLOCK, "clock off")                                           \
-	X(MEMBER_FULL, "too many peers")                                       \
-	X(MEMBER_STOPPED, "stopped")                                           \
-	X(MEMBER_LOST, "connection lost")                                      \
-	X(MEMBER_SILENT, "silent")                                             \
-	X(MEMBER_PROTOCOL, "protocol error")                                   \
-	X(MEMBER_NOT_THERE, "not running on that host")                        \
-	X(MEMBER_ALIAS, "another link stays")                                  \
-	X(MEMBER_TROUBLE, "trouble here")
-
-enum member_reason {
-#define X(name, text) name,
-	MEMBER_REASONS(X)
-#undef X
 };
 
 struct member {
@@ -99,6 +59,9 @@ struct member {
 	const void *link;	 /* the caller's word for its link */
 	bool marked;		 /* see members_end */
 	enum member_reason told; /* the last one that was news */
+	enum member_reason refused; /* so ended the last link, and it was
+				     * brief: the next one may, too */
+	uint64_t refused_ms;	    /* since when that is so */
 };
 
 struct members;
@@ -146,12 +109,13 @@ struct member *members_up(struct members *m, struct member *dialled,
 bool members_down(struct members *m, const void *link,
     enum member_reason reason, const char *detail, uint64_t now_ms);
 
+/* Whoever was refused before (c->refused) is not said to be up when the link
+ * comes up, but when this returns it: the link has lasted.  NULL: none. */
+struct member *members_proved(struct members *m, uint64_t now_ms);
+
 /* All that are worth showing, in order; NULL to begin. */
 const struct member *members_next(const struct members *m,
     const struct member *after);
 size_t members_count(const struct members *m);
-
-const char *member_state_text(enum member_state state);
-const char *member_reason_text(enum member_reason reason);
 
 #endif

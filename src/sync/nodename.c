@@ -60,3 +60,13 @@ nodename_is_loopback(struct kv_slice host)
 	    nodename_same_text(host, slice_of("::1")) ||
 	    (host.len > 4 && memcmp(host.data, "127.", 4) == 0);
 }
+
+bool
+nodename_is_here(const char *self, struct kv_slice host)
+{
+	struct kv_slice name, own;
+
+	nodename_split(self, &name, &own);
+	return nodename_is_loopback(host) ||
+	    nodename_same_host(host, own.len > 0 ? own : name);
+}

@@ -23,4 +23,7 @@ bool nodename_same_host(struct kv_slice a, struct kv_slice b);
 
 bool nodename_is_loopback(struct kv_slice host);
 
+/* Is that the host of the node self? */
+bool nodename_is_here(const char *self, struct kv_slice host);
+
 #endif

@@ -47,8 +47,7 @@ dial_failed(struct syncd *s, struct member *c, enum member_reason reason,
 		log_warn("node unreachable node=%s address=%s reason=\"%s%s%s\"",
 		    c->name[0] != '\0' ? c->name : c->host,
 		    c->address[0] != '\0' ? c->address : "-",
-		    member_reason_text(reason), detail[0] != '\0' ? ": " : "",
-		    detail);
+		    reason_text(reason), detail[0] != '\0' ? ": " : "", detail);
 	syncd_changed(s);
 	syncd_look(s);
 }

@@ -75,7 +75,7 @@ news_up(struct peer *p, const struct replica_event *e)
 	    syncd_now(s));
 	if (c == NULL) {
 		log_warn("node not shown node=%s reason=\"too many\"", e->name);
-	} else {
+	} else if (c->refused == MEMBER_FINE) {
 		log_info("node up node=%s address=%s by=%s", e->name,
 		    p->address, p->dialled != NULL ? "us" : "them");
 	}
@@ -136,7 +136,7 @@ news_link_lost(struct peer *p, enum member_reason reason, const char *detail,
 	p->is_up = false;
 	if (members_down(s->members, p, reason, detail, syncd_now(s)))
 		log_warn("node down node=%s address=%s reason=\"%s%s%s\"", name,
-		    p->address, member_reason_text(reason),
+		    p->address, reason_text(reason),
 		    detail[0] != '\0' ? ": " : "", detail);
 	syncd_changed(s);
 	syncd_look(s);

@@ -63,7 +63,7 @@ report_reason(struct report *r, const struct member *c,
 
 	if (st->has_no_room)
 		return report_text(r, "no room here for its changes", '\n');
-	snprintf(text, sizeof(text), "%s%s%s", member_reason_text(c->reason),
+	snprintf(text, sizeof(text), "%s%s%s", reason_text(c->reason),
 	    c->detail[0] != '\0' ? ": " : "", c->detail);
 	return report_text(r, text, '\n');
 }
@@ -73,7 +73,7 @@ report_member(struct report *r, const struct member *c, uint64_t *pause)
 {
 	const struct peer *p = c->link;
 	struct replica_status st = { .is_up = false };
-	const char *state = member_state_text(c->state);
+	const char *state = reason_state_text(c->state);
 	int rc;
 
 	if (p != NULL && p->link != NULL)
@@ -124,9 +124,12 @@ report_write(struct timer *timer)
 {
 	struct report *r = loop_owner(timer, struct report, timer);
 	uint64_t now = loop_now(r->s->loop);
+	const struct member *c;
 	uint64_t pause;
 	int rc;
 
+	while ((c = members_proved(r->s->members, syncd_now(r->s))) != NULL)
+		log_info("node up node=%s address=%s", c->name, c->address);
 	if ((rc = report_make(r, &pause)) == KV_OK)
 		rc = note_write(r->s->engine, NOTE_NODES, buf_slice(&r->text));
 	if (rc < 0 && !r->failed)

@@ -187,6 +187,40 @@ who_is_turned_away_after_a_wrong_cookie_has_still_a_wrong_cookie(void **state)
 	assert_int_equal(c->reason, MEMBER_TURNED_AWAY);
 }
 
+/* Who is a duplicate is told so after each HELLO. */
+static void
+a_link_that_is_refused_again_and_again_is_news_once(void **state)
+{
+	struct member *c;
+	uint64_t since;
+	int i;
+
+	(void)state;
+	nodes("bar@b");
+	c = members_up(m, due(), "bar@b", 9, "a:1", &link_a, now);
+	assert_int_equal(c->refused, MEMBER_FINE);
+	assert_true(members_down(m, &link_a, MEMBER_DUPLICATE, "", ++now));
+	since = c->since_ms;
+	for (i = 0; i < 5; i++) {
+		now += 40000;
+		members_up(m, c, "bar@b", 9, "a:1", &link_a, now);
+		assert_int_not_equal(c->refused, MEMBER_FINE);
+		now++;
+		assert_false(
+		    members_down(m, &link_a, MEMBER_DUPLICATE, "", now));
+		assert_int_equal(c->since_ms, since);
+	}
+	/* Another reason, or a link that lasts, is news. */
+	members_up(m, c, "bar@b", 9, "a:1", &link_a, now);
+	assert_true(members_down(m, &link_a, MEMBER_CLOCK, "", ++now));
+	members_up(m, c, "bar@b", 9, "a:1", &link_a, now);
+	now += MEMBER_BRIEF_MS - 1;
+	assert_null(members_proved(m, now));
+	assert_ptr_equal(members_proved(m, ++now), c);
+	assert_null(members_proved(m, now));
+	assert_true(members_down(m, &link_a, MEMBER_CLOCK, "", ++now));
+}
+
 static void
 since_tells_when_the_reason_began(void **state)
 {
@@ -382,6 +416,7 @@ main(void)
 		T(a_steady_link_makes_the_next_pause_short_and_a_brief_one_does_not),
 		T(a_reason_is_news_once_until_the_link_is_up),
 		T(who_is_turned_away_after_a_wrong_cookie_has_still_a_wrong_cookie),
+		T(a_link_that_is_refused_again_and_again_is_news_once),
 		T(since_tells_when_the_reason_began),
 		T(an_incoming_link_belongs_to_its_entry),
 		T(a_node_that_only_dialled_us_is_shown_and_forgotten_after_an_hour),
