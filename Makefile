@@ -434,12 +434,13 @@ $(foreach t,$(wildcard tests/unit/test_*.c tests/unit/thread_*.c \
     $(UNIT_HELPERS),$(OBJ)/tests/unit/helpers.a) $(OBJ)/tests/sim/parts.a)))
 # In the fuzz variant the same sources are linked with libFuzzer instead.
 $(foreach t,$(wildcard tests/fuzz/fuzz_*.c), \
-    $(eval $(call test_rule,$t,$(OBJ)/tools/dev/fuzz_replay.o)))
+    $(eval $(call test_rule,$t,$(OBJ)/tools/dev/fuzz_replay.o \
+    $(OBJ)/tests/sim/parts.a)))
 $(foreach t,$(wildcard tests/integration/*.c tests/crash/*.c), \
     $(eval $(call test_rule,$t,)))
 
-$(BUILD)/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(call archives,$(LAYERS)) \
-    | $(OUT)/.dir
+$(BUILD)/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/sim/parts.a \
+    $(call archives,$(LAYERS)) | $(OUT)/.dir
 	$(call say,LINK,$@)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_libkv)
 
