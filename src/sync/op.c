@@ -95,7 +95,7 @@ read_record(struct op_reader *from, uint8_t flags, struct wire_in *w,
 	if (w->bad || !record_fits(out->type, r))
 		return KV_EPROTO;
 	/* No node writes these, and no store takes them. */
-	if (r->key.len == 0 || r->bid == 0 || r->stamp.inc == 0)
+	if (r->bid == 0 || r->stamp.inc == 0)
 		return KV_EPROTO;
 	if (flags & WIRE_DEADLINE && r->deadline == 0)
 		return KV_EPROTO;

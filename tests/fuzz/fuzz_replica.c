@@ -139,7 +139,7 @@ check_store(const struct script *s)
 	for (i = 0; i < t->record_count; i++) {
 		const struct record *r = &t->records[i];
 
-		MUST(r->key.len > 0 && r->key.len <= KV_KEY_MAX);
+		MUST(r->key.len <= KV_KEY_MAX);
 		MUST(r->bid != 0 && r->stamp.inc != 0 && r->stamp.tick != 0);
 		MUST(r->stamp.tick <= most);
 		MUST(r->type != RECORD_TOMB || r->value.len == 0);

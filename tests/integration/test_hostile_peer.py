@@ -393,7 +393,6 @@ class Frames(Hostile):
                 ("unknown flags", op(PUT, 0x80, stamp + u16(1) + b"k")),
                 ("no bucket before", op(PUT, 2, u64(t, INC) + u16(1) + b"k")),
                 ("tick 0", put(BID, b"k", at=0)),
-                ("no key", put(BID, b"")),
                 ("key of 501", put(BID, b"k" * 501)),
                 ("key of 65535", put(BID, b"k", klen=65535)),
                 ("a tombstone with a value", put(BID, b"k", b"v", kind=TOMB)),
@@ -441,6 +440,7 @@ class Frames(Hostile):
         self.taken("names", [data(
             bucket(name), bucket(b"n" * 64, options=0xfffffff9),
             put(BID, b"\x00\xff" * 250, b"v" * 100, at=tick()),
+            put(BID, b"", b"a key of nothing"),
             put(BID, b"gone", at=tick(), kind=TOMB), mark(tick()))],
             wait=[ACK])
         self.foo.tool("ls")

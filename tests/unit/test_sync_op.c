@@ -196,7 +196,7 @@ random_op(uint64_t *seed, char *space, size_t room)
 		r->type = (enum record_type)op.type;
 		r->stamp.tick = 1 + rng_next(seed) % 1000;
 		r->stamp.inc = rng_next(seed) % 2 ? OWN : FOREIGN;
-		r->bid = rng_next(seed) % 3;
+		r->bid = 1 + rng_next(seed) % 3;
 		if (rng_next(seed) % 4 == 0) {
 			r->deadline = 1 + rng_next(seed) % 1000;
 			r->flags = RECORD_DEADLINE;
