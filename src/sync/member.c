@@ -306,8 +306,7 @@ member_pause(struct members *m, struct member *c, uint64_t now_ms)
 		most *= 2;
 	if (most > MEMBER_PAUSE_MAX_MS)
 		most = MEMBER_PAUSE_MAX_MS;
-	if (c->failures < UINT16_MAX)
-		c->failures++;
+	c->failures += c->failures < UINT16_MAX;
 	c->due_ms = now_ms + 1 + rng_next(&m->seed) % most;
 }
 
