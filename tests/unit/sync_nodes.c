@@ -205,6 +205,8 @@ nodes_turn(struct nodes *n, size_t i)
 	for (j = 0; j < n->count; j++)
 		receive(n, i, j);
 	assert_int_equal(replica_end(a->replica, &a->next_ms), KV_OK);
+	if (n->in_turn != NULL)
+		n->in_turn(n, i);
 	for (j = 0; j < n->count; j++)
 		send_frames(n, i, j);
 	replica_release(a->replica);

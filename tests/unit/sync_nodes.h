@@ -40,6 +40,8 @@ struct nodes {
 	uint64_t next_inc;
 	size_t frames; /* that went over wires */
 	size_t by_type[256];
+	/* NULL, or: what else a node does in its turn, before it sends. */
+	void (*in_turn)(struct nodes *n, size_t i);
 	/* NULL, or: may this frame pass? */
 	bool (*filter)(struct nodes *n, size_t from, size_t to,
 	    struct kv_slice frame);
