@@ -16,8 +16,11 @@ find_received(const struct receiver *from, const struct sync_item *own,
 	for (; *i < from->stage.count; ++*i) {
 		item = &from->stage.changes[*i].item;
 		order = place_compare_items(item, own);
-		if (order >= 0)
-			return order == 0 ? &item->record : NULL;
+		if (order > 0)
+			return NULL;
+		/* A row has the place of the empty key. */
+		if (order == 0 && item->record.type != RECORD_BUCKET)
+			return &item->record;
 	}
 	return NULL;
 }
@@ -39,6 +42,26 @@ is_gone(const struct receiver *from, const struct record *theirs,
 		return theirs->type == RECORD_TOMB;
 	return order < 0 &&
 	    ticks_get(&from->rows, own->stamp.inc) >= own->stamp.tick;
+}
+
+/* Drop one of ours, if it is gone.  Of a bucket's row it is the record of the
+ * empty key that is looked at, which has the same place. */
+static int
+erase_gone(struct replica *r, const struct receiver *from,
+    struct sync_item *own, size_t *i)
+{
+	int rc;
+
+	if (own->record.type == RECORD_BUCKET) {
+		rc = r->store.ops->get(r->store.self, own->record.bid,
+		    (struct kv_slice){ "", 0 }, &own->record);
+		if (rc < 0)
+			return rc == KV_ENOTFOUND ? KV_OK : rc;
+	}
+	if (!is_gone(from, find_received(from, own, i), &own->record))
+		return KV_OK;
+	own->record.value.len = 0;
+	return pending_add(&r->resync.erased, CHANGE_ERASE, own);
 }
 
 /* Of what we have in this piece: drop what the source had and has no more. */
@@ -66,10 +89,7 @@ absent_erase(struct replica *r, const struct receiver *from, bool is_end)
 			if (order < 0 || (order == 0 && is_end))
 				return KV_OK;
 		}
-		if (!is_gone(from, find_received(from, &own, &i), &own.record))
-			continue;
-		own.record.value.len = 0;
-		rc = pending_add(&s->erased, CHANGE_ERASE, &own);
+		rc = erase_gone(r, from, &own, &i);
 		if (rc < 0)
 			return rc;
 	}

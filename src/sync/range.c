@@ -167,13 +167,45 @@ move_past(struct answer *a, const struct sync_item *item)
 	return buf_append(&a->key, item->record.key.data, item->record.key.len);
 }
 
+/* A bucket's row and its record of the empty key have one place: they are told
+ * together.  KV_EAGAIN: no room for the two. */
+static int
+put_item(struct replica *r, struct replica_link *l,
+    const struct sync_item *item)
+{
+	struct sender *s = &l->to[STREAM_RANGE];
+	struct kv_slice none = { "", 0 };
+	struct sync_item empty;
+	struct op op = stream_op(item), more;
+	bool has_empty;
+	int rc = KV_ENOTFOUND;
+
+	if (item->record.type == RECORD_BUCKET)
+		rc = r->store.ops->get(r->store.self, item->record.bid, none,
+		    &empty.record);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	has_empty = rc == KV_OK;
+	if (has_empty)
+		more = stream_op(&empty);
+	if (!stream_has_room(r, s, has_empty ? &more : &op))
+		return KV_EAGAIN;
+	rc = KV_OK;
+	if (item->record.bid != l->answer.bid)
+		rc = tell_bucket(r, l);
+	if (rc == KV_OK)
+		rc = stream_put(r, l, s, &op);
+	if (rc == KV_OK && has_empty)
+		rc = stream_put(r, l, s, &more);
+	return rc;
+}
+
 int
 range_fill(struct replica *r, struct replica_link *l)
 {
 	struct sender *s = &l->to[STREAM_RANGE];
 	struct answer *a = &l->answer;
 	struct sync_item item;
-	struct op op;
 	int rc;
 
 	if (!a->is_begun)
@@ -186,12 +218,7 @@ range_fill(struct replica *r, struct replica_link *l)
 		return end_piece(r, l, OP_END);
 	if (rc < 0)
 		return rc;
-	op = stream_op(&item);
-	if (!stream_has_room(r, s, &op))
-		return KV_EAGAIN;
-	if (item.record.bid != a->bid && (rc = tell_bucket(r, l)) < 0)
-		return rc;
-	if ((rc = stream_put(r, l, s, &op)) < 0)
+	if ((rc = put_item(r, l, &item)) < 0)
 		return rc;
 	return move_past(a, &item);
 }

@@ -228,6 +228,7 @@ resync_record(struct replica *r, const struct sync_item *item)
 	bool is_behind = s->has_last || s->is_past;
 	struct kv_slice key = place_key(item);
 	uint64_t bid = item->record.bid;
+	int order;
 
 	if (s->state != RESYNC_READING)
 		return KV_EPROTO;
@@ -235,7 +236,11 @@ resync_record(struct replica *r, const struct sync_item *item)
 	if (item->record.type == RECORD_BUCKET && bid == at->bid &&
 	    (is_behind || at->key.len > 0))
 		return KV_OK;
-	if (place_compare(at, bid, key) > (is_behind ? -1 : 0))
+	order = place_compare(at, bid, key);
+	/* The record of the empty key comes behind the row, at its place. */
+	if (order == 0 && s->has_last && key.len == 0)
+		return KV_OK;
+	if (order > 0 || (order == 0 && is_behind))
 		return KV_EPROTO;
 	if (!place_is_end(&s->hi) && place_compare(&s->hi, bid, key) <= 0)
 		return KV_EPROTO;

@@ -11,6 +11,8 @@
 #include "base/buf.h"
 #include "state.h"
 
+#define EMPTY_KEY 6 /* the first of the second bucket */
+
 const char *const ghost_names[GHOST_VIOLATION_COUNT] = {
 #define X(name, text) [name] = (text),
 	GHOST_VIOLATIONS(X)
@@ -69,12 +71,15 @@ ghost_key_name(unsigned key)
 	static const char names[] = "k00k01k02k03k04k05k06k07k08"
 				    "k09k10k11k12k13k14k15k16k17";
 
-	return (struct kv_slice){ names + (size_t)3 * key, 3 };
+	return (struct kv_slice){ names + (size_t)3 * key,
+		key == EMPTY_KEY ? 0 : 3 };
 }
 
 static unsigned
 key_number(struct kv_slice key)
 {
+	if (key.len == 0)
+		return EMPTY_KEY;
 	return (unsigned)(key.data[1] - '0') * 10 +
 	    (unsigned)(key.data[2] - '0');
 }
