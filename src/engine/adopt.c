@@ -5,7 +5,8 @@
 #include "engine/recover.h"
 
 /* Is this the memory of this very folder?  The folder may have been restored
- * from a backup; the incarnation tells. */
+ * from a backup; the incarnation tells, or the next one, if all died when the
+ * tree had it and the memory did not. */
 static bool
 adopt_is_ours(const struct engine *e, const struct recovery *r, uint64_t inc)
 {
@@ -13,8 +14,8 @@ adopt_is_ours(const struct engine *e, const struct recovery *r, uint64_t inc)
 	uint64_t end = atomic_load(&c->wal_end);
 
 	return atomic_load(&c->state) == 1 && c->store_id == e->store_id &&
-	    c->inc == inc && c->segment_size == e->segment_size &&
-	    c->boot == home_boot() &&
+	    inc != 0 && (c->inc == inc || c->inc_next == inc) &&
+	    c->segment_size == e->segment_size && c->boot == home_boot() &&
 	    !(atomic_load(&c->trouble) & TROUBLE_CORRUPT) &&
 	    r->tree.checkpointed <= end && atomic_load(&c->durable) <= end &&
 	    atomic_load(&c->indexed_end) <= end;

@@ -102,8 +102,8 @@ foreign_record(struct engine *e, const struct foreign *f)
 	struct bucket b;
 	int rc;
 
-	if (in->key.len > KV_KEY_MAX ||
-	    in->flags & RECORD_LOCAL || !foreign_is_sane(e, in->stamp))
+	if (in->key.len > KV_KEY_MAX || in->flags & RECORD_LOCAL ||
+	    !foreign_is_sane(e, in->stamp))
 		return KV_EINVAL;
 	if ((rc = foreign_bucket(e, in->bid, &b)) < 0)
 		return rc;

@@ -94,7 +94,8 @@ incarnation_draw(void)
 
 /* Under the mutex.  The tree knows it before the first record of it, which is
  * the first of a segment.  Should we die in between, append_repair() goes back
- * to that of the segment, and the next checkpointer stores that one again. */
+ * to that of the segment, and the next checkpointer stores that one again; if
+ * all die, inc_next tells that the memory is still that of the tree. */
 static int
 incarnation_change(struct engine *e, uint64_t end)
 {
@@ -109,15 +110,20 @@ incarnation_change(struct engine *e, uint64_t end)
 		return KV_EAGAIN;
 	c->born_tick = end;
 	atomic_store(&c->inc_stored, 0);
+	c->inc_next = inc;
 	if ((rc = incarnation_put_lineage(e, c->inc)) < 0)
 		return rc;
+	CRASH_POINT("clock.lineage");
 	bytes_put_be64(row, inc);
 	rc = apply_meta(e->tree, "inc", (struct kv_slice){ row, 8 });
 	if (rc < 0)
 		return rc;
+	CRASH_POINT("clock.stored");
 	c->inc = inc;
+	CRASH_POINT("clock.renewed");
 	if ((rc = append_roll(e)) < 0)
 		return rc;
+	CRASH_POINT("clock.rolled");
 	c->start_tick = append_tick(c, clock_wall_ms());
 	atomic_store(&c->inc_stored, 1);
 	return KV_OK;

@@ -22,7 +22,7 @@
 #include "kv_types.h"
 
 #define CONTROL_MAGIC 0x6b7663746c303031u /* "kvctl001" */
-#define CONTROL_VERSION 3
+#define CONTROL_VERSION 4
 #define CONTROL_SLOTS 5 /* segments in memory: 4 outstanding and a spare */
 #define CONTROL_OUTSTANDING 4
 #define CONTROL_PROCESSES KV_BUILD_MAX_PROCESSES
@@ -120,8 +120,10 @@ struct control {
 	uint64_t segment_size;
 	uint64_t index_entries; /* per segment, a power of two */
 	uint64_t hash_secret;	/* seed of the index */
-	uint64_t inc;		/* incarnation: this memory's life */
-	uint64_t start_tick;
+	/* (lock) Incarnation, this memory's life, and when it began: changed
+	 * by engine/incarnation.c when the clock jumps. */
+	_Atomic uint64_t inc;
+	_Atomic uint64_t start_tick;
 	uint64_t made_ms;
 	_Atomic uint32_t state;	     /* 1: ready */
 	_Atomic uint32_t durability; /* of conf; the walwriter's promise */
@@ -165,6 +167,7 @@ struct control {
 	_Atomic uint64_t cursor_next;
 	uint64_t born_tick;	     /* the clock when the last life ended */
 	_Atomic uint32_t inc_stored; /* the tree knows inc */
+	_Atomic uint64_t inc_next;   /* (lock) it may know this one already */
 	_Atomic uint32_t notify;    /* notify-keyspace-events, of all workers */
 	_Atomic uint64_t client_id; /* last one given to a client */
 	_Atomic uint64_t pause;	    /* CLIENT PAUSE; see engine/host.c */
