@@ -93,6 +93,7 @@ struct receiver {
 	uint64_t waiting, waiting_at; /* ACK that is not durable: cursor and
 				       * position; 0: none */
 	uint64_t latest, latest_at;
+	uint64_t heard_ms;
 };
 
 enum link_state {

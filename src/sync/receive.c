@@ -5,6 +5,7 @@
 #include "sync/core.h"
 
 #define STAGE_MAX 65536 /* ops without a MARK */
+#define OWED_MS (2 * 60 * 1000)
 
 static enum frame_stream
 stream_of(enum frame_type type)
@@ -42,6 +43,7 @@ receive_begin(struct replica *r, struct replica_link *l, enum frame_stream kind)
 	receive_end(r, l, kind);
 	l->from[kind].is_open = true;
 	l->from[kind].granted = r->config.tuning.credit;
+	l->from[kind].heard_ms = r->now.mono_ms;
 }
 
 int
@@ -401,6 +403,7 @@ receive_data(struct replica *r, struct replica_link *l, const struct frame *f)
 	if (data.len > from->granted)
 		return link_refuse(r, l, BYE_PROTOCOL, "data without credit");
 	from->granted -= data.len;
+	from->heard_ms = r->now.mono_ms;
 	l->received_bytes += data.len;
 	if (from->parked.len > 0 || resync_pauses(r, l, kind))
 		return buf_append(&from->parked, data.data, data.len);
@@ -421,6 +424,18 @@ read_parked(struct replica *r, struct replica_link *l, enum frame_stream kind)
 	return rc;
 }
 
+/* A peer that lives and does not answer PULL or RANGE, or ends no value, would
+ * keep others from being read for ever. */
+static bool
+is_owed_too_long(const struct replica *r, const struct receiver *from,
+    enum frame_stream kind)
+{
+	if (kind == STREAM_OWN && op_reader_wants(&from->reader) == 0)
+		return false;
+	return from->is_open && from->granted > 0 && !from->is_marked &&
+	    from->parked.len == 0 && r->now.mono_ms >= from->heard_ms + OWED_MS;
+}
+
 int
 receive_timers(struct replica *r, struct replica_link *l)
 {
@@ -433,6 +448,9 @@ receive_timers(struct replica *r, struct replica_link *l)
 		rc = read_parked(r, l, kind);
 		if (rc == KV_OK && l->from[kind].is_open)
 			rc = lend_buffer(r, l, kind);
+		if (rc == KV_OK && is_owed_too_long(r, &l->from[kind], kind))
+			rc = link_refuse(r, l, BYE_PROTOCOL,
+			    "no answer to what was asked");
 	}
 	if (rc == KV_OK && l->state == LINK_UP)
 		rc = receive_subscribe(r, l);

@@ -282,12 +282,43 @@ digests_that_differ_twice_are_repaired(void **state)
 	assert_non_null(nodes_get(n, 1, "b"));
 }
 
+/* It lives, but its answers get lost. */
+static bool
+no_ranges_of_0(struct nodes *n, size_t from, size_t to, struct kv_slice frame)
+{
+	(void)n;
+	(void)to;
+	return from != 0 || frame.data[0] != FRAME_DATA_RANGE;
+}
+
+static void
+a_source_that_never_answers_is_left_for_another(void **state)
+{
+	struct nodes *n = *state;
+
+	part_for_too_long(n);
+	n->filter = no_ranges_of_0;
+	nodes_join(n, 0, 1);
+	pass_with_checkpoints(n, 1000);
+	nodes_join(n, 1, 2);
+	nodes_put(n, 2, "own", "theirs");
+	pass_with_checkpoints(n, 60000);
+	assert_string_equal(nodes_get(n, 1, "own"), "mine");
+	assert_true(nodes_are_up(n, 0, 1));
+	pass_with_checkpoints(n, 70000);
+	assert_false(nodes_are_up(n, 0, 1));
+	assert_int_equal(nodes_events(n, 1, REPLICA_PROTOCOL), 1);
+	assert_string_equal(nodes_get(n, 1, "own"), "theirs");
+	all_are_in_step(n);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, three, done)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_source_that_never_answers_is_left_for_another),
 		TEST(a_resync_in_pieces_erases_only_what_was_deleted),
 		TEST(a_resync_that_was_cut_goes_on_with_another_source),
 		TEST(an_empty_node_is_filled_in_the_order_of_keys),
