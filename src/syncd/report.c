@@ -96,9 +96,11 @@ report_member(struct report *r, const struct member *c, uint64_t *pause)
 	    (rc = report_text(r, state, '\t')) < 0 ||
 	    (rc = report_text(r, c->address, '\t')) < 0 ||
 	    (rc = buf_printf(&r->text,
-		 "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%u\t%" PRId64 "\t",
+		 "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%u\t%" PRId64
+		 "\t%" PRIu64 "\t%" PRIu64 "\t",
 		 report_wall(r, c->since_ms), st.behind_ms, st.unacked,
-		 st.rtt_us, st.offset_ms)) < 0)
+		 st.rtt_us, st.offset_ms, st.sent_bytes, st.received_bytes)) <
+		0)
 		return rc;
 	return report_reason(r, c, &st);
 }
@@ -112,7 +114,7 @@ report_make(struct report *r, uint64_t *pause)
 	r->text.len = 0;
 	*pause = REPORT_CALM_NS;
 	rc = buf_printf(&r->text,
-	    "kv-nodes 1 %" PRIu64 "\n%s\tself\t:%u\t0\t0\t0\t0\t0\t-\n",
+	    "kv-nodes 1 %" PRIu64 "\n%s\tself\t:%u\t0\t0\t0\t0\t0\t0\t0\t-\n",
 	    clock_wall_ms(), conf_node(r->s->conf), gate_port(r->s->gate));
 	while (rc == KV_OK && (c = members_next(r->s->members, c)) != NULL)
 		rc = report_member(r, c, pause);
