@@ -132,6 +132,9 @@ global_create(struct call *c, struct kv_slice name, uint64_t ms)
 	}
 	if ((rc = engine_bucket_row(c->engine, name, &row)) < 0)
 		return rc;
+	if (row.options & BUCKET_LOCAL)
+		return call_errorf(c, "%sthe bucket is of this host only",
+		    c->command == NULL ? "" : "ERR ");
 	/* One that was there before is not ours to drop. */
 	if (row.created.tick != seq)
 		seq = 0;

@@ -92,6 +92,11 @@ keyspace_create(struct call *c, struct kv_slice name, uint32_t options)
 		return call_blame(c, "bucket name", name.len, KV_BUCKET_MAX);
 	if (bucket_is_hidden(name))
 		return KV_EACCESS;
+	/* What other hosts have does not become ours alone. */
+	if (options & BUCKET_LOCAL &&
+	    engine_bucket(c->engine, name, &b) == KV_OK &&
+	    !(b->options & BUCKET_LOCAL))
+		return KV_EEXIST;
 	strings = keyspace_rivals(c->worker, name, room, &key);
 	rc = options & BUCKET_DATABASE ? KV_ENOTFOUND
 				       : engine_bucket(c->engine, strings, &b);

@@ -565,6 +565,39 @@ class Agreement(Cluster_):
             self.assert_error(c.call("EXEC")[0], "inside a transaction")
 
 
+class Local(Cluster_):
+    def test_a_local_bucket_never_leaves_its_node(self):
+        foo, bar = self.two()
+        with foo.line() as c, bar.line() as b, foo.resp() as r:
+            c.ok("CREATE", "l", "LOCAL")
+            c.put("l", "k", "mine")
+            c.create("shared")
+            self.assertEqual(r.call("KV.BARRIER", 9000), b"OK")
+            wait_for(lambda: b.line("COUNT", "shared") == b"0" and
+                     b.read_line() == b"OK", 10, "the shared bucket")
+            self.assertEqual(b.line("COUNT", "l"), b"NOT FOUND")
+            # One of the same name there does not touch ours.
+            b.create("l")
+            b.put("l", "k", "theirs")
+            b.create("last")
+            wait_for(lambda: c.line("COUNT", "last") == b"0" and
+                     c.read_line() == b"OK", 10, "what came after it")
+            self.assertEqual(c.get("l", "k"), b"mine")
+
+    def test_what_is_shared_does_not_become_local(self):
+        foo, bar = self.two()
+        with foo.line() as c, foo.resp() as r:
+            c.create("s")
+            self.assertEqual(c.line("CREATE", "s", "LOCAL"),
+                             b"ERROR the bucket is there and is not local")
+            self.assert_error(r.call("KV.CREATE", "s", "LOCAL"),
+                              "ERR the bucket is there and is not local")
+            c.ok("CREATE", "l", "LOCAL")
+            c.ok("CREATE", "l", "LOCAL")
+            self.assertEqual(c.line("CREATE", "l", "ALL"),
+                             b"ERROR the bucket is of this host only")
+
+
 class Verifying(Cluster_):
     def test_verify_peers_names_what_differs(self):
         foo, bar, baz = self.cluster("foo", "bar", "baz")
