@@ -6,10 +6,10 @@
  *
  * A jump of over 30 s either way may be a virtual machine that was put back to
  * an earlier state: what it wrote after that state is out in the world under
- * its incarnation, and it does not know.  So a new one begins (sync.md B.3).
+ * its incarnation, and it does not know.  So a new one begins (kv-sync.7).
  *
  * After a jump of over an hour forward nothing is taken away by time, deadlines
- * and retention, for an hour; a jump back ends that.  (sync.md B.9) */
+ * and retention, for an hour; a jump back ends that.  (kv-sync.7) */
 
 #include "engine/engine.h"
 

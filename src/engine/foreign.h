@@ -3,7 +3,7 @@
 #define KV_ENGINE_FOREIGN_H
 
 /* What other hosts wrote, entering this host's log: last writer wins by stamp
- * (sync.md B.4, B.10), and the notes that replication keeps of it.
+ * (kv-sync.7), and the notes that replication keeps of it.
  *
  * A batch is decided against the view and staged; only if somebody wrote one
  * of its keys, or made or dropped one of its buckets, between the view and the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Incarnations: the name of one life of the store's memory, part of every stamp
- * given in it, and the lineage of those before (sync.md B.3). */
+ * given in it, and the lineage of those before (kv-sync.7). */
 
 #include <string.h>
 

@@ -281,7 +281,7 @@ KV_CHECKED int append_roll(struct engine *e);
 /* Write the header of segment `number` into its slot. */
 void append_begin_segment(struct engine *e, uint64_t number, uint64_t prev_end,
     uint64_t prev_nonce);
-/* The next value of the hybrid clock; under the lock (sync.md B.1). */
+/* The next value of the hybrid clock; under the lock (kv-sync.7). */
 uint64_t append_tick(struct control *c, uint64_t wall_ms);
 
 /* recheck.c: what stands between the view and end, as the batch must know it;

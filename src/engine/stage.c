@@ -404,7 +404,7 @@ engine_expire(struct engine *e, const struct bucket *b,
 		.key = expired->key };
 
 	/* Still what replaced a write of ours here: it proves the claims that
-	 * were made of that one (sync.md B.5). */
+	 * were made of that one (kv-sync.7). */
 	r.flags = (uint8_t)(stage_scope(b) | RECORD_FOREIGN | RECORD_DEADLINE |
 	    RECORD_EXPIRED | (expired->flags & RECORD_RELAY));
 	return stage_record(e, b, &r, STAGE_NO_ROW);

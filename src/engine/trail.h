@@ -4,11 +4,11 @@
 
 /* The order by seq as other hosts are told it: every change up to the end of
  * the view, durable or not (a write that is lost here comes back from who has
- * it, sync.md B.3), without what is local to this host, notes, messages.
+ * it, kv-sync.7), without what is local to this host, notes, messages.
  *
  * Unlike a feed it never ends because the log has moved on or tombstones were
  * purged: it reads on in the tree, where old versions and purged tombstones
- * are missing.  Whether that matters is for the vectors to say (sync.md B.8). */
+ * are missing.  Whether that matters is for the vectors to say (kv-sync.7). */
 
 #include "engine/engine.h"
 

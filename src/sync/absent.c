@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What a source had and has no more (B.8): its vector covers our version, but
+/* What a source had and has no more: its vector covers our version, but
  * its piece of the range lacks it.  Absence alone means nothing. */
 
 #include "sync/core.h"

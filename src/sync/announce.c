@@ -77,7 +77,7 @@ announce_due(struct replica *r, struct replica_link *l, uint64_t *next_ms)
 
 /* ---- theirs ---- */
 
-/* That there is more than we have keeps tombstones here (B.8): committed. */
+/* That there is more than we have keeps tombstones here: committed. */
 static int
 learn_gap(struct replica *r, struct item_row row)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What stands in front of MARKs goes to the store: data, cursors and rows in
- * one batch, of all peers together; then ACKs (B.6). */
+ * one batch, of all peers together; then ACKs. */
 
 #include "sync/core.h"
 

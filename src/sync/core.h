@@ -276,7 +276,7 @@ KV_CHECKED int link_refuse(struct replica *r, struct replica_link *l,
 /* The same from elsewhere than the link's own frame. */
 void link_end(struct replica *r, struct replica_link *l,
     enum frame_bye_code code, const char *text);
-/* A link that waited for the C.4 decision: the old one answered or not. */
+/* A link that waits whether it stays: the old one answered or not. */
 KV_CHECKED int link_decide(struct replica *r, struct replica_link *l,
     bool old_lives);
 /* A link that is up to a run of this inc. */
@@ -380,7 +380,7 @@ void receive_end(struct replica *r, struct replica_link *l,
 /* Read what came while a RESYNC was open; hand large buffers on. */
 KV_CHECKED int receive_timers(struct replica *r, struct replica_link *l);
 KV_CHECKED int receive_subscribe(struct replica *r, struct replica_link *l);
-/* Leave out what is no news by our vector (B.4). */
+/* Leave out what is no news by our vector. */
 void receive_drop_old(struct replica *r, struct replica_link *l,
     struct pending *s);
 /* The batch claims vv and purged of inc, if that is more. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Do two nodes with the same vector have the same records (B.11)?  Told when
+/* Do two nodes with the same vector have the same records?  Told when
  * our vector has stood still for a while and the peer's is the same; two
  * mismatches under one vector, some seconds apart, make a repair. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The stream of everything: what a peer lacks of all that we have, then our
- * vector; and when we ask a peer for his (B.5). */
+ * vector; and when we ask a peer for his. */
 
 #include "sync/core.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Links: HELLO both ways, and which of two links to one node stays (C.4). */
+/* Links: HELLO both ways, and which of two links to one node stays. */
 
 #include "sync/core.h"
 
@@ -223,7 +223,7 @@ keep_hello(struct replica *r, struct replica_link *l,
 	return KV_OK;
 }
 
-/* The name that the initiator meant is the responder's (A.6). */
+/* The name that the initiator meant is the responder's. */
 static int
 check_names(struct replica *r, struct replica_link *l,
     const struct frame_hello *h)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Is the peer there, how far is it, and what time is it there (C.2, B.9)? */
+/* Is the peer there, how far is it, and what time is it there? */
 
 #include "sync/core.h"
 

@@ -3,7 +3,7 @@
 #define KV_SYNC_MUTATE_H
 
 /* The mechanisms of replication, each with a switch that takes it away: the
- * simulator must notice (sync.md B.12).  Only a build with KV_MUTATE has them.
+ * simulator must notice (kv-sync.7).  Only a build with KV_MUTATE has them.
  *
  * "store" and "run" are those of the store or of the program around it, here
  * for the list to be whole. */

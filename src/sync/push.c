@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The stream of our own changes, pushed to every peer that subscribed (B.5):
+/* The stream of our own changes, pushed to every peer that subscribed:
  * what this run wrote, what replaced such a write (RELAY), all bucket rows. */
 
 #include "sync/core.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Data that comes in: checked op by op, kept until the MARK behind it, then
- * put into the batch together with what the MARK claims (B.4, B.6). */
+ * put into the batch together with what the MARK claims. */
 
 #include "sync/core.h"
 

@@ -49,7 +49,7 @@ struct replica_tuning {
  * (sync/services.h).  All are called within a turn. */
 struct replica_services {
 	void *user;
-	/* The link stays: both HELLOs are read, C.4 is decided. */
+	/* The link stays: both HELLOs are read, none is to go. */
 	void (*up)(void *user, struct replica_link *l);
 	/* Only after up; the last call with l. */
 	void (*down)(void *user, struct replica_link *l);
@@ -146,7 +146,7 @@ KV_CHECKED int replica_receive(struct replica *r, struct replica_link *l,
     struct kv_slice plain);
 
 /* May the peer's next frame be handed over?  False while it is not decided
- * whether the link stays (C.4), and while the peer does not take our answers.
+ * whether the link stays, and while the peer does not take our answers.
  * To be asked before each frame.  Data is held back by credit, not by this: a
  * full disk or the want of a large buffer never keeps a PONG waiting. */
 bool replica_wants_input(const struct replica *r, const struct replica_link *l);

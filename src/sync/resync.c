@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Reading ranges (B.8): a RESYNC after purged deletes may have been missed,
+/* Reading ranges: a RESYNC after purged deletes may have been missed,
  * the copy of an empty node, and repair; one at a time.  In a range, what we
  * have and the source lacks although its vector covers it was deleted: it goes.
  * Repair never deletes: it runs when vectors are suspect.

@@ -26,7 +26,7 @@
 /* A payload that fits behind any channel's name. */
 #define SERVICES_MESSAGE_MAX (FRAME_MAX - FRAME_MESSAGE_HEAD - KV_KEY_MAX)
 
-/* How a call ended, for who asked: what he may conclude (sync.md C.5). */
+/* How a call ended, for who asked: what he may conclude (kv-sync.7). */
 #define SERVICES_ENDS(X)                                                       \
 	X(CALL_DONE, "ok")                                                     \
 	X(CALL_FAILED, "failed")	/* it could not be run */              \
@@ -153,7 +153,7 @@ KV_CHECKED int services_wait(struct services *s, uint64_t seq, unsigned want,
     uint64_t deadline_ms, uint64_t *wait);
 
 /* Until each of the nodes, and whoever else is linked, has them, and this node
- * has all that they had by then (sync.md B.14). */
+ * has all that they had by then (kv-sync.7). */
 KV_CHECKED int services_barrier(struct services *s, uint64_t seq,
     const struct kv_slice *nodes, size_t count, uint64_t deadline_ms,
     uint64_t *wait);

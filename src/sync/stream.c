@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Sending: the log is the queue, a sender holds a frame's worth of ops and its
- * place.  Credit bounds what is on the way (B.7). */
+ * place.  Credit bounds what is on the way. */
 
 #include "sync/core.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Waiting until others have what this host wrote (sync.md B.14).
+/* Waiting until others have what this host wrote (kv-sync.7).
  *
  * A barrier holds when for each member (a) it has my write on its disk, and
  * told me its whole vector then; (b) I have all that is in that vector.  (a)

@@ -2,8 +2,8 @@
 #ifndef KV_SYNCD_ALLOW_H
 #define KV_SYNCD_ALLOW_H
 
-/* The option remote_commands: what other nodes may have run here (sync.md
- * C.5).  Whoever knows the cookie may call, so this list is the limit of what
+/* The option remote_commands: what other nodes may have run here.
+ * Whoever knows the cookie may call, so this list is the limit of what
  * he can do beside reading and writing. */
 
 #include "kv_types.h"

@@ -5,7 +5,7 @@
 /* What is known of every incarnation (struct sync_row), by incarnation, from
  * three places: rows that replication committed, ticks that the checkpointer
  * purged, and the lineage, which says how far this store got under the names
- * of its own that it had before (sync.md B.3). */
+ * of its own that it had before (kv-sync.7). */
 
 #include <stdbool.h>
 

@@ -2,7 +2,7 @@
 #ifndef KV_TREE_INCS_H
 #define KV_TREE_INCS_H
 
-/* What purging must know and tell of incarnations (sync.md B.8). */
+/* What purging must know and tell of incarnations (kv-sync.7). */
 
 #include "tree/chunk.h"
 

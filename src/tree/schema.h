@@ -87,7 +87,7 @@ KV_CHECKED int schema_get_bucket(struct kv_slice from, struct bucket *out);
 void schema_put_totals(char to[SCHEMA_TOTALS_ROW], const struct totals *t);
 KV_CHECKED int schema_get_totals(struct kv_slice from, struct totals *out);
 
-/* What replication knows of an incarnation, in ticks (see sync.md B.2). */
+/* What replication knows of an incarnation, in ticks (see kv-sync.7). */
 #define SCHEMA_INC_KEY 9
 #define SCHEMA_VECTOR_ROW 56
 struct schema_vector {

@@ -125,7 +125,7 @@ KV_CHECKED int tree_stat(struct tree *t, struct tree_stat *out);
  * because the hash is not this layer's).  Counted are RECORD_PUT rows that
  * their bucket's drop does not hide, whether or not the bucket lives or their
  * deadline is over; in the digest, those without a deadline.  A bucket still
- * to be purged has no totals to compare (sync.md B.11).  Each finding is one
+ * to be purged has no totals to compare (kv-sync.7).  Each finding is one
  * line to report(); returns how many, or a negative code: KV_EBUSY while a
  * checkpoint is half applied (renew and try again).  progress() may be NULL. */
 struct tree_check {

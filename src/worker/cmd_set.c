@@ -242,7 +242,7 @@ set_global_end(struct call *c, const struct set_options *o)
 	return KV_OK;
 }
 
-/* SET key value NX | IFEQ old GLOBAL ms [WITHDRAW] (sync.md B.14) */
+/* SET key value NX | IFEQ old GLOBAL ms [WITHDRAW] (kv-sync.7) */
 static int
 set_global(struct call *c, const struct set_options *o, int64_t deadline)
 {

@@ -2,7 +2,7 @@
 #ifndef KV_WORKER_GLOBAL_H
 #define KV_WORKER_GLOBAL_H
 
-/* Writes that are answered only when all nodes have them (sync.md B.14): CREATE
+/* Writes that are answered only when all nodes have them (kv-sync.7): CREATE
  * ALL, SET GLOBAL.  Such a command runs twice: it writes, commits, and is held;
  * when kv-syncd has answered it runs again and finds how that ended.
  *

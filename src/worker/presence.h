@@ -3,7 +3,7 @@
 #define KV_WORKER_PRESENCE_H
 
 /* Who is connected to this worker, told to kv-syncd as it changes, at most ten
- * times a second (sync.md C.6).  A line each:
+ * times a second (kv-sync.7).  A line each:
  *
  *	+ID SINCE_MS NAME	connected, or has another name; NAME may have
  *				blanks: its CLIENT SETNAME, else its address

@@ -18,7 +18,7 @@ BATCH = 2000
 
 class Restart(CrashCase):
     def fill(self, kv):
-        """64-byte values, as in targets.md."""
+        """64-byte values, as make bench has them."""
         with kv.resp(limit=60) as c:
             value = b"v" * 64
             for first in range(0, KEYS, BATCH):

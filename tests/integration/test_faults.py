@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""What made the original fail, one host's worth: each row of faults.md that
-needs no second host is a test here or in test_survival.py."""
+"""What made the original fail, one host's worth: each row of the
+table in README.md that needs no second host is a test here or in
+test_survival.py."""
 
 import os
 import resource

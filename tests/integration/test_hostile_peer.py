@@ -18,7 +18,7 @@ from kvtest import limit, wait_for
 
 SYNCD = "kv-syncd"
 MIB = 1 << 20
-# Value buffers, a batch, vectors of one peer: what sync.md B.7 allows it.
+# Value buffers, a batch, vectors of one peer: what kv-sync.7 allows it.
 MEMORY_MAX = 64 * MIB
 BID = 0x1122334455667788
 

@@ -180,7 +180,7 @@ class TwoProtocols(Alone):
 
 
 class WhichProtocol(Alone):
-    """protocol.md: the first line decides."""
+    """man kv-protocol.7: the first line decides."""
 
     def first(self, text, wanted):
         with kvtest.Conn(self.kv.ports[0]) as c:

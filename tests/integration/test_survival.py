@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Nothing acknowledged is lost, whoever dies: the rows of faults.md about
-data that goes with its node, and about crashes that spread."""
+"""Nothing acknowledged is lost, whoever dies: what README.md says
+of data that goes with its node, and of crashes that spread."""
 
 import itertools
 import shutil

@@ -3,8 +3,8 @@
 #define SIM_GHOST_H
 
 /* What nobody in the cluster knows and the simulator remembers: every write,
- * every purge.  From it follow the invariants (sync.md D.2).  The allowances
- * are those of reference/prototypes/replication-model.c. */
+ * every purge.  From it follow the invariants, but for what the
+ * design does not promise. */
 
 #include "store.h"
 
@@ -64,7 +64,7 @@ struct ghost {
 
 	/* There are no digests: what only they can find is no violation.  That
 	 * is a write that did not get around and is older than a tombstone
-	 * which was purged by somebody who had not seen it (B.8, G.5). */
+	 * which was purged by somebody who had not seen it. */
 	bool is_forgiving;
 
 	unsigned violations[GHOST_VIOLATION_COUNT];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The simulator of replication (sync.md D): many small clusters, each from one
+/* The simulator of replication (kv-sync.7): many small clusters, each from one
  * seed, in virtual time. */
 
 #include <getopt.h>

@@ -35,8 +35,8 @@ profile_find(const char *name)
 }
 
 /* Some three to five times as many seeds as it took, of the profile in which it
- * is noticed most often; sync.md B.12 says how rare each is.  Digests would mend
- * what most of them break. */
+ * is noticed most often.  Digests would mend what most of
+ * them break. */
 static const struct within {
 	const char *profile;
 	unsigned seeds;

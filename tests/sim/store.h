@@ -80,7 +80,7 @@ struct sim_store {
 /* Empty, of this uid; start it before use. */
 void sim_store_init(struct sim_store *s, struct arena *arena, uint64_t uid);
 
-/* A process opens it: a run with this inc (sync.md B.3). */
+/* A process opens it: a run with this inc (kv-sync.7). */
 void sim_store_start(struct sim_store *s, uint64_t inc, uint64_t wall_ms);
 
 /* What replication is given. */
@@ -118,7 +118,7 @@ void sim_expire(struct sim_store *s);
 /* The process is gone; with the power, what was not synced is too. */
 void sim_crash(struct sim_store *s, bool power);
 
-/* kv repair-clock: a new run whose clock is sane again (sync.md B.9). */
+/* kv repair-clock: a new run whose clock is sane again (kv-sync.7). */
 void sim_repair_clock(struct sim_store *s, uint64_t inc, uint64_t wall_ms,
     uint64_t drift_ms);
 

@@ -2,7 +2,7 @@
 #ifndef SIM_TICK_H
 #define SIM_TICK_H
 
-/* The hybrid logical clock of a store (sync.md B.1). */
+/* The hybrid logical clock of a store (kv-sync.7). */
 
 #include "store.h"
 

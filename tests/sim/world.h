@@ -12,7 +12,7 @@
 #define WORLD_CABLES 24
 #define WORLD_BACKUPS 2
 #define WORLD_WALL 10000000u   /* ms since 1970 when a run begins */
-#define WORLD_DRIFT_MS 300000u /* MAX_DRIFT of sync.md B.9 */
+#define WORLD_DRIFT_MS 300000u /* MAX_DRIFT of kv-sync.7 */
 #define WORLD_NOBODY WORLD_NODES
 
 /* What may happen in a run. */
