@@ -70,6 +70,14 @@ show_help(void)
 		    "  kvd -n -c kvd.conf           is this file right?\n"
 		    "  kvd --print-config           what would be used, and "
 		    "why\n"
+		    "  NODES=foo@jv,bar@jv PORT=4040 kvd --sname foo\n"
+		    "                               a node that shares its "
+		    "buckets with bar\n"
+		    "\n"
+		    "SIGTERM ends it in order, SIGHUP makes it read its file "
+		    "again.  Exits with 0 after\n"
+		    "an orderly end, with 1 and one line that says why when it "
+		    "cannot start.\n"
 		    "\n"
 		    "See kvd(8) and kvd.conf(5).\n");
 	return put(&out, rc);

@@ -43,19 +43,28 @@ process_now_ms(void)
 	return clock_mono_ns() / 1000000;
 }
 
-/* Beside our own program, as in a build folder, or where it is installed. */
+/* Beside our own program, as in a build folder; in the tree of which it is a
+ * part, wherever that was put; or where this build was to be installed. */
 static bool
 process_find_program(const struct process_home *home, enum process_role role,
     char to[PATH_MAX])
 {
+	const struct {
+		const char *folder, *below;
+	} places[] = { { home->programs, "" },
+		{ home->programs, "/../libexec/kv" },
+		{ KV_BUILD_LIBEXECDIR, "" } };
 	const char *program = process_kind(role)->program;
+	size_t i;
 	int n;
 
-	n = snprintf(to, PATH_MAX, "%s/%s", home->programs, program);
-	if (n > 0 && n < PATH_MAX && access(to, X_OK) == 0)
-		return true;
-	n = snprintf(to, PATH_MAX, "%s/%s", KV_BUILD_LIBEXECDIR, program);
-	return n > 0 && n < PATH_MAX && access(to, X_OK) == 0;
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		n = snprintf(to, PATH_MAX, "%s%s/%s", places[i].folder,
+		    places[i].below, program);
+		if (n > 0 && n < PATH_MAX && access(to, X_OK) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* ---- messages ---- */
