@@ -169,7 +169,8 @@ INSTALL_DIRS = $(BINDIR) $(LIBEXECDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR) \
 built	= $(addprefix $(BUILD)/,$1)
 fill	= sed -e 's|@VERSION@|$(VERSION)|g; s|@PREFIX@|$(PREFIX)|g' \
 	-e 's|@BINDIR@|$(BINDIR)|g; s|@LIBDIR@|$(LIBDIR)|g' \
-	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@LIBS@|$(LIBS_libkv)|g'
+	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g; s|@LIBS@|$(LIBS_libkv)|g; \
+	s|@SYSCONFDIR@|$(SYSCONFDIR)|g'
 
 # ---- packages of Debian 12 --------------------------------------------------
 
@@ -312,6 +313,7 @@ install: all ## install under DESTDIR/PREFIX
 	    $(DESTDIR)$(SYSUSERSDIR)/kv.conf
 	$(Q)install -m 644 tools/dist/kv.bash-completion \
 	    $(DESTDIR)$(COMPLETIONDIR)/kv
+	$(Q)ln -sfn kv $(DESTDIR)$(COMPLETIONDIR)/kvd
 
 uninstall: ## remove what install put there, never a store
 	rm -f $(addprefix $(DESTDIR),$(addprefix $(BINDIR)/,kvd kv kv-bench) \
@@ -320,7 +322,7 @@ uninstall: ## remove what install put there, never a store
 	    $(patsubst include/%,$(INCLUDEDIR)/%,$(HEADERS)) \
 	    $(foreach p,$(MAN),$(MANDIR)/man$(lastword $(subst ., \
 	    ,$p))/$(notdir $p)) $(UNITDIR)/kvd.service $(SYSUSERSDIR)/kv.conf \
-	    $(COMPLETIONDIR)/kv)
+	    $(COMPLETIONDIR)/kv $(COMPLETIONDIR)/kvd)
 	-rmdir $(DESTDIR)$(LIBEXECDIR)
 
 clean: ## remove build/

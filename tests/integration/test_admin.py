@@ -240,22 +240,46 @@ class Admin(kvtest.Case):
         self.assertEqual(self.kv("help", "LPUSH").returncode, 2)
         self.assertIn("usage: kv", self.kv("help", "get").stdout)
 
+    def complete(self, *words, f="_kv"):
+        line = " ".join(f"'{w}'" for w in words)
+        out = self.kv(shell=["bash", "-c", f"""
+            . {ROOT}/tools/dist/kv.bash-completion
+            COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}
+            {f}; printf '%s\n' "${{COMPREPLY[@]}}" """])
+        return out.stdout.split()
+
     @unittest.skipUnless(shutil.which("bash"), "no bash here")
     def test_bash_completes_verbs_commands_and_buckets(self):
         self.call("KV.CREATE", "completeme")
         port = str(self.kvd.ports[0])
-
-        def complete(*words):
-            line = " ".join(f"'{w}'" for w in words)
-            out = self.kv(shell=["bash", "-c", f"""
-                . {ROOT}/tools/dist/kv.bash-completion
-                COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}
-                _kv; printf '%s\n' "${{COMPREPLY[@]}}" """])
-            return out.stdout.split()
+        complete = self.complete
         self.assertIn("passwd", complete("kv", "pas"))
         self.assertIn("--secret-file", complete("kv", "--s"))
         self.assertIn("setrange", complete("kv", "-p", port, "raw", "setr"))
         self.assertIn("completeme", complete("kv", "-p", port, "get", "com"))
+        self.assertEqual(complete("kv", "verify", "--p"), ["--peers"])
+        self.assertEqual(complete("kv", "nodes", "--w"), ["--wait"])
+        self.assertEqual(complete("kv", "cookie", ""), ["new", "show"])
+        self.assertIn("--generation", complete("kv", "cookie", "new", "--g"))
+        self.assertEqual(complete("kvd", "--nod", f="_kvd"), ["--nodes"])
+        self.assertIn("--value-max", complete("kvd", "--va", f="_kvd"))
+
+    @unittest.skipUnless(shutil.which("bash"), "no bash here")
+    def test_bash_completes_every_option_of_a_verb(self):
+        """Those that stand in its help."""
+        words = self.kv("--words").stdout.split()
+        verbs = [w for w in words if w[0] != "-" and w != "help"]
+        self.assertIn("verify", verbs)
+        found = set()
+        for verb in verbs:
+            if verb == "raw":  # all behind it is sent
+                continue
+            for option in re.findall(r"(?<!\w)--[a-z][a-z-]+",
+                                     self.kv("help", verb).stdout):
+                found.add(option)
+                self.assertIn(option, self.complete("kv", verb, option) +
+                              self.complete("kv", verb, "x", option), verb)
+        self.assertIn("--peers", found)
 
 
 class Shutdown(kvtest.Case):

@@ -50,7 +50,10 @@ static const char examples_text[] =
     "  kv-bench -p 4050 -t set,get -c 50 -P 16\n"
     "  kv-bench -p 4050 -t fill -n 1000000 -P 100 -k 1000000\n"
     "  kv-bench --compare kv=4050:812,redis=6379:901 -t get -P 16\n"
-    "  kv-bench -p 4050 -t get -c 10 -b set:50     GET while 50 others SET\n";
+    "  kv-bench -p 4050 -t get -c 10 -b set:50     GET while 50 others SET\n"
+    "\n"
+    "Exits with 0, 1: there were error replies, 2: bad usage, 3: a server could\n"
+    "not be reached or went away.\n";
 
 static void
 help(void)

@@ -100,14 +100,17 @@ static const char options_text[] =
     "With neither -d nor -p: port 4050 (or KV_PORT) if somebody answers there,\n"
     "else the store that kvd would use.\n"
     "\n"
-    "Exits with 0, 1: no such key or bucket, 2: bad usage, 3: no server or no\n"
-    "store there, 4: the store or the server says no.\n"
+    "Exits with 0, 1: no such key or bucket, or waited in vain, 2: bad usage,\n"
+    "3: no server or no store there, 4: the store or the server says no, or\n"
+    "verify found something.\n"
     "\n"
     "examples:\n"
     "  kv create shopping\n"
     "  kv put shopping milk 1\n"
     "  kv -d /var/lib/kv/shop get shopping milk\n"
-    "  kv -p 4051 ls shopping --json\n";
+    "  kv -p 4051 ls shopping --json\n"
+    "  kv nodes --wait\n"
+    "  kv verify --peers\n";
 
 static void
 print_help(void)
