@@ -155,12 +155,21 @@ stream_mark(struct replica *r, struct replica_link *l, struct sender *s,
 	return KV_OK;
 }
 
+/* How far the peer has what we have.  The place may be past head: behind it
+ * stand our own claims, which are nobody's, and a cursor past head would be
+ * taken for one that cannot be. */
+static uint64_t
+stream_cursor(const struct replica *r, const struct sender *s)
+{
+	return s->at.seq < r->head ? s->at.seq : r->head;
+}
+
 int
 stream_next(struct replica *r, struct replica_link *l, struct sender *s,
     stream_filter *wants)
 {
 	struct sync_cursor before = s->at;
-	struct op op = { .cursor = s->at.seq, .head = r->head };
+	struct op op = { .cursor = stream_cursor(r, s), .head = r->head };
 	struct sync_item item;
 	int rc;
 
@@ -189,7 +198,7 @@ stream_rows(struct replica *r, struct replica_link *l, struct sender *s,
 {
 	bool is_range = s == &l->to[STREAM_RANGE];
 	struct op op = { .type = OP_VVROW };
-	struct op mark = { .cursor = is_range ? s->marked : s->at.seq,
+	struct op mark = { .cursor = is_range ? s->marked : stream_cursor(r, s),
 		.head = is_range ? l->answer.head : r->head };
 	size_t i;
 	int rc = KV_OK;

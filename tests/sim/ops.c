@@ -83,8 +83,9 @@ ops_next(void *self, struct sync_cursor *c, struct sync_item *out)
 		seq = b->row.seq;
 	}
 	if (seq == UINT64_MAX) {
-		if (c->seq < s->now.head)
-			c->seq = s->now.head;
+		/* As a log with claims at its end is passed by. */
+		if (c->seq < s->now.clock)
+			c->seq = s->now.clock;
 		return KV_ENOTFOUND;
 	}
 	c->seq = seq;
@@ -333,6 +334,7 @@ ops_commit(void *self, const struct sync_batch *b, uint64_t *position)
 		else
 			merge_record(s, &in->record);
 	}
+	s->now.clock += b->row_count; /* they have a place in the log */
 	put_rows(s, b->rows, b->row_count);
 	if (b->note_name.len > 0)
 		put_note(s, b->note_name, b->note_value);

@@ -54,6 +54,37 @@ status(const struct nodes *n, size_t i, size_t j)
 	return s;
 }
 
+/* A vector of many runs, behind records that stand before claims in the log:
+ * MARKs come wherever one is due. */
+static void
+a_long_vector_has_marks_in_it(void **state)
+{
+	struct nodes *n = *state;
+	char key[8];
+	int i, runs = 9;
+
+	nodes_stop(n, 1);
+	n->node[1].config.tuning.mark_ops = 4;
+	nodes_start(n, 1);
+	for (i = 0; i < runs; i++) {
+		nodes_stop(n, 0);
+		nodes_start(n, 0);
+		joined(n);
+		snprintf(key, sizeof(key), "%d", i);
+		nodes_put(n, 0, key, "v");
+		nodes_pass(n, 100);
+		nodes_part(n, 0, 1);
+	}
+	nodes_join(n, 1, 2);
+	nodes_pass(n, 60000);
+	assert_true(nodes_are_up(n, 1, 2) && nodes_are_up(n, 2, 1));
+	assert_int_equal(nodes_events(n, 2, REPLICA_PROTOCOL), 0);
+	for (i = 0; i < runs; i++) {
+		snprintf(key, sizeof(key), "%d", i);
+		assert_non_null(nodes_get(n, 2, key));
+	}
+}
+
 /* ---- volume ---- */
 
 static void
@@ -413,6 +444,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_long_vector_has_marks_in_it, three),
 		TEST(values_larger_than_the_credit_arrive, setup),
 		TEST(no_more_than_the_credit_is_on_the_way, setup),
 		TEST(a_full_disk_loses_nothing_and_no_link, setup),
