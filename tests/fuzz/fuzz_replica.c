@@ -8,10 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../sim/store.h"
-#include "base/rng.h"
-#include "sync/items.h"
-#include "sync/op.h"
+#include "../sim/words.h"
 #include "sync/replica.h"
 
 #define MUST(condition)                                                        \
@@ -23,7 +20,7 @@
 #define START_MS 1000000000000u
 #define DRIFT_MS (6 * 60 * 1000) /* what the engine refuses (foreign.h) */
 #define UID 10u
-#define INC 100u
+#define INC WORDS_INC
 #define RAW_MAX 64 /* bytes, so that the store of arrays does not run over */
 #define RAW_DATA_MAX 3
 #define RAW_FRAMES_MAX 16
@@ -40,8 +37,7 @@ struct peer {
 };
 
 struct script {
-	const uint8_t *at;
-	size_t left;
+	struct words words;
 	struct arena arena;
 	struct sim_store store;
 	struct replica *replica;
@@ -49,73 +45,6 @@ struct script {
 	uint64_t now_ms;
 	unsigned raw_frames, raw_data;
 };
-
-/* ---- fields out of the input ---- */
-
-static uint8_t
-take(struct script *s)
-{
-	if (s->left == 0)
-		return 0;
-	s->left--;
-	return *s->at++;
-}
-
-static uint64_t
-take_inc(struct script *s)
-{
-	static const uint64_t incs[] = { INC, 201, 202, 301, 302, 303, 0,
-		UINT64_MAX };
-
-	return incs[take(s) % 8];
-}
-
-static uint64_t
-take_tick(struct script *s)
-{
-	uint8_t c = take(s);
-	uint64_t now = (START_MS + s->now_ms) << 16;
-	uint64_t near = take(s);
-
-	switch (c % 8) {
-	case 0:
-		return near;
-	case 1:
-		return s->store.now.head + near - 1;
-	case 2:
-		return now - (near << 16);
-	case 3:
-		return now + (near << 16);
-	case 4:
-		return now + ((near + 300) << 26);
-	case 5:
-		return UINT64_MAX - near;
-	case 6:
-		return s->store.start + near;
-	default:
-		return s->store.now.clock + near;
-	}
-}
-
-static struct kv_slice
-take_key(struct script *s)
-{
-	static const char keys[8][8] = { "k0", "k1", "k2", "k3", "k4", "k5",
-		"k6", "" };
-	static const char large[KV_KEY_MAX];
-	uint8_t c = take(s);
-
-	return c == 255 ? (struct kv_slice){ large, sizeof(large) }
-			: slice_of(keys[c % 8]);
-}
-
-static struct kv_slice
-take_bucket(struct script *s)
-{
-	static const char *const names[] = { "a", "b", "c", "\001expiring" };
-
-	return slice_of(names[take(s) % 4]);
-}
 
 /* ---- the node ---- */
 
@@ -158,7 +87,7 @@ begin(struct script *s)
 {
 	struct replica_time now = { s->now_ms, START_MS + s->now_ms };
 
-	s->store.wall_ms = now.wall_ms;
+	s->store.wall_ms = s->words.wall_ms = now.wall_ms;
 	MUST(replica_begin(s->replica, now) == KV_OK);
 }
 
@@ -246,109 +175,15 @@ hand_frame(struct script *s, struct peer *p, const struct frame *f)
 }
 
 static void
-take_rows(struct script *s, struct buf *rows)
-{
-	unsigned n = take(s) % 6;
-
-	while (n-- > 0)
-		MUST(item_put_row(rows,
-			 (struct item_row){ take_inc(s), take_tick(s) }) ==
-		    KV_OK);
-}
-
-static void
-fill_hello(struct script *s, struct peer *p, struct frame_hello *h,
-    struct buf *rows)
-{
-	static const char *const names[] = { "p0@h", "p1@h", "n@h", "p0@g" };
-	uint64_t which = (uint64_t)(p - s->peers);
-	uint8_t c = take(s);
-
-	h->uid = c & 1 ? 20 + take(s) % 3 : 20 + which;
-	h->inc = c & 2 ? take_inc(s) : 201 + which;
-	h->wall_ms = c & 4 ? take_tick(s) >> 16 : START_MS + s->now_ms;
-	h->start_tick = take_tick(s);
-	h->head_tick = take_tick(s);
-	h->name = slice_of(names[c & 8 ? take(s) % 4 : which]);
-	h->dialled = c & 16 ? slice_of("n") : (struct kv_slice){ "", 0 };
-	if (c & 32)
-		take_rows(s, rows);
-	h->lineage = buf_slice(rows);
-	h->timeout_ms = c & 64 ? take(s) : 10000;
-	op_writer_init(&p->writer, h->inc);
-}
-
-static void
-fill_other(struct script *s, struct peer *p, struct frame *f)
-{
-	static const char zeros[64];
-
-	switch ((unsigned)f->type) {
-	case FRAME_RESYNC:
-		f->u.stream = 1 + take(s) % 3;
-		break;
-	case FRAME_RANGE:
-		f->u.range = (struct frame_range){ p->range + take(s) % 3,
-			1 + take(s) % 3, sim_bucket_id(take_bucket(s)),
-			take_key(s), 0, { "", 0 } };
-		if (take(s) & 1) {
-			f->u.range.hi_bid = sim_bucket_id(take_bucket(s));
-			f->u.range.hi_key = take_key(s);
-		}
-		break;
-	case FRAME_ACK:
-		f->u.ack = (struct frame_ack){ 1 + take(s) % 3,
-			take(s) & FRAME_DURABLE, take_tick(s),
-			(uint32_t)take(s) << 23 };
-		break;
-	case FRAME_PING:
-	case FRAME_PONG:
-		f->u.ping = (struct frame_ping){ take(s), take_tick(s) >> 16 };
-		break;
-	case FRAME_BYE:
-		f->u.bye.code = take(s) % 14;
-		f->u.bye.text = slice_of("so long");
-		break;
-	case FRAME_CALL:
-		f->u.call.bytes = (struct kv_slice){ zeros, take(s) % 64 };
-		break;
-	default:
-		f->u.port = take(s);
-	}
-}
-
-static void
 send_typed(struct script *s, struct peer *p)
 {
-	static const enum frame_type types[] = { FRAME_HELLO, FRAME_VV,
-		FRAME_SUB, FRAME_PULL, FRAME_RESYNC, FRAME_RANGE, FRAME_ACK,
-		FRAME_DIGEST, FRAME_PING, FRAME_PONG, FRAME_REDIRECT,
-		FRAME_CALL, FRAME_BYE, FRAME_VV, FRAME_HELLO, FRAME_ACK };
-	struct frame f = { .type = types[take(s) % 16] };
 	struct buf rows;
+	struct frame f;
 
 	buf_init(&rows);
-	switch ((unsigned)f.type) {
-	case FRAME_HELLO:
-		fill_hello(s, p, &f.u.hello, &rows);
-		break;
-	case FRAME_VV:
-	case FRAME_SUB:
-	case FRAME_PULL:
-		f.u.rows.flags = take(s) % 16 == 0 ? FRAME_MORE : 0;
-		f.u.rows.cursor = take_tick(s);
-		take_rows(s, &rows);
-		f.u.rows.rows = buf_slice(&rows);
-		break;
-	case FRAME_DIGEST:
-		f.u.digest.vv_hash[0] = take(s);
-		take_rows(s, &rows);
-		rows.len -= rows.len % FRAME_DIGEST_ROW;
-		f.u.digest.rows = buf_slice(&rows);
-		break;
-	default:
-		fill_other(s, p, &f);
-	}
+	words_frame(&s->words, (unsigned)(p - s->peers), p->range, &rows, &f);
+	if (f.type == FRAME_HELLO)
+		op_writer_init(&p->writer, f.u.hello.inc);
 	hand_frame(s, p, &f);
 	buf_fini(&rows);
 }
@@ -357,10 +192,10 @@ static void
 send_raw(struct script *s, struct peer *p)
 {
 	uint8_t bytes[RAW_MAX];
-	size_t n = take(s) % RAW_MAX, i;
+	size_t n = words_u8(&s->words) % RAW_MAX, i;
 
 	for (i = 0; i < n; i++)
-		bytes[i] = take(s);
+		bytes[i] = words_u8(&s->words);
 	if (n == 0 || s->raw_frames++ >= RAW_FRAMES_MAX)
 		return;
 	if (bytes[0] >= FRAME_DATA_OWN && bytes[0] <= FRAME_DATA_RANGE &&
@@ -372,52 +207,11 @@ send_raw(struct script *s, struct peer *p)
 /* ---- ops ---- */
 
 static void
-fill_record(struct script *s, struct op *op)
-{
-	static const char values[300];
-	uint8_t c = take(s);
-
-	op->record.bid = sim_bucket_id(take_bucket(s));
-	op->record.stamp.inc = take_inc(s);
-	op->record.stamp.tick = take_tick(s);
-	op->record.key = take_key(s);
-	if (c & 1) {
-		op->record.flags |= RECORD_DEADLINE;
-		op->record.deadline = take_tick(s) >> 16;
-	}
-	if (op->type == OP_PUT)
-		op->record.value =
-		    (struct kv_slice){ values, c & 2 ? sizeof(values) : c };
-	else if (c & 4)
-		op->record.flags |= RECORD_EXPIRED;
-}
-
-static void
 add_op(struct script *s, struct peer *p)
 {
-	struct op op = { .type = (enum op_type)(OP_PUT + take(s) % 5) };
+	struct op op;
 
-	switch (op.type) {
-	case OP_PUT:
-	case OP_TOMB:
-		fill_record(s, &op);
-		break;
-	case OP_BUCKET:
-		op.name = take_bucket(s);
-		op.bucket.created = (struct stamp){ take_tick(s), take_inc(s) };
-		op.bucket.dropped = (struct stamp){ take_tick(s), take_inc(s) };
-		break;
-	case OP_VVROW:
-		op.flags = take(s) & OP_PURGED;
-		op.row.inc = take_inc(s);
-		op.row.tick = take_tick(s);
-		break;
-	case OP_MARK:
-		op.flags = take(s) & OP_END;
-		op.cursor = take(s) & 1 ? p->range : take_tick(s);
-		op.head = take(s) & 1 ? op.cursor : take_tick(s);
-		break;
-	}
+	words_op(&s->words, p->range, &op);
 	if (p->ops.len < 32768)
 		(void)!op_write(&p->writer, &op, &p->ops);
 }
@@ -428,8 +222,8 @@ send_data(struct script *s, struct peer *p)
 {
 	static const enum frame_type types[] = { FRAME_DATA_OWN,
 		FRAME_DATA_FULL, FRAME_DATA_RANGE, FRAME_DATA_OWN };
-	struct frame f = { .type = types[take(s) % 4] };
-	size_t n = take(s);
+	struct frame f = { .type = types[words_u8(&s->words) % 4] };
+	size_t n = words_u8(&s->words);
 
 	n = n == 0 || n > p->ops.len ? p->ops.len : n;
 	f.u.data = (struct kv_slice){ p->ops.data, n };
@@ -443,7 +237,7 @@ send_data(struct script *s, struct peer *p)
 static void
 live(struct script *s)
 {
-	uint8_t c = take(s);
+	uint8_t c = words_u8(&s->words);
 
 	end(s);
 	switch (c % 8) {
@@ -458,7 +252,8 @@ live(struct script *s)
 		(void)!sim_drop(&s->store, slice_of("b"));
 		break;
 	case 3:
-		sim_checkpoint(&s->store, take(s) & 1 ? 2 : UINT32_MAX);
+		sim_checkpoint(&s->store,
+		    words_u8(&s->words) & 1 ? 2 : UINT32_MAX);
 		break;
 	case 4:
 		s->store.refuse = s->store.refuse == KV_OK ? KV_ENOSPC : KV_OK;
@@ -471,7 +266,7 @@ live(struct script *s)
 		sim_sync(&s->store);
 		break;
 	default:
-		(void)!sim_create(&s->store, take_bucket(s), 0);
+		(void)!sim_create(&s->store, words_bucket(&s->words), 0);
 	}
 	begin(s);
 }
@@ -481,8 +276,8 @@ open_link(struct script *s, struct peer *p)
 {
 	if (p->link != NULL)
 		return;
-	MUST(replica_open(s->replica, take(s) & 1, slice_of(""), &p->link) ==
-	    KV_OK);
+	MUST(replica_open(s->replica, words_u8(&s->words) & 1, slice_of(""),
+		 &p->link) == KV_OK);
 	op_writer_init(&p->writer, 201 + (uint64_t)(p - s->peers));
 	p->is_deaf = false;
 }
@@ -490,16 +285,16 @@ open_link(struct script *s, struct peer *p)
 static void
 command(struct script *s)
 {
-	uint8_t c = take(s);
+	uint8_t c = words_u8(&s->words);
 	struct peer *p = &s->peers[c >> 7];
 
 	switch (c % 16) {
 	case 0:
-		s->now_ms += take(s);
+		s->now_ms += words_u8(&s->words);
 		turn(s);
 		break;
 	case 1:
-		s->now_ms += 1000u * take(s);
+		s->now_ms += 1000u * words_u8(&s->words);
 		turn(s);
 		break;
 	case 2:
@@ -544,6 +339,7 @@ start(struct script *s)
 		    .range_keys = 4,
 		    .digest_ms = 100 } };
 
+	s->words.store = &s->store;
 	sim_store_init(&s->store, &s->arena, UID);
 	sim_store_start(&s->store, INC, START_MS);
 	s->now_ms = 1;
@@ -562,11 +358,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned n = 0, i;
 
 	MUST(s != NULL);
-	s->at = data;
-	s->left = size;
+	s->words.at = data;
+	s->words.left = size;
 	start(s);
 	begin(s);
-	while (s->left > 0 && n++ < COMMANDS_MAX)
+	while (s->words.left > 0 && n++ < COMMANDS_MAX)
 		command(s);
 	end(s);
 	replica_free(s->replica);
