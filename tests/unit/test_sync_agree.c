@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* GLOBAL compare-and-set on the real replication: set a key that is not there,
  * pass a barrier, look whether it is still mine.  Whatever is cut, late or dies
- * meanwhile, of all who try nobody wins a key that another one has won
- * (sync.md B.14, D.2 number 7). */
+ * meanwhile, of all who try nobody wins a key that another one has won. */
 
 #include <limits.h>
 #include <setjmp.h>
