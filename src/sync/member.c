@@ -287,6 +287,10 @@ members_next_ms(const struct members *m)
 void
 member_dials(struct member *c, const char *address)
 {
+	/* It may have dialled us while we looked it up: its link stays what is
+	 * shown, whatever becomes of our own try. */
+	if (c->state == MEMBER_UP)
+		return;
 	c->state = MEMBER_DIALLING;
 	snprintf(c->address, sizeof(c->address), "%s", address);
 }

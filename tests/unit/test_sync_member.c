@@ -276,6 +276,22 @@ a_node_that_only_dialled_us_is_shown_and_forgotten_after_an_hour(void **state)
 }
 
 static void
+who_dialled_us_while_we_looked_it_up_stays_up(void **state)
+{
+	struct member *c;
+
+	(void)state;
+	nodes("bar@b");
+	c = due();
+	member_dials(c, "");
+	assert_ptr_equal(members_up(m, NULL, "bar@b", 9, "b:5", &link_a, now),
+	    c);
+	member_dials(c, "b:4069"); /* the look-up has ended */
+	assert_int_equal(c->state, MEMBER_UP);
+	assert_string_equal(c->address, "b:5");
+}
+
+static void
 of_two_addresses_of_a_store_one_is_dialled(void **state)
 {
 	struct member *first, *second;
@@ -420,6 +436,7 @@ main(void)
 		T(since_tells_when_the_reason_began),
 		T(an_incoming_link_belongs_to_its_entry),
 		T(a_node_that_only_dialled_us_is_shown_and_forgotten_after_an_hour),
+		T(who_dialled_us_while_we_looked_it_up_stays_up),
 		T(of_two_addresses_of_a_store_one_is_dialled),
 		T(a_newer_link_is_not_taken_down_with_the_older_one),
 		T(our_own_address_rests_for_an_hour_and_is_not_shown),
