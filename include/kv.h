@@ -334,6 +334,26 @@ KV_API KV_CHECKED int kv_verify(struct kv *kv,
     void (*report)(void *user, const char *line),
     void (*progress)(void *user, uint64_t done, uint64_t of), void *user);
 
+/* kv(1), repair-clock: on a folder that nobody has open. */
+struct kv_clock_repair {
+	bool dry;   /* only say what would be done */
+	bool force; /* although other hosts wrote later than now, too */
+	void (*progress)(void *user, uint64_t done, uint64_t of); /* or NULL */
+	void *user;
+};
+struct kv_clock_repaired {
+	bool was_due;
+	uint64_t now_ms, newest_ms; /* the latest that the store had seen */
+	uint64_t records, buckets;  /* written again */
+	uint64_t moved;		    /* other records that only got a new seq */
+	char why[160];		    /* not, with KV_EBUSY and KV_EINVAL */
+};
+/* KV_ENOTFOUND: no store there; KV_EBUSY: it is open; KV_EINVAL: rather the
+ * clock of now is wrong; KV_ENOSPC: no room for a second tree. */
+KV_API KV_CHECKED int kv_repair_clock(const char *dir,
+    const struct kv_options *options, const struct kv_clock_repair *how,
+    struct kv_clock_repaired *out);
+
 /* ---- the cookie: the secret that hosts share -------------------------- */
 
 /* A file of up to four lines "generation secret", or one bare secret (kv(1),

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "engine/internal.h"
 #include "engine/walk.h"
+#include "tree/reissue.h"
 
 /* Position of a feed that reads the tree. */
 #define FEED_IN_TREE 0
@@ -65,10 +66,13 @@ feed_seek(struct engine *e, struct feed *f, uint64_t seq)
 {
 	uint64_t number, before;
 	struct walk w;
+	int rc;
 
 	f->seq = seq;
 	f->messages = false;
 	f->position = FEED_IN_TREE;
+	if ((rc = reissue_check_seq(e->tree, seq)) < 0)
+		return rc;
 	for (number = e->view_hi; number + 1 > e->view_lo; number--) {
 		const struct segment *s = engine_segment(e, number);
 
@@ -77,7 +81,12 @@ feed_seek(struct engine *e, struct feed *f, uint64_t seq)
 		walk_begin(e, number, &w);
 		walk_seek(e, &w, seq, e->view_end, &before);
 		f->position = w.start + w.at;
-		return KV_OK;
+		/* Who knows more than we do has it from a log that was lost,
+		 * or from before a clock was set back. */
+		return number == e->view_hi && before < seq &&
+			f->position >= e->view_end
+		    ? KV_ENOTFOUND
+		    : KV_OK;
 	}
 	return feed_check_purged(e, seq);
 }

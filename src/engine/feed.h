@@ -18,7 +18,9 @@ struct feed {
 void feed_tail(struct engine *e, struct feed *f);
 
 /* Stand behind seq: the first record handed out is the first with a higher
- * one; without messages.  KV_ENOTFOUND when the log no longer reaches back that far. */
+ * one; without messages.  KV_ENOTFOUND when the log no longer reaches back that
+ * far, and when that seq is not one of this log's: it is of a tail that was
+ * lost, or of before kv repair-clock. */
 KV_CHECKED int feed_seek(struct engine *e, struct feed *f, uint64_t seq);
 
 /* The next record, within a view; slices borrow until release.  KV_EAGAIN: at

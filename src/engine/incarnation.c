@@ -81,7 +81,7 @@ incarnation_store(struct engine *e)
 	return rc;
 }
 
-static uint64_t
+uint64_t
 incarnation_draw(void)
 {
 	uint64_t inc;

@@ -30,6 +30,7 @@ void adopt_forget_processes(struct control *c);
 /* incarnation.c: draw a new one, whose last ended at control's born_tick; store it, and the lineage, in the tree unless
  * that is done.  begin without room on disk leaves trouble, and store is tried
  * again by the checkpointer. */
+uint64_t incarnation_draw(void);
 KV_CHECKED int incarnation_begin(struct engine *e);
 KV_CHECKED int incarnation_store(struct engine *e);
 

@@ -106,6 +106,21 @@ open_engine(const struct engine_options *eo, bool as_store, struct engine **out)
 	return KV_OK;
 }
 
+int
+embed_options(const char *dir, const struct kv_options *o, struct conf **conf,
+    struct engine_options *out)
+{
+	int rc;
+
+	if ((rc = prepare_dir(dir, o->must_exist)) < 0 ||
+	    (rc = read_conf(conf)) < 0)
+		return rc;
+	engine_options_read(*conf, ROLE_LIBRARY, out);
+	if ((rc = merge(dir, o, out)) < 0)
+		conf_free(*conf);
+	return rc;
+}
+
 static int
 open_store(struct kv *kv, const char *dir, const struct kv_options *options)
 {
@@ -114,12 +129,9 @@ open_store(struct kv *kv, const char *dir, const struct kv_options *options)
 	struct conf *conf;
 	int rc;
 
-	if ((rc = prepare_dir(dir, options->must_exist)) < 0 ||
-	    (rc = read_conf(&conf)) < 0)
+	if ((rc = embed_options(dir, options, &conf, &eo)) < 0)
 		return rc;
-	engine_options_read(conf, ROLE_LIBRARY, &eo);
-	if ((rc = merge(dir, options, &eo)) == KV_OK)
-		rc = open_engine(&eo, as_store, &kv->engine);
+	rc = open_engine(&eo, as_store, &kv->engine);
 	/* The texts are looked at only while it opens. */
 	conf_free(conf);
 	return rc;

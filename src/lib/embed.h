@@ -27,6 +27,13 @@ struct kv {
 	uint64_t upkeep_segment;
 };
 
+/* What kvd, and then the program, want of the store in dir, whose name it
+ * keeps; texts borrow from *conf, too, which the caller frees.  Makes the
+ * folder unless it must exist. */
+struct conf;
+KV_CHECKED int embed_options(const char *dir, const struct kv_options *o,
+    struct conf **conf, struct engine_options *out);
+
 /* A turn of the engine around one call, unless the caller has one. */
 KV_CHECKED int embed_enter(struct kv *kv);
 

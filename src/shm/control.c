@@ -45,6 +45,8 @@ control_check(const struct control *c, const char *folder)
 	if (c->magic == CONTROL_MAGIC && c->version == CONTROL_VERSION &&
 	    c->byte_order == CONTROL_BYTE_ORDER && c->size == sizeof(*c))
 		return KV_OK;
+	if (c->magic == 0)
+		return KV_ENOTFOUND; /* its maker died before it was whole */
 	log_error("control folder=%s found_version=%u found_size=%llu "
 		  "expected_version=%d expected_size=%zu "
 		  "hint=\"another version of kv has this store open\"",

@@ -7,8 +7,10 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "engine/clockwatch.h"
+#include "engine/repair_clock.h"
+#include "syncd/clocks.h"
 #include "syncd/dial.h"
 
 static struct peer *
@@ -147,11 +149,17 @@ news_down(struct peer *p, const struct replica_event *e)
 {
 	enum member_reason reason = news_reason(e->bye);
 	const char *detail = e->text;
+	char text[CLOCKS_TEXT];
 
 	/* The usual text says no more than our own words do. */
 	if (reason != MEMBER_LOST &&
 	    strcmp(detail, frame_bye_text(e->bye)) == 0)
 		detail = "";
+	if (e->bye == BYE_CLOCK) {
+		clocks_refusal(e->offset_ms,
+		    repair_clock_ahead(p->s->engine, clock_wall_ms()), text);
+		detail = text;
+	}
 	/* What the socket said counts, where nobody took leave. */
 	if (e->bye == 0 && p->reason != MEMBER_FINE) {
 		reason = p->reason;
@@ -190,17 +198,23 @@ news_redirected(struct peer *p, const struct replica_event *e)
 	syncd_look(p->s);
 }
 
+/* A link for each try to connect: not a line for each. */
 static void
-news_clock(struct syncd *s, const struct peer *p, const struct replica_event *e)
+news_hear(struct syncd *s, const struct replica_event *e, const char *name)
 {
-	if (e->bye == BYE_CLOCK)
-		clockwatch_doubt(s->engine);
-	if (e->bye == BYE_CLOCK && !news_is_new(s, news_name(p, e), e->kind))
+	char text[CLOCKS_TEXT];
+
+	if (e->uid == 0 ||
+	    !clocks_hear(s->clocks, e->uid, e->offset_ms, syncd_now(s)))
 		return;
-	log_warn("clock off node=%s offset_ms=%lld effect=\"%s\"",
-	    news_name(p, e), (long long)e->offset_ms,
-	    e->bye == BYE_CLOCK ? "not linked until the clocks agree"
-				: "beyond five minutes nothing is shared");
+	clocks_text(e->offset_ms, text);
+	if (text[0] == '\0')
+		log_info("clock agrees node=%s", name);
+	else
+		log_warn("clock off node=%s offset_ms=%lld what=\"%s\" "
+			 "effect=\"what is stamped more than 5 min ahead is "
+			 "refused\"",
+		    name, (long long)e->offset_ms, text);
 }
 
 static void
@@ -209,6 +223,7 @@ news_one(struct syncd *s, const struct replica_event *e)
 	struct peer *p = news_find(s, e);
 	const char *name = news_name(p, e);
 
+	news_hear(s, e, name);
 	switch (e->kind) {
 	case REPLICA_UP:
 		if (p != NULL)
@@ -222,8 +237,7 @@ news_one(struct syncd *s, const struct replica_event *e)
 		if (p != NULL)
 			news_redirected(p, e);
 		break;
-	case REPLICA_CLOCK:
-		news_clock(s, p, e);
+	case REPLICA_CLOCK: /* news_hear has told it */
 		break;
 	case REPLICA_REPLACED:
 		log_info("node replaced node=%s reason=\"another store has "

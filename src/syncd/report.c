@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "engine/clockwatch.h"
 #include "engine/note.h"
+#include "engine/repair_clock.h"
+#include "syncd/clocks.h"
 #include "syncd/gate.h"
 #include "syncd/peer.h"
 
@@ -18,7 +20,6 @@
 #define REPORT_JOINING_NS 100000000u
 #define REPORT_BUSY_NS 1000000000u /* while figures change */
 #define REPORT_BEHIND_MS 1000
-#define REPORT_DRIFT_MS (5 * 60 * 1000)
 #define REPORT_CALM_NS 5000000000u
 
 struct report {
@@ -27,6 +28,7 @@ struct report {
 	struct buf text;
 	uint64_t written_ns;
 	bool failed;
+	enum clocks_verdict verdict; /* on this host's clock */
 };
 
 /* Since 1970, of a time of the loop's clock. */
@@ -63,6 +65,10 @@ report_reason(struct report *r, const struct member *c,
 
 	if (st->has_no_room)
 		return report_text(r, "no room here for its changes", '\n');
+	if (st->is_up) {
+		clocks_text(st->offset_ms, text);
+		return report_text(r, text, '\n');
+	}
 	snprintf(text, sizeof(text), "%s%s%s", reason_text(c->reason),
 	    c->detail[0] != '\0' ? ": " : "", c->detail);
 	return report_text(r, text, '\n');
@@ -78,10 +84,6 @@ report_member(struct report *r, const struct member *c, uint64_t *pause)
 
 	if (p != NULL && p->link != NULL)
 		replica_status(r->s->replica, p->link, &st);
-	/* Whose clock is wrong, two cannot tell: nothing is taken away by time
-	 * while they differ. */
-	if (st.offset_ms > REPORT_DRIFT_MS || st.offset_ms < -REPORT_DRIFT_MS)
-		clockwatch_doubt(r->s->engine);
 	/* Under load one is always a little behind. */
 	if (st.is_resyncing || st.is_joining || st.has_no_room ||
 	    st.behind_ms >= REPORT_BEHIND_MS) {
@@ -105,6 +107,50 @@ report_member(struct report *r, const struct member *c, uint64_t *pause)
 	return report_reason(r, c, &st);
 }
 
+/* ---- this host's own line ---- */
+
+/* What the links have heard since. */
+static void
+report_hear(struct report *r)
+{
+	struct replica_link *l = NULL;
+	struct replica_status st;
+	struct syncd *s = r->s;
+
+	while ((l = replica_next_link(s->replica, l)) != NULL) {
+		replica_status(s->replica, l, &st);
+		if (st.is_up)
+			(void)clocks_hear(s->clocks, st.uid, st.offset_ms,
+			    syncd_now(s));
+	}
+	/* Whose clock is wrong, two cannot tell: nothing is taken away by time
+	 * while they differ. */
+	if (clocks_in_doubt(s->clocks, syncd_now(s)))
+		clockwatch_doubt(s->engine);
+}
+
+static int
+report_self(struct report *r)
+{
+	uint64_t now = syncd_now(r->s);
+	enum clocks_verdict verdict;
+	char text[CLOCKS_TEXT];
+	int rc;
+
+	report_hear(r);
+	verdict = clocks_judge(r->s->clocks,
+	    repair_clock_ahead(r->s->engine, clock_wall_ms()), now, text);
+	if (verdict != r->verdict && verdict != CLOCKS_FINE)
+		log_error("clock wrong what=\"%s\"", text);
+	else if (verdict != r->verdict)
+		log_info("clock right");
+	r->verdict = verdict;
+	rc = buf_printf(&r->text,
+	    "kv-nodes 1 %" PRIu64 "\n%s\tself\t:%u\t0\t0\t0\t0\t0\t0\t0\t",
+	    clock_wall_ms(), conf_node(r->s->conf), gate_port(r->s->gate));
+	return rc < 0 ? rc : report_text(r, text, '\n');
+}
+
 static int
 report_make(struct report *r, uint64_t *pause)
 {
@@ -113,9 +159,7 @@ report_make(struct report *r, uint64_t *pause)
 
 	r->text.len = 0;
 	*pause = REPORT_CALM_NS;
-	rc = buf_printf(&r->text,
-	    "kv-nodes 1 %" PRIu64 "\n%s\tself\t:%u\t0\t0\t0\t0\t0\t0\t0\t-\n",
-	    clock_wall_ms(), conf_node(r->s->conf), gate_port(r->s->gate));
+	rc = report_self(r);
 	while (rc == KV_OK && (c = members_next(r->s->members, c)) != NULL)
 		rc = report_member(r, c, pause);
 	return rc;

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "engine/note.h"
+#include "syncd/clocks.h"
 #include "syncd/desk.h"
 #include "syncd/dial.h"
 #include "syncd/gate.h"
@@ -399,6 +400,7 @@ syncd_open_parts(struct syncd *s, char *why, size_t size)
 	    (rc = keys_load(s->conf, &s->ring, why, size)) < 0 ||
 	    (rc = members_new(conf_node(s->conf), s->seed, &s->members)) < 0 ||
 	    (rc = limits_new(syncd_now(s), &s->limits)) < 0 ||
+	    (rc = clocks_new(&s->clocks)) < 0 ||
 	    (rc = syncd_store_new(s->engine, &s->adapter)) < 0)
 		return rc;
 	/* Without one, others of this host are found by their ports only. */
@@ -458,6 +460,7 @@ syncd_close(struct syncd *s)
 	report_close(s->report);
 	rundir_close(s->rundir);
 	syncd_store_free(s->adapter);
+	clocks_free(s->clocks);
 	limits_free(s->limits);
 	members_free(s->members);
 	psk_ring_release(s->ring);

@@ -27,6 +27,7 @@
 #define SYNCD_BYTES_MAX 65536 /* unsent ones of a peer before more is made */
 #define SYNCD_BATCH_MAX (4u << 20) /* of one commit, about */
 
+struct clocks;
 struct desk;
 struct dial;
 struct gate;
@@ -59,6 +60,7 @@ struct syncd {
 	struct watch *watch; /* NULL: no dns */
 	struct lan *lan;     /* NULL: no beacons */
 	struct report *report;
+	struct clocks *clocks;
 	struct desk *desk;
 	struct dial *dials; /* utlist */
 	struct peer *peers; /* utlist */

@@ -142,6 +142,17 @@ meta_note_purged(struct chunk *c, uint64_t seq)
 }
 
 int
+meta_lower_purged(struct chunk *c, uint64_t seq)
+{
+	uint64_t now;
+	int rc;
+
+	if ((rc = get_number(c, PURGED, &now)) < 0 || now <= seq)
+		return rc;
+	return put_number(c, PURGED, seq);
+}
+
+int
 meta_put_position(struct chunk *c, const struct tree_position *p)
 {
 	char row[16];
@@ -213,7 +224,8 @@ is_own(const char *name)
 {
 	return strcmp(name, FORMAT) == 0 || strcmp(name, BYTEORDER) == 0 ||
 	    strcmp(name, POSITION) == 0 || strcmp(name, APPLYING) == 0 ||
-	    strcmp(name, PURGED) == 0 || strcmp(name, PURGES) == 0;
+	    strcmp(name, PURGED) == 0 || strcmp(name, PURGES) == 0 ||
+	    strcmp(name, META_VOID_SEQS) == 0;
 }
 
 int

@@ -20,6 +20,12 @@ KV_CHECKED int meta_del_applying(struct chunk *c);
  * be told of all ("purged_seq", for engine/feed).  Counted in "purges". */
 KV_CHECKED int meta_note_purged(struct chunk *c, uint64_t seq);
 
+/* That seq is at most this. */
+KV_CHECKED int meta_lower_purged(struct chunk *c, uint64_t seq);
+
+/* Seqs of before a clock was repaired: limit 8, highest 8 (tree/reissue.h). */
+#define META_VOID_SEQS "void_seqs"
+
 /* KV_ENOTFOUND for a tree without; KV_EVERSION, logged, for another's. */
 KV_CHECKED int meta_check_format(struct tree *t, MDB_txn *txn);
 KV_CHECKED int meta_put_format(struct tree *t, MDB_txn *txn);

@@ -22,34 +22,6 @@ struct repair {
 	uint64_t listed; /* entries added */
 };
 
-/* ---- walks that survive the end of a transaction ----------------------- */
-
-/* The first row of db at or after the key of *len bytes at `at`, which becomes
- * the least key after that row's. */
-static int
-next_row(struct chunk *c, enum tree_db db, char at[SCHEMA_KEY_MAX + 1],
-    size_t *len, struct record *out)
-{
-	MDB_cursor *cursor = chunk_cursor(c, db);
-	MDB_val key = tree_val(at, *len), value;
-	int rc;
-
-	if (cursor == NULL)
-		return KV_ENOMEM;
-	rc = mdb_cursor_get(cursor, &key, &value,
-	    *len == 0 ? MDB_FIRST : MDB_SET_RANGE);
-	if (rc != 0)
-		return tree_error("mdb_cursor_get", tree_db_names[db], rc);
-	if (key.mv_size >= SCHEMA_KEY_MAX)
-		return tree_corrupt(tree_db_names[db], tree_slice(key));
-	memcpy(at, key.mv_data, key.mv_size);
-	*len = key.mv_size;
-	if (rows_decode(db, tree_val(at, *len), value, out) < 0)
-		return tree_corrupt(tree_db_names[db], tree_slice(key));
-	at[(*len)++] = '\0';
-	return KV_OK;
-}
-
 /* ---- entries ----------------------------------------------------------- */
 
 static int
@@ -101,7 +73,7 @@ repair_buckets(struct repair *re)
 	int rc;
 
 	for (;;) {
-		rc = next_row(&re->chunk, DB_BUCKETS, at, &len, &r);
+		rc = rows_next(&re->chunk, DB_BUCKETS, at, &len, &r);
 		if (rc == KV_ENOTFOUND)
 			return KV_OK;
 		if (rc < 0)
@@ -130,7 +102,7 @@ repair_records(struct repair *re)
 	int rc;
 
 	for (;;) {
-		rc = next_row(&re->chunk, DB_RECORDS, at, &len, &r);
+		rc = rows_next(&re->chunk, DB_RECORDS, at, &len, &r);
 		if (rc == KV_ENOTFOUND)
 			return store_sum(re);
 		if (rc < 0)

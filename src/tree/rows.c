@@ -77,6 +77,43 @@ rows_find(struct tree *t, MDB_txn *txn, const struct record *like,
 	return KV_OK;
 }
 
+int
+rows_next_key(struct chunk *c, enum tree_db db, char at[SCHEMA_KEY_MAX + 1],
+    size_t *len, MDB_val *value)
+{
+	MDB_cursor *cursor = chunk_cursor(c, db);
+	MDB_val key = tree_val(at, *len);
+	int rc;
+
+	if (cursor == NULL)
+		return KV_ENOMEM;
+	rc = mdb_cursor_get(cursor, &key, value,
+	    *len == 0 ? MDB_FIRST : MDB_SET_RANGE);
+	if (rc != 0)
+		return tree_error("mdb_cursor_get", tree_db_names[db], rc);
+	if (key.mv_size > SCHEMA_KEY_MAX)
+		return tree_corrupt(tree_db_names[db], tree_slice(key));
+	memcpy(at, key.mv_data, key.mv_size);
+	*len = key.mv_size;
+	return KV_OK;
+}
+
+int
+rows_next(struct chunk *c, enum tree_db db, char at[SCHEMA_KEY_MAX + 1],
+    size_t *len, struct record *out)
+{
+	MDB_val value;
+	int rc;
+
+	if ((rc = rows_next_key(c, db, at, len, &value)) < 0)
+		return rc;
+	if (rows_decode(db, tree_val(at, *len), value, out) < 0)
+		return tree_corrupt(tree_db_names[db],
+		    (struct kv_slice){ at, *len });
+	at[(*len)++] = '\0';
+	return KV_OK;
+}
+
 bool
 rows_is_listed(const struct record *r)
 {

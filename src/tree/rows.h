@@ -24,6 +24,16 @@ KV_CHECKED int rows_decode(enum tree_db db, MDB_val key, MDB_val value,
 KV_CHECKED int rows_find(struct tree *t, MDB_txn *txn,
     const struct record *like, struct record *out);
 
+/* Walks that survive the end of a transaction: the first key of db at or after
+ * the *len bytes at `at`, where it is copied (*len 0: the first of all). */
+KV_CHECKED int rows_next_key(struct chunk *c, enum tree_db db,
+    char at[SCHEMA_KEY_MAX + 1], size_t *len, MDB_val *value);
+
+/* The same for a row of DB_RECORDS or DB_BUCKETS; `at` becomes the least key
+ * after that row's, whose key out->key borrows from there. */
+KV_CHECKED int rows_next(struct chunk *c, enum tree_db db,
+    char at[SCHEMA_KEY_MAX + 1], size_t *len, struct record *out);
+
 /* Is in byseq, once its checkpoint is over. */
 bool rows_is_listed(const struct record *r);
 

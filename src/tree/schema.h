@@ -30,7 +30,8 @@
  * "byteorder" (text: LMDB's pages are in the order of their machine),
  * "position" checkpointed 8, seq 8, "applying" seq 8, which stands while a
  * checkpoint is half applied (tree/apply.h), "purged_seq" seq 8, the highest of
- * all purged tombstones, and "purges" 8, how many there were.
+ * all purged tombstones, "purges" 8, how many there were, and "void_seqs", see
+ * tree/reissue.h.
  *
  * All get functions return KV_ECORRUPT for bytes that no put function makes;
  * what they hand out borrows from what they were given. */

@@ -4,18 +4,21 @@
 without a daemon."""
 
 import base64
+import glob
 import json
 import os
 import pty
 import signal
 import subprocess
 import time
+import unittest
 
 import kvtest
 from kvtest import Kvd, Store, clean_env, free_ports, program, wait_for
 from kvproc import die_with_parent
 
 ABSENT, USAGE, NOBODY, TROUBLE = 1, 2, 3, 4
+FAKETIME = "".join(glob.glob("/usr/lib/*/faketime/libfaketime.so.1"))
 BYTES = b"a\0b\xff\n"
 
 
@@ -300,6 +303,14 @@ class OnFolder(Verbs):
         self.kv("put", self.bucket, "k", "v")
         self.assertEqual(self.objects("verify"), [{"findings": 0}])
 
+    def test_watch_from_a_seq_of_the_future_says_so(self):
+        self.kv("put", self.bucket, "k", "v")
+        o, = self.objects("get", self.bucket, "k")
+        later = str(int(o["seq"]) + (3600000 << 16))
+        got = self.kv("watch", self.bucket, "--from", later, "--count", "1",
+                      code=TROUBLE)
+        self.assertIn(b"missed", got.err)
+
     def test_raw_is_for_ports_only(self):
         got = self.kv("raw", "PING", code=USAGE)
         self.assertIn(b"-p", got.err)
@@ -388,6 +399,65 @@ class OnFolderAlone(OnFolder, Tool):
             server.stop()
 
 
+class RepairClock(Tool):
+    def setUp(self):
+        self.store = Store()
+        self.addCleanup(self.store.remove)
+        self.way = ("-d", self.store.dir)
+
+    def test_it_says_that_there_is_nothing_to_do(self):
+        self.kv("create", "b")
+        self.kv("put", "b", "k", "v")
+        self.assertIn("nothing was done", "".join(self.lines("repair-clock")))
+        o, = self.objects("repair-clock")
+        self.assertEqual((o["due"], o["repaired"], o["records"]),
+                         (False, False, 0))
+
+    @unittest.skipUnless(FAKETIME, "no libfaketime (package libfaketime)")
+    def test_what_was_written_by_a_fast_clock_is_written_again(self):
+        fast = {"LD_PRELOAD": FAKETIME, "FAKETIME": "+3d",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+        self.kv("create", "b")
+        self.kv("put", "b", "sane", "1")
+        for i in range(5):
+            self.kv("put", "b", f"k{i}", str(i), env=fast)
+        old = self.objects("ls", "b")
+        seqs = [self.objects("get", "b", "k4")[0]["seq"]]
+        dry, = self.objects("repair-clock", "--dry-run")
+        self.assertEqual((dry["due"], dry["repaired"], dry["records"]),
+                         (True, False, 5))
+        self.assertAlmostEqual(dry["ahead_ms"], 3 * 86400e3, delta=60e3)
+        self.assertEqual(self.objects("ls", "b"), old)
+        text = "".join(self.lines("repair-clock"))
+        self.assertIn("3 d 0 h" if dry["ahead_ms"] >= 3 * 86400e3 else
+                      "2 d 23 h", text)
+        self.assertIn("5 records", text)
+        self.assertEqual(self.objects("verify"), [{"findings": 0}])
+        new = self.objects("ls", "b", "--values")
+        self.assertEqual([o["key"] for o in new], [o["key"] for o in old])
+        o, = self.objects("repair-clock")
+        self.assertFalse(o["due"])
+        seqs += [self.objects("get", "b", "k4")[0]["seq"]]
+        self.assertLess(int(seqs[1]), int(seqs[0]))
+        for seq in seqs:
+            got = self.kv("watch", "b", "--from", seq, "--count", "1",
+                          code=TROUBLE)
+            self.assertIn(b"missed", got.err)
+
+    def test_it_needs_the_store_for_itself(self):
+        with Kvd(store=self.store) as server:
+            got = self.kv("repair-clock", code=TROUBLE)
+            self.assertIn(b"stop kvd first", got.err)
+            self.assertRegex(got.err, rb"kv-worker \(pid \d+\)")
+            server.stop()
+
+    def test_it_makes_no_store_and_needs_a_folder(self):
+        got = self.kv("repair-clock", code=NOBODY)
+        self.assertIn(b"no store in", got.err)
+        self.assertFalse(os.path.exists(self.store.dir))
+        self.kv("repair-clock", code=USAGE, way=("-p", "4050"))
+
+
 class Usage(Tool):
     """What needs no store."""
 
@@ -402,7 +472,7 @@ class Usage(Tool):
     def test_help_shows_every_verb_and_each_has_examples(self):
         out = self.kv("--help").out.decode()
         verbs = ("create put get del ls buckets watch status raw count drop "
-                 "verify").split()
+                 "verify repair-clock").split()
         for verb in verbs:
             self.assertIn(f"\n  {verb} ", out)
             for args in (("help", verb), (verb, "--help")):

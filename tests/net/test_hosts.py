@@ -8,8 +8,10 @@ KV_SEED    of the network's faults, the clients and the killing
 KV_NET_SECONDS  how long the clients write in each test (default 3)
 """
 
+import json
 import os
 import random
+import subprocess
 import time
 
 import hosts
@@ -191,6 +193,58 @@ class Clocks(HostsCase):
     @kvtest.limit(180)
     def test_a_clock_of_1970_is_named_and_nothing_is_lost(self):
         self.wrong_clock("@1970-01-02 00:00:00")
+
+    def repair_clock(self, host, *words, code=0):
+        done = subprocess.run(
+            [kvtest.program("kv"), "-d", host.store.dir, "repair-clock",
+             "--json", *words], capture_output=True, text=True,
+            env=kvtest.clean_env(host.store.base), timeout=60)
+        self.assertEqual(done.returncode, code, done)
+        return json.loads(done.stdout) if code == 0 else done.stderr
+
+    @kvtest.limit(240)
+    def test_what_was_written_an_hour_ahead_arrives_after_repair_clock(self):
+        """Meanwhile nobody takes it in, and all say what is wrong."""
+        net = self.network(3)
+        load = self.load(net)
+        good, bad = net.hosts[0], net.hosts[2]
+        time.sleep(SECONDS / 3)
+        bad.end()
+        bad.offset = "+1h"
+        bad.start()
+        with bad.line() as c:
+            for i in range(20):
+                c.put("data", f"far{i}", str(i))
+            c.ok("DELETE", "data", "far7")
+        time.sleep(SECONDS)
+        for h in net.hosts[:2]:
+            wait_for(lambda: "ahead" in h.kv("nodes").stdout, 30,
+                     f"{h.node} to say whose clock is ahead")
+            self.assertNotIn(b"far3", h.contents()["data"])
+        wait_for(lambda: "repair-clock" in bad.kv("nodes").stdout, 30,
+                 "the bad host to know that it is the wrong one")
+        self.assertIn("it is open", self.repair_clock(bad, code=4))
+        bad.end()
+        bad.offset = None
+        bad.start()  # without a repair
+        wait_for(lambda: "repair-clock" in bad.kv("nodes").stdout, 30,
+                 "the bad host to say what to do")
+        wait_for(lambda: "repair-clock" in good.kv("nodes").stdout, 30,
+                 "the others to say what to do")
+        self.assertNotIn(b"far3", good.contents()["data"])
+        bad.end()
+        told = self.repair_clock(bad, "--dry-run")
+        self.assertTrue(told["due"])
+        self.assertEqual(self.repair_clock(bad)["records"], told["records"])
+        self.assertFalse(self.repair_clock(bad)["due"])
+        self.assertIsNone(bad.verify())
+        bad.start()
+        self.settle(net, load)
+        for h in net.hosts:
+            found = h.contents()["data"]
+            self.assertEqual(found.get(b"far19"), b"19")
+            self.assertNotIn(b"far7", found)
+        self.assertNotIn("repair-clock", bad.kv("nodes").stdout)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,82 @@
 #include "sync/mutate.h"
 #include "tick.h"
 
+#define TICKS (2 * SIM_RECORDS + 3 * SIM_BUCKETS)
+
 struct repair {
 	struct sim_store *s;
 	uint64_t limit;
+	uint64_t ticks[TICKS]; /* all above it, in order, each once */
+	unsigned count;
+	uint64_t first; /* what takes the place of ticks[0] */
 };
+
+/* ---- ticks ---- */
+
+static void
+note_tick(struct repair *p, uint64_t tick)
+{
+	unsigned i = p->count;
+
+	if (tick <= p->limit)
+		return;
+	while (i > 0 && p->ticks[i - 1] > tick)
+		i--;
+	if (i > 0 && p->ticks[i - 1] == tick)
+		return;
+	memmove(p->ticks + i + 1, p->ticks + i,
+	    (p->count - i) * sizeof(*p->ticks));
+	p->ticks[i] = tick;
+	p->count++;
+}
+
+static void
+note_ticks(struct repair *p)
+{
+	const struct sim_state *t = &p->s->now;
+	unsigned i;
+
+	for (i = 0; i < t->bucket_count; i++) {
+		note_tick(p, t->buckets[i].row.created.tick);
+		note_tick(p, t->buckets[i].row.dropped.tick);
+		note_tick(p, t->buckets[i].row.seq);
+	}
+	for (i = 0; i < t->record_count; i++) {
+		note_tick(p, t->records[i].stamp.tick);
+		note_tick(p, t->records[i].seq);
+	}
+}
+
+static bool
+lower(const struct repair *p, uint64_t *tick)
+{
+	unsigned i = 0;
+
+	if (*tick <= p->limit)
+		return false;
+	while (p->ticks[i] != *tick)
+		i++;
+	*tick = p->first + i;
+	return true;
+}
+
+static bool
+lower_stamp(const struct repair *p, struct stamp *s)
+{
+	if (!lower(p, &s->tick))
+		return false;
+	s->inc = p->s->inc;
+	return true;
+}
+
+/* ---- rows ---- */
+
+static void
+clip(uint64_t *tick, uint64_t limit)
+{
+	if (*tick > limit)
+		*tick = limit;
+}
 
 static void
 repair_rows(struct repair *p, uint64_t old)
@@ -26,16 +98,10 @@ repair_rows(struct repair *p, uint64_t old)
 	if (row->announced < row->vv)
 		row->announced = row->vv;
 	for (i = 0; i < t->row_count; i++) {
-		if (t->rows[i].vv > p->limit)
-			t->rows[i].vv = p->limit;
+		clip(&t->rows[i].vv, p->limit);
+		clip(&t->rows[i].announced, p->limit);
+		clip(&t->rows[i].purged, p->limit);
 	}
-}
-
-static void
-repair_stamp(struct repair *p, struct stamp *stamp)
-{
-	if (stamp->tick > p->limit)
-		*stamp = (struct stamp){ tick_next(p->s), p->s->inc };
 }
 
 static void
@@ -47,42 +113,27 @@ repair_buckets(struct repair *p)
 
 	for (i = 0; i < t->bucket_count; i++) {
 		b = &t->buckets[i].row;
-		repair_stamp(p, &b->created);
-		repair_stamp(p, &b->dropped);
-		if (b->seq > p->limit)
-			b->seq = tick_next(p->s);
+		lower_stamp(p, &b->created);
+		lower_stamp(p, &b->dropped);
+		lower(p, &b->seq);
 	}
 }
 
-/* In the order they had, which is that of their new places. */
 static void
 repair_records(struct repair *p)
 {
 	struct sim_state *t = &p->s->now;
-	struct record *r, *best;
-	uint64_t done = p->limit, seq;
-	bool is_done[SIM_RECORDS] = { false };
+	struct record *r;
 	unsigned i;
 
-	for (;;) {
-		best = NULL;
-		for (i = 0; i < t->record_count; i++) {
-			r = &t->records[i];
-			if (!is_done[i] && r->seq > done &&
-			    (best == NULL || r->seq < best->seq))
-				best = r;
-		}
-		if (best == NULL)
-			return;
-		is_done[best - t->records] = true;
-		seq = tick_next(p->s);
-		best->seq = seq;
-		if (best->stamp.tick <= p->limit)
+	for (i = 0; i < t->record_count; i++) {
+		r = &t->records[i];
+		lower(p, &r->seq);
+		if (!lower_stamp(p, &r->stamp))
 			continue;
-		best->stamp = (struct stamp){ seq, p->s->inc };
-		best->flags &= (uint8_t) ~(RECORD_FOREIGN | RECORD_RELAY);
+		r->flags &= (uint8_t) ~(RECORD_FOREIGN | RECORD_RELAY);
 		if (p->s->watch.wrote != NULL)
-			p->s->watch.wrote(p->s->watch.user, best);
+			p->s->watch.wrote(p->s->watch.user, r);
 	}
 }
 
@@ -109,7 +160,7 @@ void
 sim_repair_clock(struct sim_store *s, uint64_t inc, uint64_t wall_ms,
     uint64_t drift_ms)
 {
-	struct repair p = { s, (wall_ms + drift_ms) << 16 };
+	struct repair p = { .s = s, .limit = (wall_ms + drift_ms) << 16 };
 	uint64_t old = s->inc;
 
 	s->wall_ms = wall_ms;
@@ -120,7 +171,9 @@ sim_repair_clock(struct sim_store *s, uint64_t inc, uint64_t wall_ms,
 	s->inc = inc;
 	s->start = 0;
 	s->lineage_count = 0; /* log positions went backwards */
-	tick_next(s);
+	note_ticks(&p);
+	p.first = tick_next(s) + 1;
+	s->now.clock = p.first + p.count;
 	repair_rows(&p, old);
 	repair_buckets(&p);
 	repair_records(&p);

@@ -299,8 +299,10 @@ a_follower_that_fell_behind_goes_on_in_the_tree(void **state)
 	}
 	assert_int_equal(rc, KV_EAGAIN);
 	assert_int_equal(n, 100); /* one version of each */
-	assert_int_equal(feed_seek(e, &f, UINT64_MAX), KV_OK);
+	assert_int_equal(feed_seek(e, &f, last.seq), KV_OK);
 	assert_int_equal(feed_next(e, &f, &r), KV_EAGAIN);
+	assert_int_equal(feed_seek(e, &f, last.seq + 1), KV_ENOTFOUND);
+	assert_int_equal(feed_seek(e, &f, UINT64_MAX), KV_ENOTFOUND);
 	engine_release(e);
 }
 

@@ -13,8 +13,8 @@
 #include "tool.h"
 
 static const struct verb *(*const nouns[])(void) = { bucket_verbs, key_verbs,
-	list_verbs, watch_verbs, status_verbs, verify_verbs, raw_verbs,
-	passwd_verbs, cookie_verbs, nodes_verbs };
+	list_verbs, watch_verbs, status_verbs, verify_verbs, repair_clock_verbs,
+	raw_verbs, passwd_verbs, cookie_verbs, nodes_verbs };
 
 #define NOUNS (sizeof(nouns) / sizeof(nouns[0]))
 
@@ -39,6 +39,7 @@ enum slot {
 	SLOT_FINGERPRINT,
 	SLOT_WAIT,
 	SLOT_PEERS,
+	SLOT_DRY,
 	SLOT_HELP,
 	SLOT_VERSION,
 	SLOT_WORDS,
@@ -69,6 +70,8 @@ static const struct option_row options[] = {
 	{ NULL, "--fingerprint", "cookie", false, SLOT_FINGERPRINT },
 	{ NULL, "--wait", "nodes", false, SLOT_WAIT },
 	{ NULL, "--peers", "verify", false, SLOT_PEERS },
+	{ NULL, "--dry-run", "repair-clock", false, SLOT_DRY },
+	{ NULL, "--force", "repair-clock", false, SLOT_FORCE },
 	{ NULL, "--values", "ls", false, SLOT_VALUES },
 	{ NULL, "--values", "buckets", false, SLOT_VALUES },
 	{ NULL, "--from", "watch", true, SLOT_FROM },
@@ -224,6 +227,7 @@ take_flag(struct tool *t, enum slot slot)
 	t->fingerprint |= slot == SLOT_FINGERPRINT;
 	t->wait |= slot == SLOT_WAIT;
 	t->peers |= slot == SLOT_PEERS;
+	t->dry |= slot == SLOT_DRY;
 }
 
 static bool
@@ -267,6 +271,7 @@ take_option(struct tool *t, enum slot slot, const char *value)
 	case SLOT_FINGERPRINT:
 	case SLOT_WAIT:
 	case SLOT_PEERS:
+	case SLOT_DRY:
 		take_flag(t, slot);
 		break;
 	case SLOT_HELP:

@@ -26,7 +26,7 @@ struct tool {
 	const char *from, *ttl, *count, *out;
 	const char *secret; /* file with the password to say */
 	const char *generation;
-	bool force, fingerprint, wait, peers;
+	bool force, fingerprint, wait, peers, dry;
 	int argc; /* of the verb */
 	char **argv;
 	char *input; /* what was read from stdin; main frees it */
@@ -58,6 +58,7 @@ const struct verb *watch_verbs(void);
 const struct verb *status_verbs(void);
 const struct verb *raw_verbs(void);
 const struct verb *verify_verbs(void);
+const struct verb *repair_clock_verbs(void);
 const struct verb *passwd_verbs(void);
 const struct verb *cookie_verbs(void);
 const struct verb *nodes_verbs(void);
