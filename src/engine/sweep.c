@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* What time does to records, while the clock can be trusted: a passed deadline becomes a tombstone (a record
- * like any other, so subscribers and sums follow), an old tombstone and what a
- * dropped bucket left are removed from the tree. */
+/* What time does to records, while the clock can be trusted: a passed deadline
+ * becomes a tombstone (a record like any other, so subscribers and sums follow),
+ * an old tombstone and what a dropped bucket left are removed from the tree. */
 
 #include <string.h>
 

@@ -345,8 +345,7 @@ keyspace_hash_make(struct call *c, struct kv_slice key,
 		return KV_EACCESS;
 	if (keyspace_options(c->worker, name) & BUCKET_DATABASE)
 		return KV_ETYPE;
-	rc = keyspace_find(c, key, &hash);
-	if (rc == KV_OK)
+	if ((rc = keyspace_find(c, key, &hash)) == KV_OK)
 		rc = engine_drop(c->engine, name); /* it is expired */
 	if (rc < 0 && rc != KV_ENOTFOUND)
 		return rc;
@@ -494,9 +493,8 @@ keyspace_warm_hash(struct call *c, struct kv_slice key,
 
 	if (keyspace_find(c, key, &hash) < 0)
 		return;
-	for (i = 0; i < count && i < 16; i++) {
+	for (i = 0; i < count && i < 16; i++)
 		if (fields[i].len <= KV_KEY_MAX)
 			(void)!engine_get(c->engine, hash.bucket, fields[i],
 			    &r);
-	}
 }

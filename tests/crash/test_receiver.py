@@ -65,20 +65,7 @@ class Writer(threading.Thread):
             raise self.wrong
 
 
-class Receiver(CrashCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.shared = crash.Scratch()
-        cls.library = cls.shared.name("iotrace") + ".so"
-        subprocess.run(
-            [os.environ.get("CC", "gcc"), "-std=c17", "-D_GNU_SOURCE", "-O2",
-             "-fPIC", "-shared", "-o", cls.library,
-             os.path.join(HERE, "preload", "iotrace.c")], check=True)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.shared.close()
-
+class Hosts(CrashCase):
     def in_step(self, *nodes):
         """They come to hold the same, by their vectors alone: what is claimed
         and not there would be found by digests, and repaired."""
@@ -92,6 +79,21 @@ class Receiver(CrashCase):
         kvtest.wait_for(alike, 20, f"equal digests of {names}")
         for n in nodes:
             self.assertEqual(n.count_log("digests differ"), 0, n.log_text())
+
+
+class Receiver(Hosts):
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = crash.Scratch()
+        cls.library = cls.shared.name("iotrace") + ".so"
+        subprocess.run(
+            [os.environ.get("CC", "gcc"), "-std=c17", "-D_GNU_SOURCE", "-O2",
+             "-fPIC", "-shared", "-o", cls.library,
+             os.path.join(HERE, "preload", "iotrace.c")], check=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.shared.close()
 
     def write_on(self, foo, bar, seed):
         """Both write, the traced one into a bucket of its own too; now and
