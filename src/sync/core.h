@@ -144,7 +144,8 @@ struct replica_link {
 	struct receiver from[CORE_STREAMS];
 	unsigned turn; /* of the streams in sending */
 	bool is_services_turn;
-	bool needs_resync;			 /* it said so */
+	bool needs_resync; /* it said so */
+	bool has_filled;   /* its ranges were read into a store of nothing */
 	uint64_t resync_next_ms, resync_wait_ms; /* of one more from it */
 	bool needs_sub;				 /* it stopped its own stream */
 	uint64_t lazy_ms; /* since when its head is past our cursor */

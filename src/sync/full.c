@@ -187,8 +187,10 @@ is_due_lazily(const struct replica *r, struct replica_link *l,
 static int
 pull(struct replica *r, struct replica_link *l, uint64_t *next_ms)
 {
-	/* A store with nothing in it is filled in the order of keys. */
-	if (r->head == 0) {
+	/* A store with nothing in it is filled in the order of keys.  Once:
+	 * what a peer claims beyond its tree, of runs that wrote nothing, only
+	 * a PULL brings. */
+	if (r->head == 0 && !l->has_filled) {
 		resync_fill(r, l);
 		core_sooner(next_ms, r->now.mono_ms);
 		return KV_OK;

@@ -410,6 +410,8 @@ finish(struct replica *r, struct replica_link *l)
 	struct replica_link *o;
 	bool was_repair = r->resync.is_repair;
 
+	if (!was_repair && r->resync.is_blank)
+		l->has_filled = true;
 	receive_end(r, l, STREAM_RANGE);
 	r->wants_turn = true; /* for streams that were paused */
 	reset(&r->resync);

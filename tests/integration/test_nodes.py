@@ -119,6 +119,23 @@ class Sharing(Nodes):
         bar.wait_value("h", "late", b"1")
         self.assertEqual(set(foo.nodes()), {f"bar@{HOST}", f"baz@{HOST}"})
 
+    @limit(120)
+    def test_two_stores_with_nothing_in_them_fall_silent(self):
+        """One has had a run before, of which nothing is in its tree: filling
+        the other one did not tell it of that run, and so went on for ever."""
+        c = self.cluster()
+        nodes = f"foo@{HOST},bar@{HOST}"
+        bar = c.add("bar", nodes)
+        bar.stop()
+        bar.start()
+        foo = c.add("foo", nodes)
+        foo.in_step()
+        bar.in_step()
+        bar.put("late", "k", "1")
+        foo.wait_value("late", "k", b"1")
+        self.assertLessEqual(foo.count_log("resync begins"), 1)
+        self.assertLessEqual(bar.count_log("resync begins"), 1)
+
     def test_a_large_value_crosses(self):
         _, foo, bar = self.two()
         big = os.urandom(5 << 20)
