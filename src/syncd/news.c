@@ -8,6 +8,7 @@
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "engine/repair_clock.h"
 #include "syncd/clocks.h"
@@ -51,6 +52,7 @@ news_told(struct syncd *s, const char *name)
 	}
 	snprintf(oldest->name, sizeof(oldest->name), "%s", name);
 	oldest->kinds = 0;
+	oldest->why = 0;
 	return oldest;
 }
 
@@ -65,6 +67,29 @@ news_is_new(struct syncd *s, const char *name, enum replica_event_kind kind)
 	return is_new;
 }
 
+/* Who was refused before it said its name is known by its address. */
+static void
+news_protocol(struct syncd *s, const struct peer *p,
+    const struct replica_event *e, const char *text)
+{
+	const char *name = news_name(p, e);
+	const char *address = p != NULL ? p->address : "-";
+	uint64_t why = hash_bytes(text, strlen(text), 0);
+	char from[FRAME_NAME_MAX + 1];
+	const char *port = strrchr(address, ':');
+	size_t n = port != NULL ? (size_t)(port - address) : strlen(address);
+	struct news_told *t;
+
+	snprintf(from, sizeof(from), "%.*s", (int)n, address);
+	t = news_told(s, strcmp(name, "-") == 0 ? from : name);
+	t->ms = syncd_now(s);
+	if (t->why == why)
+		return;
+	t->why = why;
+	log_warn("protocol error node=%s address=%s reason=\"%s\"", name,
+	    address, text);
+}
+
 /* ---- up ---- */
 
 static void
@@ -72,6 +97,7 @@ news_up(struct peer *p, const struct replica_event *e)
 {
 	struct syncd *s = p->s;
 	const struct member *c;
+	struct news_told *told;
 
 	c = members_up(s->members, p->dialled, e->name, e->uid, p->address, p,
 	    syncd_now(s));
@@ -81,7 +107,9 @@ news_up(struct peer *p, const struct replica_event *e)
 		log_info("node up node=%s address=%s by=%s", e->name,
 		    p->address, p->dialled != NULL ? "us" : "them");
 	}
-	news_told(s, e->name)->kinds = 0;
+	told = news_told(s, e->name);
+	told->kinds = 0;
+	told->why = 0;
 	p->dialled = NULL;
 	p->is_up = true;
 	syncd_look(s);
@@ -169,6 +197,10 @@ news_down(struct peer *p, const struct replica_event *e)
 		news_link_lost(p, reason, detail, e->name);
 	else if (p->dialled != NULL)
 		news_dial_failed(p, reason, detail, e->bye, e->uid);
+	else if (e->bye == 0 && reason == MEMBER_PROTOCOL)
+		news_protocol(p->s, p, e, detail);
+	else if (e->bye == 0 && strcmp(e->text, "silence") == 0)
+		news_protocol(p->s, p, e, "no HELLO after the handshake");
 }
 
 void
@@ -264,9 +296,7 @@ news_one(struct syncd *s, const struct replica_event *e)
 		log_warn("changes wait node=%s reason=\"%s\"", name, e->text);
 		break;
 	case REPLICA_PROTOCOL:
-		if (news_is_new(s, name, e->kind))
-			log_warn("protocol error node=%s reason=\"%s\"", name,
-			    e->text);
+		news_protocol(s, p, e, e->text);
 		break;
 	}
 	syncd_changed(s);

@@ -188,7 +188,9 @@ peer_take_frame(struct peer *p)
 	if (rc == KV_EMORE)
 		return false;
 	if (rc < 0) { /* its bytes can be trusted no more */
-		peer_die(p, MEMBER_PROTOCOL, err_text(rc));
+		peer_die(p, MEMBER_PROTOCOL,
+		    rc == KV_ECORRUPT ? "a frame was altered on the way"
+				      : "not a frame");
 		return false;
 	}
 	rc = replica_receive(p->s->replica, p->link, f.plain);

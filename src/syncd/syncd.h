@@ -41,8 +41,9 @@ struct watch;
 /* What was said of a node that is not linked; news.c. */
 #define NEWS_TOLD_MAX 64
 struct news_told {
-	char name[FRAME_NAME_MAX + 1];
-	uint32_t kinds; /* bits of enum replica_event_kind */
+	char name[FRAME_NAME_MAX + 1]; /* or where one without came from */
+	uint32_t kinds;		       /* bits of enum replica_event_kind */
+	uint64_t why;		       /* the last protocol error */
 	uint64_t ms;
 };
 

@@ -70,16 +70,16 @@ class Hostile(kvtest.Case):
     def refused(self, name, frames, words, greet=True, answer=None):
         """These frames end the link; the log says why, and so does kv-syncd
         to who sent them."""
-        told = self.foo.count_log(words)
-        p = self.peer(greet=greet)
+        told = self.foo.count_log("protocol error", words)
+        p = self.peer(greet=greet, source=f"127.0.6.{self.round + 1}")
         self.assertEqual(p.state, "linked", name)
         p.send(*frames)
         try:
             p.wait_closed()
         except TimeoutError:
             self.fail(f"{name}: the link goes on")
-        wait_for(lambda: self.foo.count_log(words) > told, 5,
-                 f"{name}: {words!r} in the log")
+        wait_for(lambda: self.foo.count_log("protocol error", words) > told,
+                 5, f"{name}: {words!r} in the log")
         p.close()
         self.unharmed(name)
 
@@ -250,6 +250,19 @@ class Greetings(Hostile):
                      [hello(lineage=[(i + 1, 1) for i in range(65)])],
                      "not a frame", greet=False)
 
+    def test_the_same_mistake_again_and_again_is_told_once(self):
+        before = self.foo.count_log("protocol error")
+        for i in range(6):
+            p = self.peer(greet=False)
+            p.send(u8(0x7e))
+            p.wait_closed()
+            p.close()
+        p = self.peer(greet=False)
+        p.send(ping())
+        p.wait_closed()
+        self.foo.wait_log("protocol error", "127.0.0.9", "HELLO was to come")
+        self.assertEqual(self.foo.count_log("protocol error"), before + 2)
+
     def test_a_second_HELLO(self):
         self.refused("twice", [hello()], "a second HELLO")
 
@@ -289,6 +302,7 @@ class Greetings(Hostile):
     def test_who_says_nothing_after_the_handshake_is_let_go(self):
         p = self.peer(greet=False)
         p.wait_closed(limit=15)
+        self.foo.wait_log("protocol error", "127.0.0.9", "no HELLO")
         self.unharmed("silence")
 
     @limit(120)
@@ -320,6 +334,10 @@ class Frames(Hostile):
                 "node down", "evil@host", "protocol") > told, 5, name)
             p.close()
             self.unharmed(name)
+        p = self.peer(greet=False, source="127.0.7.1")
+        p.tell("alter " + hello().hex())
+        p.wait_closed()
+        self.foo.wait_log("protocol error", "127.0.7.1", "altered on the way")
         p = self.peer()
         p.tell("bytes 00ff0102")  # and no more
         p.close()
