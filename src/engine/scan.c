@@ -50,7 +50,7 @@ scan_new(struct engine *e, enum wal_class class, const struct bucket *b,
 	if (rc == KV_OK && !e->log_empty)
 		rc = merge_open(e, class, s->bucket.bid, &s->recent);
 	if (rc == KV_OK && e->stage.count > 0 &&
-	    (class != WAL_KEY || stage_find_bucket(e, b->bid) != NULL))
+	    (class != WAL_KEY || stage_find_bucket(e, s->bucket.bid) != NULL))
 		rc = staged_open(e, class, s->bucket.bid, &s->staged);
 	if (rc == KV_OK)
 		rc = scan_seek(s, (struct kv_slice){ "", 0 });

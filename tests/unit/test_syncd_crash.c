@@ -79,27 +79,40 @@ key_name(unsigned k, char to[16])
 	return slice_of(to);
 }
 
-/* Every key in its newest version and the claim of all of them. */
+/* Their bucket was dropped behind the version before, and made again. */
+static struct sync_change
+drop_before(uint64_t version)
+{
+	return (struct sync_change){ .how = CHANGE_MERGE,
+		.item.record = { .type = RECORD_BUCKET, .key = slice_of("b") },
+		.item.bucket = { .created = { version, OTHERS },
+		    .dropped = { version - 1, OTHERS } } };
+}
+
+/* Every key in its newest version and the claim of all of them; the bucket's
+ * row somewhere among them. */
 static void
 take_over(uint64_t version)
 {
-	struct sync_change changes[KEYS];
+	struct sync_change changes[KEYS + 1];
 	struct sync_row row = { .inc = OTHERS, .vv = version };
 	struct sync_batch b = { .changes = changes,
-		.count = KEYS,
+		.count = KEYS + 1,
 		.rows = &row,
 		.row_count = 1 };
+	unsigned place = model_random(m, KEYS + 1), k;
 	char names[KEYS][16];
 	uint64_t position;
-	unsigned k;
 
+	changes[place] = drop_before(version);
 	for (k = 0; k < KEYS; k++)
-		changes[k] = (struct sync_change){ .how = CHANGE_MERGE,
-			.item.record = { .type = RECORD_PUT,
-			    .stamp = { version, OTHERS },
-			    .bid = engine_bucket_id(slice_of("b")),
-			    .key = key_name(k, names[k]),
-			    .value = slice_of("v") } };
+		changes[k + (k >= place)] =
+		    (struct sync_change){ .how = CHANGE_MERGE,
+			    .item.record = { .type = RECORD_PUT,
+				.stamp = { version, OTHERS },
+				.bid = engine_bucket_id(slice_of("b")),
+				.key = key_name(k, names[k]),
+				.value = slice_of("v") } };
 	EXPECT(s.ops->refresh(s.self) == KV_OK);
 	EXPECT(s.ops->commit(s.self, &b, &position) == KV_OK);
 	s.ops->release(s.self);
@@ -118,7 +131,9 @@ static void
 check_claims(void)
 {
 	uint64_t claimed = vv(false), in_tree = vv(true);
+	const struct bucket *b;
 	struct sync_item item;
+	struct totals sums;
 	char name[16];
 	struct record r;
 	unsigned k;
@@ -137,6 +152,10 @@ check_claims(void)
 		rc = s.ops->range(s.self, bid, key_name(k, name), false, &item);
 		EXPECT(rc == KV_OK && item.record.stamp.tick >= in_tree);
 	}
+	EXPECT(engine_bucket(e, slice_of("b"), &b) ==
+	    (claimed > 0 ? KV_OK : KV_ENOTFOUND));
+	EXPECT(claimed == 0 || engine_totals(e, b, &sums) == KV_OK);
+	EXPECT(claimed == 0 || sums.keys == KEYS);
 	s.ops->release(s.self);
 	EXPECT(engine_verify(e, print_finding, NULL, NULL) == 0);
 }
