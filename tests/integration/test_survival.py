@@ -366,6 +366,25 @@ class Subscribers(Survival):
                     self.assertGreater(int(number), int(seq))
                     seq = number
 
+    def test_a_seq_that_was_never_given_is_a_gap_and_not_silence(self):
+        """It is of a log that was lost, or of a clock that was put back."""
+        kv = self.serve()
+        with kv.line() as writer:
+            writer.put("b", "k1", "1")
+            with kv.line() as sub:
+                sub.send(b"SUBSCRIBE b FROM 0\r\n")
+                last = sub.read_line().partition(b" ")[0]
+            later = b"%d" % (int(last) + (3600000 << 16))
+            with kv.line() as sub:
+                sub.send(b"SUBSCRIBE b FROM " + later + b"\r\n")
+                self.assertEqual(sub.read_line(), b"GAP")
+                writer.put("b", "k2", "2")
+                self.assertEqual(sub.read_line().partition(b" ")[2],
+                                 b"k2 SET TO 2")
+            with kv.resp() as c:
+                self.assertIn("GAP", str(c.call("KV.CHANGES", "b", "FROM",
+                                                later)))
+
     def test_a_subscription_from_the_start_outlives_a_restart(self):
         kv = self.serve()
         with kv.line() as c:
