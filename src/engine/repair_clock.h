@@ -2,7 +2,7 @@
 #ifndef KV_ENGINE_REPAIR_CLOCK_H
 #define KV_ENGINE_REPAIR_CLOCK_H
 
-/* After a clock that was far in the future has been set right (kv-sync.7, CLOCKS).
+/* After a clock that was far in the future has been set right (kv-sync.7).
  *
  * What was stamped by it lies beyond what other hosts take in, so nobody has it
  * and it can be withdrawn: a new incarnation whose clock stands at now +

@@ -75,9 +75,9 @@ show_help(void)
 		    "buckets with bar\n"
 		    "\n"
 		    "SIGTERM ends it in order, SIGHUP makes it read its file "
-		    "again.  Exits with 0 after\n"
-		    "an orderly end, with 1 and one line that says why when it "
-		    "cannot start.\n"
+		    "again. Exits with 0\n"
+		    "after an orderly end, with 1 and one line that says why "
+		    "when it cannot start.\n"
 		    "\n"
 		    "See kvd(8) and kvd.conf(5).\n");
 	return put(&out, rc);

@@ -2,7 +2,7 @@
 #ifndef KV_SYNCD_CLOCKS_H
 #define KV_SYNCD_CLOCKS_H
 
-/* Whose clock is wrong (kv-sync.7, CLOCKS).  Every HELLO and PING tells the time at
+/* Whose clock is wrong (kv-sync.7).  Every HELLO and PING tells the time at
  * the other end.  Two nodes that agree with each other against this one mean
  * that it is this one, unless as many agree with it.  While a clock is off by
  * more than what stamps may be, nothing is taken away by time here. */

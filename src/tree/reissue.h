@@ -2,7 +2,7 @@
 #ifndef KV_TREE_REISSUE_H
 #define KV_TREE_REISSUE_H
 
-/* Numbers out of a clock that was far in the future, taken back (kv-sync.7, CLOCKS).
+/* Numbers out of a clock that was far in the future, taken back (kv-sync.7).
  *
  * Every tick above a limit, be it a seq or in a stamp, is replaced by a lower
  * one that still lies above the limit; ticks keep their order.  So whatever was
