@@ -5,12 +5,13 @@ two kvd on one store."""
 
 import os
 import re
+import shutil
 import signal
 import time
 
 import kvtest
 from kvtest import (SLOW, Kvd, LineClient, Store, assert_refused, free_ports,
-                    run_kvd, wait_for)
+                    program, run_kvd, wait_for)
 
 
 class WithStore(kvtest.Case):
@@ -37,6 +38,33 @@ class WithStore(kvtest.Case):
 
     def config(self, text):
         return self.store.write("kvd.conf", text)
+
+
+
+class Installed(Kvd):
+    """As `make install` lays it out, in a folder that the build knows nothing
+    of; tree: that folder."""
+
+    tree = None
+
+    def command(self):
+        return [os.path.join(self.tree, "bin", "kvd"), *super().command()[1:]]
+
+
+class Places(WithStore):
+    def test_kvd_finds_its_programs_where_the_installed_tree_was_put(self):
+        tree = os.path.join(self.store.base, "usr")
+        for folder, names in (("bin", ["kvd"]), ("libexec/kv", [
+                "kv-worker", "kv-walwriter", "kv-checkpointer"])):
+            os.makedirs(os.path.join(tree, folder))
+            for name in names:
+                shutil.copy(program(name), os.path.join(tree, folder))
+        Installed.tree = tree
+        with Installed(1, store=self.store) as kvd, kvd.line() as c:
+            c.create("shopping")
+            self.assertEqual(
+                os.readlink(f"/proc/{kvd.worker_of(c).pid}/exe"),
+                os.path.realpath(os.path.join(tree, "libexec/kv/kv-worker")))
 
 
 class Values(WithStore):
