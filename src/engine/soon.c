@@ -48,7 +48,8 @@ soon_reserve(struct soon *s)
 	if (s->count < s->cap)
 		return true;
 	if (s->count == SOON_MAX ||
-	    (heap = realloc(s->heap, cap * sizeof(struct soon_entry *))) == NULL)
+	    (heap = realloc(s->heap, cap * sizeof(struct soon_entry *))) ==
+		NULL)
 		return false;
 	s->heap = heap;
 	s->cap = cap;

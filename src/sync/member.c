@@ -287,8 +287,7 @@ members_next_ms(const struct members *m)
 void
 member_dials(struct member *c, const char *address)
 {
-	/* It may have dialled us while we looked it up: its link stays what is
-	 * shown, whatever becomes of our own try. */
+	/* It dialled us while we looked it up: its link is what is shown. */
 	if (c->state == MEMBER_UP)
 		return;
 	c->state = MEMBER_DIALLING;
@@ -396,10 +395,9 @@ members_whose(struct members *m, const char *name, uint64_t uid)
 {
 	struct member *c;
 
-	DL_FOREACH(m->list, c) {
+	DL_FOREACH(m->list, c)
 		if (c->uid == uid)
 			return c;
-	}
 	DL_FOREACH(m->list, c) {
 		if (members_fits(c, name) ||
 		    (c->source == MEMBER_CAME && c->link == NULL &&
@@ -421,8 +419,7 @@ members_up(struct members *m, struct member *dialled, const char *name,
 	c->link = link;
 	c->uid = uid;
 	c->redirect = 0;
-	c->up_ms = now_ms;
-	c->since_ms = now_ms;
+	c->up_ms = c->since_ms = now_ms;
 	c->state = MEMBER_UP;
 	c->reason = c->told = MEMBER_FINE;
 	c->detail[0] = '\0';
@@ -456,10 +453,9 @@ members_down(struct members *m, const void *link, enum member_reason reason,
 {
 	struct member *c;
 
-	DL_FOREACH(m->list, c) {
+	DL_FOREACH(m->list, c)
 		if (c->link == link)
 			break;
-	}
 	if (c == NULL || link == NULL)
 		return false;
 	c->link = NULL;
