@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Calls, the side that answers: what peers want run here. */
 
+#include <assert.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -34,6 +35,7 @@ job_free(struct services *s, struct job *j)
 {
 	DL_DELETE(j->peer->jobs, j);
 	j->peer->job_count--;
+	assert(s->jobs != NULL); /* it is one of them */
 	HASH_DEL(s->jobs, j);
 	buf_fini(&j->answer);
 	free(j);

@@ -3,6 +3,7 @@
  * then what changed.  Our clients stand in the order of their last change, and
  * each peer has a place in that order: what stands behind it is news. */
 
+#include <assert.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -116,6 +117,7 @@ presence_forget(struct services *s)
 		if (!c->is_gone)
 			continue;
 		DL_DELETE(s->by_version, c);
+		assert(s->clients != NULL); /* it is one of them */
 		HASH_DEL(s->clients, c);
 		free(c);
 		s->gone--;
@@ -223,6 +225,7 @@ presence_receive(struct service_peer *p, const struct frame *f)
 	while ((rc = item_take_client(&left, &item)) == KV_OK) {
 		c = client_find(p->clients, item.id);
 		if (item.is_gone && c != NULL) {
+			assert(p->clients != NULL);
 			HASH_DEL(p->clients, c);
 			free(c);
 		}

@@ -172,7 +172,8 @@ config_bool(struct kv_slice text, char *to)
 {
 	if (!slice_is_word(text, "yes") && !slice_is_word(text, "no"))
 		return "argument must be 'yes' or 'no'";
-	strcpy(to, slice_is_word(text, "yes") ? "yes" : "no");
+	snprintf(to, CONFIG_VALUE_MAX, "%s",
+	    slice_is_word(text, "yes") ? "yes" : "no");
 	return NULL;
 }
 

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -43,7 +44,7 @@ rig_look(void *user, const struct replica_link *l, struct replica_status *out)
 		.is_up = true,
 		.acked_seq = n->acked[other_end(l)],
 	};
-	strcpy(out->name, o->name);
+	snprintf(out->name, sizeof(out->name), "%s", o->name);
 }
 
 static void
