@@ -147,7 +147,8 @@ news_dial_failed(struct peer *p, enum member_reason reason, const char *detail,
 	struct syncd *s = p->s;
 
 	p->dialled = NULL;
-	if (uid != 0)
+	/* Who answered in another's name is not the one we looked for. */
+	if (uid != 0 && bye != BYE_NAME)
 		c->uid = uid;
 	if (bye == BYE_SELF) {
 		c->uid = 0;

@@ -433,6 +433,23 @@ class Waiting(Cluster_):
             self.assert_error(c.call("KV.BARRIER", 300),
                               f"UNAVAILABLE waiting for baz@{HOST}")
 
+    def test_who_was_looked_for_in_vain_counts_when_he_came_and_went(self):
+        """The holder of the well-known port answered in his place: that does
+        not make the two one, and a barrier waits for him too."""
+        c = Cluster()
+        self.addCleanup(c.__exit__)
+        names = ",".join(f"{n}@{HOST}" for n in ("foo", "bar", "baz"))
+        c.add("bar", names)
+        foo = c.add("foo", names)
+        foo.wait_log(f"baz@{HOST}", "another name answered")
+        baz = c.add("baz", names)
+        foo.in_step()
+        baz.kill9_all()
+        with foo.resp() as r:
+            r.must("SET", "k", "v")
+            self.assert_error(r.call("KV.BARRIER", 300),
+                              f"UNAVAILABLE waiting for baz@{HOST}")
+
     def test_waiters_that_go_away_leave_nothing_behind(self):
         foo, bar = self.two()
         stopped = syncd(bar)
