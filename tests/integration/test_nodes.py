@@ -648,14 +648,14 @@ class Strangers(Nodes):
 
 
 def time_of_many_tries(*nodes):
-    """Until each of them has dialled in vain a few times more: the pauses are
-    random, so what is waited for is seen in the kernel's counters."""
+    """Until they have dialled in vain a few times more: the pauses are random
+    and double, so what is waited for is seen in the kernel's counters."""
     def opens():
         with open("/proc/net/snmp") as f:
             rows = [x.split() for x in f if x.startswith("Tcp:")]
         return int(dict(zip(*rows))["ActiveOpens"])
     before = opens()
-    wait_for(lambda: opens() >= before + 4 * len(nodes), 30, "more tries")
+    wait_for(lambda: opens() >= before + 3 + len(nodes), 45, "more tries")
 
 
 if __name__ == "__main__":
