@@ -4,9 +4,9 @@
 
 /* What `kv nodes` shows: a note (engine/note.h) that workers read.
  *
- *	kv-nodes 1 WALL_MS
+ *	kv-nodes 2 WALL_MS
  *	NAME STATE ADDRESS SINCE_MS BEHIND_MS UNACKED RTT_US OFFSET_MS SENT
- *	    RECEIVED REASON
+ *	    RECEIVED TRIES REASON
  *
  * with tabs between the fields; the first node is this one.  Written at once
  * when something changed, and now and then for its figures, so that an old one

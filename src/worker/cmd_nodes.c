@@ -13,15 +13,15 @@
 #include "worker/keyspace.h"
 
 /* What kv-syncd has written (syncd/report.h). */
-#define NODES_HEAD "kv-nodes 1 "
-#define NODES_FIELDS 11
+#define NODES_HEAD "kv-nodes 2 "
+#define NODES_FIELDS 12
 #define NODES_OLD_MS 20000 /* it hangs: it writes every five seconds */
 
 enum { NODE_NAME, NODE_STATE, NODE_REASON = NODES_FIELDS - 1 };
 
 static const char *const node_fields[NODES_FIELDS] = { "name", "state",
 	"address", "since_ms", "behind_ms", "unacked_bytes", "rtt_us",
-	"offset_ms", "sent_bytes", "received_bytes", "reason" };
+	"offset_ms", "sent_bytes", "received_bytes", "tries", "reason" };
 
 static bool
 nodes_line(struct kv_slice *rest, struct kv_slice *line)
@@ -130,7 +130,7 @@ nodes_put_self(struct call *c)
 	struct kv_slice none = slice_of("-"), zero = slice_of("0");
 	struct kv_slice node[NODES_FIELDS] = { slice_of(c->worker->node),
 		slice_of("self"), none, zero, zero, zero, zero, zero, zero,
-		zero, none };
+		zero, zero, none };
 
 	if (c->worker->has_sync)
 		node[NODE_REASON] = slice_of("kv-syncd does not answer");

@@ -4,6 +4,7 @@
 the list of faults that need several hosts."""
 
 import glob
+import json
 import os
 import signal
 import time
@@ -47,6 +48,11 @@ class Nodes(kvtest.Case):
             return None
         return wait_for(line, limit, f"{host.node} to say {words} of "
                                      f"{other.node}")
+
+    def tries(self, host):
+        """How often it has dialled the others in vain."""
+        return sum(json.loads(x)["tries"] for x in
+                   host.kv("--json", "nodes").stdout.splitlines())
 
     def value(self, host, bucket, key, limit=20):
         def found():
@@ -195,7 +201,8 @@ class Cookies(Nodes):
         self.sees(two, one, "cookie")
         waited = one.kv("nodes", "--wait", "1")
         self.assertNotEqual(waited.returncode, 0)
-        time.sleep(3)  # several more attempts
+        wait_for(lambda: sum(self.tries(h) for h in net.hosts) >= 8, 45,
+                 "several more attempts")
         for host in net.hosts:
             said = [x for x in host.log_text().splitlines()
                     if "cookie" in x and "rejected" in x]

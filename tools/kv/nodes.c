@@ -17,7 +17,7 @@
 /* As KV.NODES tells it: two texts, then pairs. */
 struct node {
 	struct kv_slice name, state, address, since, behind, unacked, rtt,
-	    offset, sent, received, reason;
+	    offset, sent, received, tries, reason;
 };
 
 static bool
@@ -36,7 +36,7 @@ take_pair(struct node *n, struct kv_slice name, struct kv_slice value)
 		{ "behind_ms", &n->behind }, { "unacked_bytes", &n->unacked },
 		{ "rtt_us", &n->rtt }, { "offset_ms", &n->offset },
 		{ "sent_bytes", &n->sent }, { "received_bytes", &n->received },
-		{ "reason", &n->reason } };
+		{ "tries", &n->tries }, { "reason", &n->reason } };
 	size_t i;
 
 	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -88,15 +88,15 @@ text_or_null(struct kv_slice s)
 static void
 show_json(const struct node *n)
 {
-	print_json(
-	    json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-		"name", print_to_json(n->name), "state",
-		print_to_json(n->state), "address", text_or_null(n->address),
-		"since_ms", number(n->since), "behind_ms", number(n->behind),
-		"unacked_bytes", number(n->unacked), "rtt_us", number(n->rtt),
-		"offset_ms", number(n->offset), "sent_bytes", number(n->sent),
-		"received_bytes", number(n->received), "reason",
-		text_or_null(n->reason)));
+	print_json(json_pack(
+	    "{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+	    "name", print_to_json(n->name), "state", print_to_json(n->state),
+	    "address", text_or_null(n->address), "since_ms", number(n->since),
+	    "behind_ms", number(n->behind), "unacked_bytes", number(n->unacked),
+	    "rtt_us", number(n->rtt), "offset_ms", number(n->offset),
+	    "sent_bytes", number(n->sent), "received_bytes",
+	    number(n->received), "tries", number(n->tries), "reason",
+	    text_or_null(n->reason)));
 }
 
 static void
@@ -142,6 +142,8 @@ show_text(const struct node *n)
 		printf("  ");
 		print_bytes(n->reason);
 	}
+	if (number(n->tries) > 1)
+		printf(", %lld tries", (long long)number(n->tries));
 	putchar('\n');
 }
 
