@@ -11,8 +11,11 @@
 #include "base/hash.h"
 #include "tree/schema.h"
 
-#define HOT_ENTRIES ((size_t)1 << 21) /* of 16 bytes, in pairs: 32 MiB */
-#define HOT_NODE_HEAD 8		      /* size 4, flags 2, key size 2 */
+/* Entries there are: 8 KiB at first, 32 MiB at most. */
+#define HOT_MIN ((size_t)1 << 9)
+#define HOT_MAX ((size_t)1 << 21)
+#define HOT_STEP 4
+#define HOT_NODE_HEAD 8 /* size 4, flags 2, key size 2 */
 /* Larger rows lie in pages of their own, without their key before them. */
 #define HOT_ROW_MAX 1500
 
@@ -22,26 +25,65 @@ struct hot_entry {
 };
 
 struct tree_hot {
-	struct hot_entry *entries;
+	struct hot_entry *entries; /* in pairs */
+	size_t size;		   /* a power of two */
+	size_t entered;		   /* under this snapshot and in this size */
+	uint64_t snapshot;	   /* of the last entry */
 };
+
+static struct hot_entry *
+hot_map(size_t size)
+{
+	size_t bytes = size * sizeof(struct hot_entry);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	madvise(memory, bytes, MADV_HUGEPAGE);
+	return memory;
+}
+
+/* An empty table of another size; no memory for it: as it was. */
+static void
+hot_resize(struct tree_hot *h, size_t size)
+{
+	struct hot_entry *entries = hot_map(size);
+
+	if (entries == NULL)
+		return;
+	munmap(h->entries, h->size * sizeof(*h->entries));
+	h->entries = entries;
+	h->size = size;
+	h->entered = 0;
+}
+
+/* One more lookup had to go to the tree. */
+static void
+hot_fit(struct tree_hot *h, uint64_t snapshot)
+{
+	if (h->snapshot != snapshot) {
+		if (h->size > HOT_MIN && h->entered < h->size / 16)
+			hot_resize(h, h->size / HOT_STEP);
+		h->snapshot = snapshot;
+		h->entered = 0;
+	}
+	if (++h->entered > h->size / 2 && h->size < HOT_MAX)
+		hot_resize(h, h->size * HOT_STEP);
+}
 
 int
 tree_hot_new(struct tree_hot **out)
 {
 	struct tree_hot *h;
-	void *memory;
 
 	if ((h = calloc(1, sizeof(*h))) == NULL)
 		return KV_ENOMEM;
-	memory = mmap(NULL, HOT_ENTRIES * sizeof(*h->entries),
-	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-	    -1, 0);
-	if (memory == MAP_FAILED) {
+	h->size = HOT_MIN;
+	if ((h->entries = hot_map(h->size)) == NULL) {
 		free(h);
 		return KV_ENOMEM;
 	}
-	madvise(memory, HOT_ENTRIES * sizeof(*h->entries), MADV_HUGEPAGE);
-	h->entries = memory;
 	*out = h;
 	return KV_OK;
 }
@@ -51,8 +93,14 @@ tree_hot_free(struct tree_hot *h)
 {
 	if (h == NULL)
 		return;
-	munmap(h->entries, HOT_ENTRIES * sizeof(*h->entries));
+	munmap(h->entries, h->size * sizeof(*h->entries));
 	free(h);
+}
+
+size_t
+tree_hot_bytes(const struct tree_hot *h)
+{
+	return h->size * sizeof(*h->entries);
 }
 
 /* The row's size if the node in front of it is that of this key, else 0. */
@@ -72,32 +120,35 @@ hot_row_size(const char *row, uint64_t bid, struct kv_slice key)
 	return low | (size_t)high << 16;
 }
 
-static void
-hot_enter(struct hot_entry *e, uint64_t mark, uint64_t bid, struct kv_slice key,
-    const struct record *r)
-{
-	size_t head = schema_row_head(r);
-	const char *row = r->value.data - head;
-
-	if (key.len + head + r->value.len > HOT_ROW_MAX ||
-	    hot_row_size(row, bid, key) != head + r->value.len)
-		return;
-	e[1] = e[0]; /* the older of the pair goes */
-	e[0] = (struct hot_entry){ mark, row };
-}
-
 /* The pair of entries of a hash: by its top bits, the log's index probes by the
  * low ones. */
 static struct hot_entry *
 hot_pair(const struct tree_hot *h, uint64_t hash)
 {
-	return &h->entries[(hash >> 40) & (HOT_ENTRIES - 2)];
+	return &h->entries[(hash >> 40) & (h->size - 2)];
 }
 
 static uint64_t
 hot_mark(const struct tree *t, uint64_t hash)
 {
 	return hash ^ hash_u64(tree_snapshot(t));
+}
+
+static void
+hot_enter(struct tree_hot *h, const struct tree *t, uint64_t hash, uint64_t bid,
+    struct kv_slice key, const struct record *r)
+{
+	size_t head = schema_row_head(r);
+	const char *row = r->value.data - head;
+	struct hot_entry *e;
+
+	if (key.len + head + r->value.len > HOT_ROW_MAX ||
+	    hot_row_size(row, bid, key) != head + r->value.len)
+		return;
+	hot_fit(h, tree_snapshot(t));
+	e = hot_pair(h, hash);
+	e[1] = e[0]; /* the older of the pair goes */
+	e[0] = (struct hot_entry){ hot_mark(t, hash), row };
 }
 
 void
@@ -143,6 +194,6 @@ tree_hot_get(struct tree_hot *h, struct tree *t, uint64_t hash, uint64_t bid,
 	}
 	rc = tree_get(t, bid, key, out);
 	if (rc == KV_OK)
-		hot_enter(e, mark, bid, key, out);
+		hot_enter(h, t, hash, bid, key, out);
 	return rc;
 }

@@ -10,7 +10,11 @@
  * stored hash, so a new snapshot empties the table without touching it.  That
  * key and hash belong together is checked in the row's own node, whose key
  * lies in front of its data (LMDB 0.9, struct MDB_node); a row for which that
- * does not hold when it is entered is simply not entered. */
+ * does not hold when it is entered is simply not entered.
+ *
+ * The table is as large as what is being read: it grows, empty, once as many
+ * rows as half its entries had to be entered, up to 32 MiB, and shrinks with a
+ * new snapshot if few were under the last one. */
 
 #include "tree/tree.h"
 
@@ -18,6 +22,9 @@ struct tree_hot;
 
 KV_CHECKED int tree_hot_new(struct tree_hot **out);
 void tree_hot_free(struct tree_hot *h);
+
+/* Of address space; of memory at most that. */
+size_t tree_hot_bytes(const struct tree_hot *h);
 
 /* Hints for a lookup to come: the table's entry, then (when that is in the
  * cache) the row it leads to. */

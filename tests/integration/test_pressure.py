@@ -27,7 +27,7 @@ OUTPUT_LIMIT = 64 * MIB  # the default, and four times the largest value
 # has its request in a buffer that doubles.  Beside them the batch being made
 # and the arena of replies, each with the largest value, doubled.
 BOUND = NEVER_READ * (OUTPUT_LIMIT // 2 + BIG + MIB) + 12 * 2 * BIG
-REST = 96 * MIB         # what may stay afterwards: 13 to 59 were seen
+REST = 32 * MIB         # what may stay afterwards: tables, buffers, caches
 
 
 # A sanitizer's own memory is not the worker's.
