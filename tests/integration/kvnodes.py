@@ -29,6 +29,13 @@ def with_resolver(command, path):
     return ["unshare", "-m", "sh", "-c", script, path, *command]
 
 
+def why_no_resolver():
+    """None, or why with_resolver does not work here: not root, a chroot."""
+    done = subprocess.run(with_resolver(["true"], os.devnull),
+                          capture_output=True, text=True)
+    return done.stderr.strip() if done.returncode != 0 else None
+
+
 class Node(Kvd):
     """A kvd that looks for others.  nodes: NODES, or None for none."""
 

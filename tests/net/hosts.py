@@ -48,8 +48,11 @@ def why_not():
                           text=True)
     if done.returncode != 0:
         return f"ip netns add: {done.stderr.strip()}"
+    # In a chroot namespaces can be made, but not entered.
+    done = subprocess.run(["ip", "netns", "exec", name, "true"],
+                          capture_output=True, text=True)
     subprocess.run(["ip", "netns", "del", name], check=True)
-    return None
+    return f"ip netns exec: {done.stderr.strip()}" if done.returncode else None
 
 
 def ip(*words, ns=None):
