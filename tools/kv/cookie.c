@@ -174,6 +174,7 @@ cookie_show(const struct tool *t)
 static int
 cookie_alone(struct tool *t)
 {
+	tool_hide();
 	if (strcmp(t->argv[0], "new") == 0)
 		return cookie_new(t);
 	if (strcmp(t->argv[0], "show") == 0)

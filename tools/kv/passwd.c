@@ -106,6 +106,7 @@ passwd_alone(struct tool *t)
 	char password[PASSWORD_MAX + 2], hash[crypto_pwhash_STRBYTES];
 	int code, rc;
 
+	tool_hide();
 	if (sodium_init() < 0)
 		return tool_failed(t, "passwd", KV_ESYSTEM);
 	if ((code = read_password(password)) != EXIT_FINE)
@@ -161,6 +162,7 @@ passwd_say(struct tool *t)
 
 	if (path == NULL || path[0] == '\0')
 		return EXIT_FINE;
+	tool_hide();
 	if ((f = fopen(path, "re")) == NULL)
 		return write_failed(path);
 	rc = read_line(f, password) ? KV_OK : KV_EINVAL;

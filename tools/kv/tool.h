@@ -81,6 +81,10 @@ int tool_failed(const struct tool *t, const char *what, int rc);
 /* "no such bucket", with its name; EXIT_ABSENT. */
 int tool_no_bucket(const struct tool *t);
 
+/* There will be a secret in this process: no core file, no debugger of the same
+ * user. */
+void tool_hide(void);
+
 /* Numbers of options: false after saying what is wrong. */
 bool tool_number(const char *option, const char *text, uint64_t *out);
 /* With ms, s, m, h or d; seconds when bare. */
