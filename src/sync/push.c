@@ -38,7 +38,9 @@ wants(const struct replica *r, const struct replica_link *l,
 }
 
 /* The log ends here, in this snapshot: what stands in front of head is claimed,
- * if the peer cannot have missed a purged delete meanwhile. */
+ * if the peer cannot have missed a purged delete meanwhile.  Once on each link
+ * in any case: the ACK says that the peer has it on its disk, which its vector
+ * does not. */
 static int
 claim(struct replica *r, struct replica_link *l, struct sender *s)
 {
@@ -49,7 +51,7 @@ claim(struct replica *r, struct replica_link *l, struct sender *s)
 
 	if (known < s->claimed)
 		known = s->claimed;
-	if (s->ops == 0 && r->head <= known)
+	if (s->ops == 0 && r->head <= known && (s->claimed > 0 || r->head == 0))
 		return KV_EAGAIN;
 	if (stream_peer_missed(r, l) && !MUTATED(NO_CLAIM_TEST))
 		return stream_resync(r, l, STREAM_OWN);

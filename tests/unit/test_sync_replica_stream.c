@@ -54,6 +54,33 @@ status(const struct nodes *n, size_t i, size_t j)
 	return s;
 }
 
+/* The other end may have had all before the link, by another way or from the
+ * link before: WAIT counts it all the same, and nothing more is said then. */
+static void
+a_new_link_tells_how_far_the_peers_disk_is(void **state)
+{
+	struct nodes *n = *state;
+	size_t frames;
+	uint64_t head;
+
+	joined(n);
+	nodes_put(n, 0, "k", "v");
+	nodes_pass(n, 100);
+	sim_sync(&n->node[1].store);
+	nodes_pass(n, 2000);
+	head = status(n, 0, 1).acked_seq;
+	assert_true(head > 0);
+	nodes_part(n, 0, 1);
+	nodes_pass(n, 100);
+	joined(n);
+	sim_sync(&n->node[1].store);
+	nodes_pass(n, 2000);
+	assert_int_equal(status(n, 0, 1).acked_seq, head);
+	frames = n->by_type[FRAME_DATA_OWN];
+	nodes_pass(n, 20000);
+	assert_int_equal(n->by_type[FRAME_DATA_OWN], frames);
+}
+
 /* A vector of many runs, behind records that stand before claims in the log:
  * MARKs come wherever one is due. */
 static void
@@ -444,6 +471,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_new_link_tells_how_far_the_peers_disk_is, setup),
 		TEST(a_long_vector_has_marks_in_it, three),
 		TEST(values_larger_than_the_credit_arrive, setup),
 		TEST(no_more_than_the_credit_is_on_the_way, setup),
