@@ -279,3 +279,17 @@ sock_peer_is_ours(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
 	    len == sizeof(peer) && (peer.uid == geteuid() || peer.uid == 0);
 }
+
+/* Of what is no TCP connection the other end's death is seen anyway. */
+void
+sock_keep_alive(int fd, int seconds)
+{
+	int on = 1, count = 3;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds,
+	    sizeof(seconds));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds,
+	    sizeof(seconds));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}

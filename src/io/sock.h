@@ -45,6 +45,10 @@ size_t sock_local_text(int fd, char *to, size_t size);
  * root's? */
 bool sock_peer_is_ours(int fd);
 
+/* Let the kernel ask after so many seconds of silence whether the other end is
+ * still there, and end the connection when it is not. */
+void sock_keep_alive(int fd, int seconds);
+
 /* Send a message with a descriptor over a unix socket, and take one.  *fd is
  * -1 when the message had none; *len is the room, then what came; 0 is the
  * end.  KV_EAGAIN (no log line) when it would block. */

@@ -3,7 +3,7 @@
  * RESP.
  *
  *	CALL form node ms command ...	ms 0: until the connection closes
- *	WAIT seq n ms
+ *	WAIT seq n ms		ms 0: likewise
  *	BARRIER seq ms
  *	CLIENTS form
  *
@@ -243,7 +243,7 @@ door_wait(struct desk_conn *c, const struct kv_slice *args, size_t argc)
 	door_waits(c,
 	    services_wait(d->services, seq,
 		n < SYNCD_PEERS_MAX ? (unsigned)n : SYNCD_PEERS_MAX + 1,
-		syncd_now(d->s) + ms, &c->id));
+		ms == 0 ? UINT64_MAX : syncd_now(d->s) + ms, &c->id));
 }
 
 /* The members are those of the configuration; who else is linked is added by

@@ -7,33 +7,45 @@
 #include <stdlib.h>
 
 #include "base/num.h"
+#include "io/sock.h"
 #include "worker/cmd.h"
 #include "worker/multi.h"
 #include "worker/peers.h"
 #include "worker/run.h"
 
 #define PEERS_GRACE_MS 2000u  /* kv-syncd keeps the time, if it lives */
-#define PEERS_MS_MAX 3600000u /* longest wait */
+#define PEERS_MS_MAX 3600000u /* longest wait, but for WAIT */
+#define PEERS_KEEP_S 60	      /* until a client that waits is looked for */
 #define PEERS_CALL_MS 5000u   /* of a CALL that names none */
 #define PEERS_ARGS_MAX 1024   /* of a CALL */
+
+static bool
+peers_time(struct call *c, struct kv_slice text, uint64_t *ms)
+{
+	const char *sign = c->command == NULL ? "" : "ERR ";
+	int64_t n;
+
+	if (num_parse_i64(text, &n) < 0) {
+		call_errorf(c, "%stimeout is not an integer or out of range",
+		    sign);
+		return false;
+	}
+	if (n < 0) {
+		call_errorf(c, "%stimeout is negative", sign);
+		return false;
+	}
+	*ms = (uint64_t)n;
+	return true;
+}
 
 /* A time limit in an argument: 0 is the longest.  False: it is answered. */
 bool
 cmd_peers_limit(struct call *c, struct kv_slice text, uint64_t *ms)
 {
-	int64_t n;
-
-	if (num_parse_i64(text, &n) < 0) {
-		call_errorf(c, "%stimeout is not an integer or out of range",
-		    c->command == NULL ? "" : "ERR ");
+	if (!peers_time(c, text, ms))
 		return false;
-	}
-	if (n < 0) {
-		call_errorf(c, "%stimeout is negative",
-		    c->command == NULL ? "" : "ERR ");
-		return false;
-	}
-	*ms = n == 0 || n > PEERS_MS_MAX ? PEERS_MS_MAX : (uint64_t)n;
+	if (*ms == 0 || *ms > PEERS_MS_MAX)
+		*ms = PEERS_MS_MAX;
 	return true;
 }
 
@@ -87,7 +99,26 @@ static bool
 wait_arguments(struct call *c, size_t first, int64_t *n, uint64_t *ms)
 {
 	return call_integer(c, c->args[first], n) &&
-	    cmd_peers_limit(c, c->args[first + 1], ms);
+	    peers_time(c, c->args[first + 1], ms);
+}
+
+/* ms 0: until they are so many, or the client is gone, which only its kernel
+ * may know. */
+static bool
+wait_ask(struct call *c, int64_t n, uint64_t ms)
+{
+	char seq[NUM_TEXT_MAX], want[NUM_TEXT_MAX];
+	struct kv_slice words[] = { { "WAIT", 4 },
+		{ seq, num_format_u64(seq, c->session->written) },
+		{ want, num_format_u64(want, n < 0 ? 0 : (uint64_t)n) } };
+	struct peers_question q = { .words = words,
+		.count = 3,
+		.limit_ms = n <= 0 ? 1 : ms,
+		.is_wait = true };
+
+	if (q.limit_ms == 0)
+		sock_keep_alive(c->session->conn.source.fd, PEERS_KEEP_S);
+	return peers_ask(c, &q) == KV_OK;
 }
 
 /* How many hosts have what this client wrote.  False: not known yet, and the
@@ -96,23 +127,13 @@ static bool
 wait_hosts(struct call *c, int64_t n, uint64_t ms, int64_t *count)
 {
 	struct peers_answer answer;
-	char seq[NUM_TEXT_MAX], want[NUM_TEXT_MAX], limit[NUM_TEXT_MAX];
-	struct kv_slice words[] = { { "WAIT", 4 },
-		{ seq, num_format_u64(seq, c->session->written) },
-		{ want, num_format_u64(want, n < 0 ? 0 : (uint64_t)n) },
-		{ limit, num_format_u64(limit, ms) } };
-	struct peers_question q = { .words = words,
-		.count = 4,
-		.limit_ms = ms + PEERS_GRACE_MS };
 
 	*count = 0;
-	if (!peers_has_asked(c->session)) {
-		/* As in Redis a transaction waits for nothing; and where no
-		 * kv-syncd runs nobody has it. */
-		if (multi_is_open(c->session) || peers_ask(c, &q) < 0)
-			return true;
-		return false;
-	}
+	/* As in Redis a transaction waits for nothing; and a node by itself is
+	 * told so, instead of waiting for others in vain. */
+	if (!peers_has_asked(c->session))
+		return multi_is_open(c->session) || !c->worker->has_sync ||
+		    !wait_ask(c, n, ms);
 	if (!peers_answered(c, &answer))
 		return false;
 	if (!answer.is_error)
@@ -160,13 +181,13 @@ cmd_waitaof(struct call *c)
 int
 cmd_peers_barrier(struct call *c, uint64_t until, uint64_t seq, uint64_t ms)
 {
-	char number[NUM_TEXT_MAX], limit[NUM_TEXT_MAX];
+	char number[NUM_TEXT_MAX];
 	struct kv_slice words[] = { { "BARRIER", 7 },
-		{ number, num_format_u64(number, until) },
-		{ limit, num_format_u64(limit, ms) } };
+		{ number, num_format_u64(number, until) } };
 	struct peers_question q = { .words = words,
-		.count = 3,
-		.limit_ms = ms + PEERS_GRACE_MS,
+		.count = 2,
+		.limit_ms = ms,
+		.is_wait = true,
 		.seq = seq };
 
 	return peers_ask(c, &q);
@@ -175,27 +196,27 @@ cmd_peers_barrier(struct call *c, uint64_t until, uint64_t seq, uint64_t ms)
 int
 cmd_kv_barrier(struct call *c)
 {
-	struct peers_answer answer;
+	struct peers_answer answer = { .is_error = false };
 	uint64_t ms;
-	int rc;
+	int rc = KV_OK;
 
-	if (peers_has_asked(c->session)) {
-		if (!peers_answered(c, &answer))
+	if (!peers_has_asked(c->session)) {
+		if (!cmd_peers_limit(c, c->args[1], &ms))
 			return KV_OK;
-		rc = KV_OK;
-		if (answer.is_error)
-			rc = cmd_peers_error(c, answer.text);
-		else if (c->command == NULL)
-			line_ok(c->reply);
-		else
-			reply_ok(c->reply);
-		peers_end(c->session);
-		return rc;
-	}
-	if (!cmd_peers_limit(c, c->args[1], &ms))
+		/* A node by itself is all there are. */
+		if (c->worker->has_sync)
+			return cmd_peers_barrier(c, c->session->written, 0, ms);
+	} else if (!peers_answered(c, &answer)) {
 		return KV_OK;
-	rc = cmd_peers_barrier(c, c->session->written, 0, ms);
-	return rc < 0 ? peers_cannot_ask(c, rc) : rc;
+	}
+	if (answer.is_error)
+		rc = cmd_peers_error(c, answer.text);
+	else if (c->command == NULL)
+		line_ok(c->reply);
+	else
+		reply_ok(c->reply);
+	peers_end(c->session);
+	return rc;
 }
 
 /* ---- CALL, CLIENTS: the answer goes to the client as it comes ---- */

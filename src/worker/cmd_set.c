@@ -266,11 +266,11 @@ set_global(struct call *c, const struct set_options *o, int64_t deadline)
 	if ((rc = global_commit(c)) < 0 ||
 	    (rc = keyspace_get(c, c->args[1], &r)) < 0)
 		return rc;
-	if (!global_waits(c, engine_written(c->engine), r.stamp.tick, ms,
-		&alone) &&
-	    alone)
+	rc =
+	    global_wait(c, engine_written(c->engine), r.stamp.tick, ms, &alone);
+	if (rc == KV_OK && alone)
 		reply_ok(c->reply);
-	return KV_OK;
+	return rc;
 }
 
 int

@@ -36,20 +36,12 @@ global_commit(struct call *c)
 	return KV_OK;
 }
 
-bool
-global_waits(struct call *c, uint64_t until, uint64_t seq, uint64_t ms,
+int
+global_wait(struct call *c, uint64_t until, uint64_t seq, uint64_t ms,
     bool *alone)
 {
-	int rc;
-
 	*alone = !c->worker->has_sync;
-	if (*alone)
-		return false;
-	rc = cmd_peers_barrier(c, until, seq, ms);
-	if (rc == KV_OK)
-		return true;
-	cmd_peers_error(c, "unavailable kv-syncd does not answer; it stays");
-	return false;
+	return *alone ? KV_OK : cmd_peers_barrier(c, until, seq, ms);
 }
 
 int
@@ -138,8 +130,8 @@ global_create(struct call *c, struct kv_slice name, uint64_t ms)
 	/* One that was there before is not ours to drop. */
 	if (row.created.tick != seq)
 		seq = 0;
-	if (global_waits(c, row.seq, seq, ms, &alone) || !alone)
-		return KV_OK;
+	if ((rc = global_wait(c, row.seq, seq, ms, &alone)) < 0 || !alone)
+		return rc;
 	if (c->command == NULL)
 		line_ok(c->reply);
 	else

@@ -15,10 +15,9 @@
 KV_CHECKED int global_commit(struct call *c);
 
 /* Hold the client until all nodes have what was committed up to `until`; seq is
- * to be found in the answer.  False: there is nobody to wait for (KV_OK), or no
- * waiting (the failure is answered). */
-bool global_waits(struct call *c, uint64_t until, uint64_t seq, uint64_t ms,
-    bool *alone);
+ * to be found in the answer.  *alone: there is nobody to wait for. */
+KV_CHECKED int global_wait(struct call *c, uint64_t until, uint64_t seq,
+    uint64_t ms, bool *alone);
 
 /* Say that not all have it: the answer's text, and what became of it here. */
 int global_failed(struct call *c, const struct peers_answer *a,

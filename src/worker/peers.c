@@ -12,14 +12,18 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/num.h"
 #include "io/sock.h"
+#include "proto/reply.h"
 #include "proto/resp_reply.h"
 #include "worker/run.h"
 
 #define PEERS_READ 65536
 #define PEERS_BULK (1u << 20)
 #define PEERS_TEXT_MAX 300
-#define PEERS_NAME_MAX 16 /* "sync", below the folder */
+#define PEERS_NAME_MAX 16	   /* "sync", below the folder */
+#define PEERS_GRACE_NS 2000000000u /* kv-syncd keeps the time, if it lives */
+#define PEERS_AGAIN_NS 50000000u   /* until one that is away is asked again */
 
 struct peers {
 	struct loop_source source;
@@ -29,7 +33,8 @@ struct peers {
 	struct buf in;
 	struct resp_reply reply;
 	uint64_t limit_ns; /* UINT64_MAX: none */
-	bool streams, is_line;
+	struct buf words;  /* of a wait: all but the time, for the next try */
+	bool streams, is_line, is_wait;
 	bool is_done, is_error, is_begun, is_eof;
 	char last; /* byte of the answer */
 	uint64_t seq;
@@ -72,6 +77,7 @@ peers_end(struct session *s)
 	resp_reply_fini(&p->reply);
 	buf_fini(&p->in);
 	buf_fini(&p->out);
+	buf_fini(&p->words);
 	free(p);
 }
 
@@ -118,10 +124,33 @@ peers_finish(struct peers *p, bool is_error, const char *text, size_t len)
 	peers_last_word(s, p);
 }
 
+/* Let the command look again, in a while or when the time is up. */
+static void
+peers_look_at(struct peers *p, uint64_t ns)
+{
+	struct loop *loop = session_worker(p->session)->loop;
+
+	loop_timer_set(loop, &p->session->extra->look,
+	    ns < p->limit_ns ? ns : p->limit_ns);
+}
+
+/* kv-syncd is not there, or went away, for one who only waits. */
+static void
+peers_lose(struct peers *p)
+{
+	peers_hang_up(p);
+	p->is_eof = true;
+	peers_look_at(p,
+	    loop_now(session_worker(p->session)->loop) + PEERS_AGAIN_NS);
+}
+
 static void
 peers_broken(struct peers *p, const char *why)
 {
-	peers_finish(p, true, why, strlen(why));
+	if (p->is_wait && !session_worker(p->session)->stopping)
+		peers_lose(p);
+	else
+		peers_finish(p, true, why, strlen(why));
 }
 
 /* ---- reading ---- */
@@ -284,7 +313,7 @@ peers_resume(struct session *s)
 {
 	struct peers *p = peers_of(s);
 
-	if (p == NULL || p->is_done)
+	if (p == NULL || p->is_done || p->source.fd < 0)
 		return;
 	peers_parse(p);
 	if (peers_of(s) == p && !p->is_done)
@@ -309,66 +338,142 @@ peers_connect(const struct worker *w, int *fd)
 	return rc == KV_OK || rc == KV_ETIMEOUT ? rc : KV_ENOTFOUND;
 }
 
+/* The question itself; what only waits says how long it still does. */
+static int
+peers_write_question(struct peers *p, const struct peers_question *q)
+{
+	struct reply to = { &p->out, 2, KV_OK };
+	size_t i;
+
+	reply_array(&to, q->count + q->is_wait);
+	for (i = 0; i < q->count; i++)
+		reply_bulk(&to, q->words[i]);
+	if (to.rc == KV_OK && q->is_wait)
+		to.rc = buf_append(&p->words, p->out.data, p->out.len);
+	return to.rc;
+}
+
 static struct peers *
 peers_new(struct session *s, const struct peers_question *q)
 {
 	struct worker *w = session_worker(s);
 	struct peers *p = calloc(1, sizeof(*p));
-	struct reply to;
-	size_t i;
 
 	if (p == NULL)
 		return NULL;
 	p->session = s;
 	p->streams = q->streams;
 	p->is_line = q->is_line;
+	p->is_wait = q->is_wait;
 	p->seq = q->seq;
 	p->source.fd = -1;
+	p->source.ready = peers_ready;
 	p->limit_ns = q->limit_ms == 0
 	    ? UINT64_MAX
 	    : loop_now(w->loop) + q->limit_ms * 1000000;
 	buf_init(&p->in);
 	buf_init(&p->out);
+	buf_init(&p->words);
 	resp_reply_init(&p->reply);
-	to = (struct reply){ &p->out, 2, KV_OK };
-	reply_array(&to, q->count);
-	for (i = 0; i < q->count; i++)
-		reply_bulk(&to, q->words[i]);
 	s->extra->peers = p;
-	if (to.rc == KV_OK)
+	if (peers_write_question(p, q) == KV_OK)
 		return p;
 	peers_end(s);
 	return NULL;
+}
+
+/* The time that is left, behind the words; 0: for ever. */
+static int
+peers_write_rest(struct peers *p)
+{
+	struct reply to = { &p->out, 2, KV_OK };
+	char left[NUM_TEXT_MAX];
+	uint64_t ms = 0;
+
+	if (p->limit_ns != UINT64_MAX)
+		ms =
+		    (p->limit_ns - loop_now(session_worker(p->session)->loop)) /
+			1000000 +
+		    1;
+	p->out.len = p->sent = 0;
+	reply_raw(&to, p->words.data, p->words.len);
+	reply_bulk(&to,
+	    (struct kv_slice){ left,
+		num_format_u64(left, ms > UINT32_MAX ? UINT32_MAX : ms) });
+	return to.rc;
+}
+
+/* Put it to kv-syncd. */
+static int
+peers_start(struct peers *p)
+{
+	struct worker *w = session_worker(p->session);
+	int fd, rc;
+
+	if ((p->is_wait && (rc = peers_write_rest(p)) < 0) ||
+	    (rc = peers_connect(w, &fd)) < 0)
+		return rc;
+	p->source.fd = fd;
+	p->source.events = EPOLLIN | EPOLLOUT;
+	if ((rc = loop_add(w->loop, &p->source)) < 0) {
+		close(fd);
+		p->source.fd = -1;
+		return rc;
+	}
+	resp_reply_fini(&p->reply);
+	resp_reply_init(&p->reply);
+	p->in.len = 0;
+	p->is_eof = false;
+	if (p->limit_ns != UINT64_MAX)
+		loop_timer_set(w->loop, &p->session->extra->look,
+		    p->limit_ns + (p->is_wait ? PEERS_GRACE_NS : 0));
+	return KV_OK;
 }
 
 int
 peers_ask(struct call *c, const struct peers_question *q)
 {
 	struct session *s = c->session;
-	struct loop *loop = c->worker->loop;
 	struct peers *p;
-	int fd, rc;
+	int rc;
 
-	if ((rc = peers_connect(c->worker, &fd)) < 0)
-		return rc == KV_ETIMEOUT ? KV_EBUSY : rc;
-	if (session_extra(s) == NULL || (p = peers_new(s, q)) == NULL) {
-		close(fd);
+	if (session_extra(s) == NULL || (p = peers_new(s, q)) == NULL)
 		return KV_ENOMEM;
-	}
-	p->source = (struct loop_source){ .ready = peers_ready,
-		.fd = fd,
-		.events = EPOLLIN | EPOLLOUT };
-	if ((rc = loop_add(loop, &p->source)) < 0) {
-		close(fd);
-		p->source.fd = -1;
+	rc = peers_start(p);
+	if (rc < 0 && p->is_wait) {
+		peers_lose(p);
+	} else if (rc < 0) {
 		peers_end(s);
-		return rc;
+		return rc == KV_ETIMEOUT ? KV_EBUSY : rc;
 	}
-	if (p->limit_ns != UINT64_MAX)
-		loop_timer_set(loop, &s->extra->look, p->limit_ns);
 	if (!q->streams)
 		call_hold(c);
 	return KV_OK;
+}
+
+/* Is its time over without an answer? */
+static bool
+peers_is_late(const struct peers *p, uint64_t now)
+{
+	if (!p->is_wait || p->limit_ns == UINT64_MAX)
+		return now >= p->limit_ns;
+	return p->is_eof ? now >= p->limit_ns
+			 : now >= p->limit_ns + PEERS_GRACE_NS;
+}
+
+/* A wait without a kv-syncd looks for one. */
+static void
+peers_go_on(struct peers *p)
+{
+	const struct worker *w = session_worker(p->session);
+	const char *why = p->is_wait ? "unavailable kv-syncd does not answer"
+				     : "timeout kv-syncd does not answer";
+
+	if (peers_is_late(p, loop_now(w->loop)) ||
+	    (p->is_eof && p->is_wait && w->stopping))
+		peers_finish(p, true, why, strlen(why));
+	else if (p->is_eof && p->is_wait && peers_start(p) < 0)
+		peers_lose(p);
 }
 
 bool
@@ -377,8 +482,8 @@ peers_answered(struct call *c, struct peers_answer *out)
 	struct peers *p = c->session->extra->peers;
 
 	peers_resume(c->session);
-	if (!p->is_done && loop_now(c->worker->loop) >= p->limit_ns)
-		peers_broken(p, "timeout kv-syncd does not answer");
+	if (!p->is_done)
+		peers_go_on(p);
 	if (!p->is_done) {
 		call_hold(c);
 		return false;

@@ -19,9 +19,12 @@ struct peers_question {
 	const struct kv_slice *words;
 	size_t count;
 	uint64_t limit_ms; /* we stop waiting then; 0: never */
-	bool streams;	   /* a subscription: the client is not held */
-	bool is_line;	   /* how the client is told of its end */
-	uint64_t seq;	   /* the asker's own, to find in the answer */
+	/* Only waits: the time that is left is its last word, and a kv-syncd
+	 * that is away, or dies meanwhile, is asked again until it is over. */
+	bool is_wait;
+	bool streams; /* a subscription: the client is not held */
+	bool is_line; /* how the client is told of its end */
+	uint64_t seq; /* the asker's own, to find in the answer */
 };
 
 struct peers_answer {
@@ -32,7 +35,8 @@ struct peers_answer {
 	uint64_t seq;
 };
 
-/* Ask.  KV_ENOTFOUND: no kv-syncd runs here; KV_EBUSY: it has no room. */
+/* Ask.  Of what does not wait, KV_ENOTFOUND: no kv-syncd runs here; KV_EBUSY:
+ * it has no room. */
 KV_CHECKED int peers_ask(struct call *c, const struct peers_question *q);
 
 /* Has this command asked already? */

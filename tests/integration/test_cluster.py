@@ -411,6 +411,55 @@ class Waiting(Cluster_):
             for i in range(50):
                 self.assertEqual(c.call("GET", f"k{i}"), str(i).encode())
 
+    def test_wait_without_a_limit_outlives_kv_syncd_and_ends_with_others(self):
+        foo, bar = self.two()
+        stopped = syncd(bar)
+        os.kill(stopped.pid, signal.SIGSTOP)
+        self.addCleanup(lambda: os.kill(stopped.pid, signal.SIGCONT))
+        with foo.resp() as c, foo.line() as line:
+            c.must("SET", "k", "v")
+            c.send(kvtest.resp_encode("WAIT", "1", "0"))
+            line.send(b"CREATE b\r\nWAIT 1 0\r\n")
+            self.assertEqual(line.read_until(b"OK\r\n"), b"")
+            syncd(foo).kill()       # who is asked is another one by then
+            self.assertEqual(c.read_quiet(0.3) + line.read_quiet(0), b"")
+            os.kill(stopped.pid, signal.SIGCONT)
+            self.assertEqual(c.read_reply(), 1)
+            self.assertEqual(line.read_until(b"OK\r\n"), b"1\r\n")
+
+    def test_who_waits_without_a_limit_keeps_no_node_from_stopping(self):
+        foo, bar = self.two()
+        bar.stop()
+        with foo.resp() as c:
+            c.must("SET", "k", "v")
+            c.send(kvtest.resp_encode("WAIT", "1", "0"))
+            self.assertEqual(c.read_quiet(0.1), b"")
+            foo.stop(limit=4)
+            self.assertEqual(c.read_reply(), 0)
+
+    def test_without_kv_syncd_what_waits_for_all_says_so_in_time(self):
+        foo, bar = self.two()
+        path = os.path.join(foo.store.shm_folders()[0], "sync")
+        os.rename(path, path + ".away")     # as while kvd starts it again
+        with foo.resp() as c, foo.line() as line:
+            self.assert_error(c.call("KV.BARRIER", 200),
+                              "UNAVAILABLE kv-syncd does not answer")
+            self.assertEqual(line.line("BARRIER", "100"),
+                             b"ERROR kv-syncd does not answer")
+            self.assertEqual(
+                line.line("CREATE", "b", "ALL", "100"),
+                b"ERROR kv-syncd does not answer; it was dropped again")
+            self.assertEqual(line.line("GET", "b", "k"), b"NOT FOUND")
+            self.assert_error(
+                c.call("SET", "k", "v", "NX", "GLOBAL", 100),
+                "UNAVAILABLE kv-syncd does not answer; it stays")
+            self.assertEqual(c.call("WAIT", 1, 100), 0)
+            self.assertEqual(c.call("WAIT", 0, 0), 0)
+            c.send(kvtest.resp_encode("KV.BARRIER", "20000"))
+            self.assertEqual(c.read_quiet(0.1), b"")
+            os.rename(path + ".away", path)     # in time: nobody notices
+            self.assertEqual(c.read_reply(), b"OK")
+
     def test_a_local_write_is_not_waited_for(self):
         foo, bar = self.two()
         with foo.line() as c:
@@ -577,6 +626,9 @@ class Agreement(Cluster_):
                              b"OK")
             self.assertIsNone(c.call("SET", "k", "w", "NX", "GLOBAL", 1000))
             self.assertEqual(line.line("CREATE", "b", "ALL"), b"OK")
+            self.assertEqual(line.line("BARRIER", "1000"), b"OK")
+            self.assertEqual(c.call("KV.BARRIER", 0), b"OK")
+            self.assertEqual(c.call("WAIT", 1, 0), 0)
             c.must("MULTI")
             c.must("SET", "m", "1", "NX", "GLOBAL", "1000")
             self.assert_error(c.call("EXEC")[0], "inside a transaction")
