@@ -490,6 +490,16 @@ class Usage(Tool):
             self.assertEqual(got.err.count(b"\n"), 1, args)
             self.assertEqual(got.out, b"", args)
 
+    def test_a_wrong_number_of_arguments_is_named(self):
+        for args, why in ((("get", "a"), b"get: an argument is missing"),
+                          (("get", "a", "b", "c"), b"c: an argument too many"),
+                          (("get", "a", "-p", "1"),
+                           b"-p: stands before the verb"),
+                          (("nodes", "--timeout", "2"),
+                           b"--timeout: stands before the verb")):
+            got = self.kv(*args, code=USAGE)
+            self.assertIn(b"kv: " + why + b"; usage: kv [...] ", got.err)
+
     def test_output_that_cannot_be_written_is_no_success(self):
         with open("/dev/full", "wb") as full:
             done = subprocess.run([program("kv"), "--help"], stdout=full,

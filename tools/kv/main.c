@@ -328,6 +328,25 @@ read_options(struct tool *t, char ***at)
 	return true;
 }
 
+/* The wrong number of arguments: why, and what is expected. */
+static void
+say_why(const struct tool *t, const struct verb *v)
+{
+	const char *what = v->name, *why = "an argument is missing";
+	int i;
+
+	if (v->most >= 0 && t->argc > v->most) {
+		what = t->argv[v->most];
+		why = "an argument too many";
+	}
+	for (i = t->argc - 1; i >= 0; i--)
+		if (t->argv[i][0] == '-' && find_option(t->argv[i], NULL)) {
+			what = t->argv[i];
+			why = "stands before the verb";
+		}
+	tool_say("%s: %s; usage: kv [...] %s %s", what, why, v->name, v->args);
+}
+
 /* What follows the verb: its arguments stay in argv, options are taken out.
  * Whatever is no option of the verb is an argument, so that keys and values
  * may begin with "-"; and so is everything after "--". */
@@ -354,7 +373,7 @@ read_arguments(struct tool *t, const struct verb *v, char **from)
 	t->argc = n;
 	if (n >= v->least && (v->most < 0 || n <= v->most))
 		return true;
-	tool_say("usage: kv [...] %s %s", v->name, v->args);
+	say_why(t, v);
 	return false;
 }
 
