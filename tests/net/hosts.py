@@ -158,6 +158,22 @@ class Network:
             return all(other == first for other in rest)
         wait_for(same, limit, "all hosts hold the same")
 
+    def wait_agreed(self, limit=60):
+        """All are linked to all; the digests of all buckets are one."""
+        for h in self.hosts:
+            done = h.kv("-t", f"{limit}s", "nodes", "--wait", limit=2 * limit)
+            if done.returncode != 0:
+                raise AssertionError(f"{h.node}: {h.kv('nodes').stdout}")
+
+        def same():
+            first, *rest = [h.digests() for h in self.hosts]
+            return all(other == first for other in rest)
+        wait_for(same, limit, "equal digests")
+        for h in self.hosts:
+            done = h.kv("-t", "30s", "verify", "--peers")
+            if done.returncode != 0:
+                raise AssertionError(f"{h.node}: {done.stdout}{done.stderr}")
+
     def close(self):
         for host in self.hosts:
             host.close()
@@ -178,7 +194,7 @@ class Network:
 class Host(Kvd):
     """A kvd in a namespace, reached over its unix socket."""
 
-    def __init__(self, net, number, args=(), retention=None):
+    def __init__(self, net, number, args=(), env=None):
         self.net = net
         self.host = number
         self.space = f"{net.id}h{number}"
@@ -191,7 +207,7 @@ class Host(Kvd):
         os.chmod(self.cookie, 0o600)
         self.socket = os.path.join(store.base, "sock")
         super().__init__(ports=[], args=args, store=store, wait=False,
-                         env={"XDG_RUNTIME_DIR": store.base})
+                         env={"XDG_RUNTIME_DIR": store.base, **(env or {})})
 
     def command(self):
         wrap = ["ip", "netns", "exec", self.space]
@@ -236,11 +252,11 @@ class Host(Kvd):
                 return c.line("PUT", name, "there", "1") == b"OK"
         wait_for(there, limit, f"bucket {name} on {self.node}")
 
-    def kv(self, *words, **kw):
+    def kv(self, *words, limit=60, **kw):
         return subprocess.run(
             ["ip", "netns", "exec", self.space, kvtest.program("kv"),
              "-s", self.socket, *words], capture_output=True, text=True,
-            env=clean_env(self.store.base), timeout=60, **kw)
+            env=clean_env(self.store.base), timeout=limit, **kw)
 
     def verify(self):
         """kv verify, or what it finds wrong."""
@@ -253,6 +269,11 @@ class Host(Kvd):
     def crash(self):
         """kill -9 of everything at once."""
         self.kill9_all()
+        self.is_up = False
+
+    def crash_kvd(self):
+        """kill -9 of kvd alone: its children end with it."""
+        self.kill9()
         self.is_up = False
 
     def lose_power(self):
@@ -272,10 +293,12 @@ class Host(Kvd):
 
     def restore(self, name):
         """While it is down: an older state comes back."""
-        shutil.rmtree(self.store.dir)
+        for entry in os.scandir(self.store.dir):  # it may be a mount
+            (shutil.rmtree if entry.is_dir() else os.unlink)(entry.path)
         for folder in self.store.shm_folders():
             shutil.rmtree(folder)
-        shutil.copytree(os.path.join(self.store.base, name), self.store.dir)
+        shutil.copytree(os.path.join(self.store.base, name), self.store.dir,
+                        dirs_exist_ok=True)
 
     def contents(self):
         """Bucket -> {key: value}, all that a client sees."""
@@ -285,6 +308,23 @@ class Host(Kvd):
                 flat = c.call("HGETALL", bucket)
                 found[bucket.decode()] = dict(zip(flat[::2], flat[1::2]))
         return found
+
+    def digests(self):
+        """Of all shared buckets: name, digest, keys."""
+        with self.resp(limit=30) as c:
+            return sorted(map(tuple, c.call("KV.DIGEST")))
+
+    def all_logs(self):
+        """Of all its starts."""
+        found = []
+        for path in sorted(glob.glob(os.path.join(self.store.base, "log.*"))):
+            with open(path, errors="replace") as f:
+                found.append(f.read())
+        return "".join(found)
+
+    def close_processes(self):
+        """Before what lies below the store goes."""
+        super().close()
 
     def close(self):
         super().close()

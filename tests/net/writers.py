@@ -28,6 +28,10 @@ class Writer(threading.Thread):
         self.count = 0
         self.errors = 0
         self.slowest = 0.0
+        self.base = {}  # key -> values it could have at the last backup
+        self.since = {}  # key -> values tried since then
+        self.has_backup = False
+        self.lock = threading.Lock()
 
     def run(self):
         while not self.ending.is_set():
@@ -47,15 +51,19 @@ class Writer(threading.Thread):
         deletes = self.rng.random() < 0.2
         value = DELETED if deletes else b"%d.%d" % (self.host.host,
                                                     self.count)
-        self.maybe.setdefault(key, []).append(value)
+        with self.lock:
+            self.maybe.setdefault(key, []).append(value)
+            if self.has_backup:
+                self.since.setdefault(key, []).append(value)
         began = time.monotonic()
         if deletes:
             c.ok("DELETE", "data", key)
         else:
             c.put("data", key, value)
         self.slowest = max(self.slowest, time.monotonic() - began)
-        self.acked[key] = value
-        self.maybe[key] = []
+        with self.lock:
+            self.acked[key] = value
+            self.maybe[key] = []
 
     def candidates(self, key):
         """What the key can have in the end, as far as this host wrote it."""
@@ -64,12 +72,21 @@ class Writer(threading.Thread):
             found.add(self.acked[key])
         return found
 
-    def forget(self):
-        """The host goes back to a backup: any write since may be lost, and
-        any may come back from another host."""
-        for key, value in self.acked.items():
-            self.maybe.setdefault(key, []).append(value)
-        self.lost = True
+    def mark(self):
+        """The host is down, and a backup of it is made."""
+        with self.lock:
+            self.base = {k: self.candidates(k)
+                         for k in {*self.acked, *self.maybe}}
+            self.since = {}
+            self.has_backup = True
+
+    def go_back(self):
+        """The host is down, and back at its backup: any write since may be
+        lost, and any may come back from another host."""
+        with self.lock:
+            for key, values in self.since.items():
+                self.maybe.setdefault(key, []).extend(
+                    [*values, *self.base.get(key, (DELETED,))])
 
     def end(self):
         self.ending.set()
