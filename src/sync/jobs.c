@@ -177,8 +177,11 @@ jobs_flow(struct service_peer *p, const struct frame *f)
 		job_stop(s, j);
 		return KV_OK;
 	}
-	if (flow->credit > SERVICES_WINDOW - j->credit)
+	/* Only what was sent can have been taken: else an answer would grow
+	 * here for one who reads nothing. */
+	if (flow->credit > j->flying)
 		return KV_EPROTO;
+	j->flying -= flow->credit;
 	j->credit += flow->credit;
 	if (!j->is_finished)
 		s->config.ops->room(s->config.user, j->id);
@@ -200,6 +203,7 @@ job_send(struct job *j, struct buf *out)
 	if ((rc = frame_encode(&f, out)) < 0)
 		return rc;
 	buf_consume(&j->answer, n);
+	j->flying += n;
 	if (f.u.reply.flags == 0)
 		job_free(j->peer->services, j);
 	return KV_OK;

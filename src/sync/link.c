@@ -411,6 +411,11 @@ link_bye(struct replica *r, struct replica_link *l, const struct frame *f)
 int
 link_redirect(struct replica *r, struct replica_link *l, const struct frame *f)
 {
+	/* Once, and only to who dialled; events are few. */
+	if (!l->is_initiator || l->is_redirected)
+		return link_refuse(r, l, BYE_PROTOCOL,
+		    "a REDIRECT that cannot be");
+	l->is_redirected = true;
 	core_event(r, REPLICA_REDIRECT, l)->port = f->u.port;
 	return KV_OK;
 }

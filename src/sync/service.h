@@ -34,6 +34,7 @@ struct job {
 	struct service_peer *peer;
 	struct buf answer;
 	size_t credit; /* bytes that may be added */
+	size_t flying; /* sent, and not taken as far as a FLOW told */
 	uint64_t due_ms;
 	bool is_finished;
 	uint8_t class;

@@ -12,6 +12,8 @@
 
 #include "sync/service.h"
 
+#define WAIT_ROWS_MAX 65536 /* of a vector; no node has more */
+
 static void
 member_reset(struct wait_member *m, unsigned peer)
 {
@@ -287,6 +289,8 @@ waits_answer(struct service_peer *p, const struct frame *f)
 		if ((rc = ticks_raise(&m->missing, row.inc, row.tick)) < 0)
 			return rc;
 	}
+	if (m->missing.count > WAIT_ROWS_MAX)
+		return KV_EPROTO;
 	m->is_answered = !(ok->flags & FRAME_MORE);
 	return store->ops->rows(store->self, false, member_cover, &m->missing);
 }

@@ -268,6 +268,30 @@ a_peer_that_breaks_the_rules_is_refused(void **state)
 	assert_int_equal(rig_push(r, 1, 0, &f), KV_EPROTO);
 }
 
+/* He reads nothing, so nothing was sent, and says that he took it. */
+static void
+what_was_not_sent_cannot_be_taken(void **state)
+{
+	static char part[SERVICES_WINDOW];
+	struct rig *r = *state;
+	struct services *near = r->nodes[0].services;
+	struct kv_slice ping = { "\0\1\0\0\0\4PING", 10 };
+	struct kv_slice bytes = { part, sizeof(part) };
+	struct frame f = call_frame(3, 0, ping);
+	const struct frame flow = { .type = FRAME_FLOW,
+		.u.flow = { 3, SERVICES_WINDOW } };
+
+	r->nodes[0].echoes = false;
+	assert_int_equal(rig_push(r, 1, 0, &f), KV_OK);
+	assert_int_equal(services_reply(near, r->nodes[0].job, bytes), KV_OK);
+	assert_int_equal(rig_push(r, 1, 0, &flow), KV_EPROTO);
+	assert_int_equal(services_room(near, r->nodes[0].job), 0);
+	rig_run(r); /* now it is on its way */
+	assert_int_equal(rig_push(r, 1, 0, &flow), KV_OK);
+	assert_int_equal(services_room(near, r->nodes[0].job), SERVICES_WINDOW);
+	assert_int_equal(rig_push(r, 1, 0, &flow), KV_EPROTO);
+}
+
 static void
 an_answer_beyond_the_window_is_refused(void **state)
 {
@@ -416,6 +440,7 @@ main(void)
 		TEST(an_answer_waits_until_the_one_before_is_taken),
 		TEST(sixty_four_calls_are_in_flight_and_no_more),
 		TEST(a_peer_that_breaks_the_rules_is_refused),
+		TEST(what_was_not_sent_cannot_be_taken),
 		TEST(an_answer_beyond_the_window_is_refused),
 		TEST(no_frames_in_any_order_break_anything),
 	};

@@ -269,6 +269,40 @@ a_vector_of_many_frames_comes_whole(void **state)
 }
 
 static void
+a_vector_without_an_end_is_refused(void **state)
+{
+	struct rig *r = *state;
+	struct frame f = { .type = FRAME_BARRIER_OK };
+	struct kv_slice nodes[] = { { "b", 1 } };
+	struct buf part;
+	uint64_t inc = 1000;
+	unsigned i, n;
+	int rc = KV_OK;
+
+	r->nodes[0].acked[1] = SEQ;
+	assert_int_equal(services_barrier(r->nodes[0].services, SEQ, nodes, 1,
+			     r->now_ms + LIMIT, &f.u.barrier_ok.id),
+	    KV_OK);
+	rig_unlink(r, 0, 2);
+	rig_run(r);
+	buf_init(&part);
+	f.u.barrier_ok.flags = FRAME_MORE;
+	for (i = 0; i < 100 && rc == KV_OK; i++) {
+		part.len = 0;
+		for (n = 0; n < 4000; n++) {
+			struct item_row row = { inc++, 5 };
+
+			assert_int_equal(item_put_row(&part, row), KV_OK);
+		}
+		f.u.barrier_ok.rows = buf_slice(&part);
+		rc = rig_push(r, 1, 0, &f);
+	}
+	buf_fini(&part);
+	assert_int_equal(rc, KV_EPROTO);
+	assert_int_equal(i, 17);
+}
+
+static void
 there_are_bounds_on_both_sides(void **state)
 {
 	struct rig *r = *state;
@@ -303,6 +337,7 @@ main(void)
 		TEST(a_node_that_is_alone_has_passed_its_barrier),
 		TEST(after_a_lost_link_a_member_is_asked_again),
 		TEST(a_vector_of_many_frames_comes_whole),
+		TEST(a_vector_without_an_end_is_refused),
 		TEST(there_are_bounds_on_both_sides),
 	};
 
