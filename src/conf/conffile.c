@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <ini.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #define CONFFILE_SIZE_MAX (1 << 20)
 #define CONFFILE_ORIGIN_MAX 256

@@ -14,7 +14,6 @@
 #include "engine/ask.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

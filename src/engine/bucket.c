@@ -8,7 +8,6 @@
 #include <uthash.h>
 
 #include "base/bytes.h"
-#include "base/hash.h"
 #include "engine/internal.h"
 
 /* More names than this and the cache starts anew: it is a cache. */

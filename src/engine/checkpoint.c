@@ -6,7 +6,6 @@
  * Then checkpointed moves on, the segment's slot is cleaned as soon as no
  * view is pinned to it, and becomes room for the log. */
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/clock.h"

@@ -5,14 +5,11 @@
  * shared.  Who can take it exclusively is alone: he recovers the store and
  * turns the lock into a shared one, atomically, when the memory is ready. */
 
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"

@@ -4,7 +4,6 @@
 #include "engine/repair_clock.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,7 +11,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "base/rng.h"
 #include "engine/internal.h"
 #include "engine/maintain.h"
 #include "engine/recover.h"

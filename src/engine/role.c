@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Roles: who writes the log out, who moves it into the tree. */
 
-#include <assert.h>
-
 #include "engine/internal.h"
 #include "engine/maintain.h"
 #include "io/file.h"

@@ -4,7 +4,6 @@
 #include <kv.h>
 
 #include <assert.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,6 @@
  * The roles are given back after each step, so that a daemon that starts can
  * have them at once. */
 
-#include <errno.h>
 #include <poll.h>
 
 #include "base/clock.h"

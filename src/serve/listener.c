@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "base/log.h"
 #include "serve/conn.h"
 
 #define LISTENER_BACKOFF_NS 100000000u

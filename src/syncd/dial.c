@@ -3,7 +3,6 @@
 
 #include "syncd/dial.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/num.h"
 #include "proto/reply.h"
 #include "syncd/desk.h"

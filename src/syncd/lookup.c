@@ -15,10 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
-
-#include "base/buf.h"
-#include "base/err.h"
 
 #define LOOKUP_SOCKETS 16
 #define LOOKUP_TRY_MS 1500

@@ -2,8 +2,6 @@
 /* Commands of other hosts: looked up in what is allowed, given to a worker,
  * and its answer sent back as far as there is room. */
 
-#include <stdio.h>
-
 #include "base/rng.h"
 #include "proto/line.h"
 #include "proto/reply.h"

@@ -2,7 +2,6 @@
 /* Does everything in the tree agree with everything else? */
 
 #include <assert.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>

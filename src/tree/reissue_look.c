@@ -2,7 +2,6 @@
 /* What a clock of the far future has left in the tree. */
 
 #include <assert.h>
-#include <errno.h>
 
 #include "base/bytes.h"
 #include "tree/meta.h"

@@ -3,7 +3,6 @@
  * to agree with itself again.  See apply.c for what can be wrong: rows may lack
  * their entries in byseq and expiry, and totals are not of these rows. */
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/bytes.h"

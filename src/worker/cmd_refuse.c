@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What there is nothing of here, said in a way that clients can go on from. */
 
-#include <stdio.h>
-
 #include "worker/auth.h"
 #include "worker/cmd.h"
 

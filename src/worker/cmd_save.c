@@ -3,7 +3,6 @@
 
 #include <stdatomic.h>
 
-#include "base/num.h"
 #include "io/parent.h"
 #include "worker/cmd.h"
 #include "worker/run.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* SET and its relatives: conditions and deadlines. */
 
-#include <limits.h>
-
 #include "base/num.h"
 #include "worker/cmd.h"
 #include "worker/commands.h"

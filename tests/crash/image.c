@@ -16,7 +16,6 @@
  * there or not, but for those that follow from a lost one. */
 
 #include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>

@@ -3,9 +3,7 @@
 
 #include "engine_state.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/hash.h"
 #include "engine/internal.h"

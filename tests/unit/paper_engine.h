@@ -7,6 +7,7 @@
  * the real one in the single program that includes it; in the helpers' archive
  * it would be linked into everybody's test. */
 
+#include <stdlib.h>
 #include <sys/eventfd.h>
 
 #include "engine/ask.h"

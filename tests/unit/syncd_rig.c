@@ -11,8 +11,6 @@
 
 #include <cmocka.h>
 
-#include <unistd.h>
-
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/rng.h"

@@ -12,8 +12,6 @@
 
 #include <cmocka.h>
 
-#include <unistd.h>
-
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -13,7 +13,6 @@
 
 #include <cmocka.h>
 
-#include "base/rng.h"
 #include "sync_pair.h"
 
 static const char psk_hex[] =

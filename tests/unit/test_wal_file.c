@@ -7,14 +7,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 #include <dirent.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/rng.h"
 #include "wal_image.h"
 

@@ -6,12 +6,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
-#include "base/buf.h"
 #include "base/rng.h"
 #include "wal_image.h"
 

@@ -15,7 +15,6 @@
 #include <cmocka.h>
 
 #include <pthread.h>
-#include <unistd.h>
 
 #include "base/rng.h"
 #include "wal_image.h"

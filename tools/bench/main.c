@@ -2,8 +2,6 @@
 
 /* kv-bench: rounds of load, server by server in turn, and what came of it. */
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "embedded.h"
