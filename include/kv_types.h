@@ -47,6 +47,5 @@ struct kv_slice {
 
 #define KV_KEY_MAX 500
 #define KV_BUCKET_MAX 255
-#define KV_VALUE_DEFAULT_MAX (16u << 20)
 
 #endif

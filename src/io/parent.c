@@ -74,16 +74,6 @@ parent_failed(const char *fmt, ...)
 	va_end(ap);
 }
 
-void
-parent_status(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	parent_send("status ", fmt, ap);
-	va_end(ap);
-}
-
 size_t
 parent_listeners(void)
 {

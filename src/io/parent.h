@@ -11,7 +11,6 @@
  *	child > kvd	ready				serves
  *			failed <text>			cannot start; exit 1
  *			shutdown		a client wants all to end
- *			status <text>			for kvd's status
  *
  * kvd prints <text> of "failed" as its own one line at the first start.  A
  * child that has logged the reason already just exits with 1: then kvd adds
@@ -43,7 +42,6 @@ KV_CHECKED int parent_receive(enum parent_verb *verb, struct buf *body);
 void parent_ready(void);
 void parent_failed(const char *fmt, ...) KV_PRINTF(1, 2);
 void parent_shutdown(void); /* a client asked that all of kvd ends */
-void parent_status(const char *fmt, ...) KV_PRINTF(1, 2);
 
 /* How many listening sockets there are, from PARENT_LISTEN_FD up.  Ask before
  * anything else is opened behind them. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Listening sockets, names of sockets, descriptors in messages. */
+/* Listening sockets, names of sockets. */
 
 #include "io/sock.h"
 
@@ -214,60 +214,6 @@ sock_local_text(int fd, char *to, size_t size)
 	if (getsockname(fd, &name.any, &len) < 0)
 		len = sizeof(sa_family_t);
 	return sock_text(&name, len, to, size);
-}
-
-union sock_control {
-	char room[CMSG_SPACE(sizeof(int))];
-	struct cmsghdr align;
-};
-
-int
-sock_send_fd(int sock, struct kv_slice message, int fd)
-{
-	union sock_control control = { .room = { 0 } };
-	struct iovec iov = { .iov_len = message.len };
-	struct msghdr header = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.room,
-		.msg_controllen = sizeof(control.room),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
-
-	memcpy(&iov.iov_base, &message.data, sizeof(iov.iov_base));
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	if (sendmsg(sock, &header, MSG_NOSIGNAL) >= 0)
-		return KV_OK;
-	return errno == EAGAIN ? KV_EAGAIN : err_system("sendmsg", "fd");
-}
-
-int
-sock_receive_fd(int sock, char *to, size_t *len, int *fd)
-{
-	union sock_control control;
-	struct iovec iov = { .iov_base = to, .iov_len = *len };
-	struct msghdr header = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.room,
-		.msg_controllen = sizeof(control.room),
-	};
-	struct cmsghdr *c;
-	ssize_t n = recvmsg(sock, &header, MSG_CMSG_CLOEXEC);
-
-	*fd = -1;
-	if (n < 0)
-		return errno == EAGAIN ? KV_EAGAIN
-				       : err_system("recvmsg", "fd");
-	*len = (size_t)n;
-	c = CMSG_FIRSTHDR(&header);
-	if (c != NULL && c->cmsg_level == SOL_SOCKET &&
-	    c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
-	return KV_OK;
 }
 
 bool

@@ -2,16 +2,15 @@
 #ifndef KV_IO_SOCK_H
 #define KV_IO_SOCK_H
 
-/* Sockets: listening, connecting, passing descriptors.  All are made
+/* Sockets: listening, connecting.  All are made
  * close-on-exec and non-blocking. */
 
 #include <stdbool.h>
 
 #include "kv_types.h"
 
-#define SOCK_BACKLOG 4096  /* the kernel bounds it by net.core.somaxconn */
-#define SOCK_TEXT_MAX 128  /* "[address%scope]:port" or a path, cut */
-#define SOCK_NO_TIMEOUT -1 /* wait for ever */
+#define SOCK_BACKLOG 4096 /* the kernel bounds it by net.core.somaxconn */
+#define SOCK_TEXT_MAX 128 /* "[address%scope]:port" or a path, cut */
 
 /* Listen on a numeric IPv4 or IPv6 address; port 0 takes a free one, see
  * sock_port.  TCP_NODELAY is set here because accepted sockets inherit it.
@@ -26,8 +25,9 @@ KV_CHECKED int sock_listen_tcp(const char *address, uint16_t port, int backlog,
  * KV_EEXIST when the path is something else. */
 KV_CHECKED int sock_listen_unix(const char *path, int backlog, int *out);
 
-/* Connect within timeout_ms.  No log lines: KV_ETIMEOUT, KV_ENOTFOUND (no such
- * host, nobody at the path), KV_ECLOSED (refused), KV_ESYSTEM with errno.
+/* Connect within timeout_ms, -1: without limit.  No log lines: KV_ETIMEOUT,
+ * KV_ENOTFOUND (no such host, nobody at the path), KV_ECLOSED (refused),
+ * KV_ESYSTEM with errno.
  * The host may be a name; its look-up is not covered by the timeout. */
 KV_CHECKED int sock_connect_tcp(const char *host, uint16_t port, int timeout_ms,
     int *out);
@@ -48,11 +48,5 @@ bool sock_peer_is_ours(int fd);
 /* Let the kernel ask after so many seconds of silence whether the other end is
  * still there, and end the connection when it is not. */
 void sock_keep_alive(int fd, int seconds);
-
-/* Send a message with a descriptor over a unix socket, and take one.  *fd is
- * -1 when the message had none; *len is the room, then what came; 0 is the
- * end.  KV_EAGAIN (no log line) when it would block. */
-KV_CHECKED int sock_send_fd(int sock, struct kv_slice message, int fd);
-KV_CHECKED int sock_receive_fd(int sock, char *to, size_t *len, int *fd);
 
 #endif

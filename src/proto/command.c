@@ -149,17 +149,6 @@ command_find(const struct command_table *t, struct kv_slice name)
 	return s->len == 0 ? NULL : row(t, s->row);
 }
 
-const struct command_info *
-command_find_sub(const struct command_info *c, struct kv_slice name)
-{
-	const struct command_info *sub = c->subcommands;
-
-	for (; sub != NULL && sub->name != NULL; sub++)
-		if (slice_is_word(name, sub->name))
-			return sub;
-	return NULL;
-}
-
 struct command_keys
 command_keys(const struct command_info *c, size_t argc)
 {

@@ -65,7 +65,6 @@ struct command_info {
 	const char *since; /* the version of Redis, or of kv */
 	const char *summary;
 	const char *args; /* "key value [NX | XX]", as `kv help` shows it */
-	const struct command_info *subcommands; /* NULL, or up to name NULL */
 };
 
 /* Names to rows, case folded.  Fixed size, no allocation; made once. */
@@ -93,9 +92,6 @@ KV_CHECKED int command_table_init(struct command_table *t, const void *rows,
 
 /* The row, to be cast back to what it is, or NULL. */
 const struct command_info *command_find(const struct command_table *t,
-    struct kv_slice name);
-
-const struct command_info *command_find_sub(const struct command_info *c,
     struct kv_slice name);
 
 static inline bool

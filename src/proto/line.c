@@ -238,18 +238,6 @@ line_error(struct reply *r, const char *why)
 }
 
 void
-line_errorf(struct reply *r, const char *fmt, ...)
-{
-	va_list ap;
-
-	reply_literal(r, "ERROR ");
-	va_start(ap, fmt);
-	reply_vformat(r, fmt, ap);
-	va_end(ap);
-	reply_literal(r, "\r\n");
-}
-
-void
 line_item(struct reply *r, struct kv_slice text)
 {
 	put(r, text, TEXT("\r\n"), TEXT(""));

@@ -46,8 +46,7 @@ void line_ok(struct reply *r);
 void line_value(struct reply *r, struct kv_slice value); /* and OK */
 void line_not_found(struct reply *r);
 void line_unknown(struct reply *r);
-void line_error(struct reply *r, const char *why); /* ERROR why */
-void line_errorf(struct reply *r, const char *fmt, ...) KV_PRINTF(2, 3);
+void line_error(struct reply *r, const char *why);     /* ERROR why */
 void line_item(struct reply *r, struct kv_slice text); /* a line as it is */
 void line_number(struct reply *r, int64_t x);
 

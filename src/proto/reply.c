@@ -3,10 +3,6 @@
 
 #include "proto/reply.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "base/num.h"
 
 #define HEAD_MAX (1 + NUM_TEXT_MAX + 2)
@@ -77,36 +73,6 @@ reply_error(struct reply *r, const char *text)
 }
 
 void
-reply_vformat(struct reply *r, const char *fmt, va_list ap)
-{
-	va_list again;
-	char *to;
-	int n;
-
-	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, ap);
-	if (n > 0 && (to = reply_room(r, (size_t)n + 1)) != NULL) {
-		vsnprintf(to, (size_t)n + 1, fmt, again);
-		r->out->len += (size_t)n;
-	}
-	va_end(again);
-}
-
-void
-reply_errorf(struct reply *r, const char *fmt, ...)
-{
-	size_t from = r->out->len;
-	va_list ap;
-
-	reply_literal(r, "-");
-	va_start(ap, fmt);
-	reply_vformat(r, fmt, ap);
-	va_end(ap);
-	flatten(r, from);
-	reply_literal(r, "\r\n");
-}
-
-void
 reply_integer(struct reply *r, int64_t x)
 {
 	char *to;
@@ -167,43 +133,6 @@ reply_null_array(struct reply *r)
 		reply_literal(r, "_\r\n");
 	else
 		reply_literal(r, "*-1\r\n");
-}
-
-void
-reply_bool(struct reply *r, bool x)
-{
-	if (r->proto >= 3)
-		reply_raw(r, x ? "#t\r\n" : "#f\r\n", 4);
-	else
-		reply_raw(r, x ? ":1\r\n" : ":0\r\n", 4);
-}
-
-size_t
-reply_format_double(char to[REPLY_DOUBLE_MAX], double x)
-{
-	int digits = 15, n;
-
-	if (isnan(x))
-		return (size_t)snprintf(to, REPLY_DOUBLE_MAX, "nan");
-	if (isinf(x))
-		return (size_t)snprintf(to, REPLY_DOUBLE_MAX, "%s",
-		    x > 0 ? "inf" : "-inf");
-	do
-		n = snprintf(to, REPLY_DOUBLE_MAX, "%.*g", digits, x);
-	while (digits++ < 17 && strtod(to, NULL) != x);
-	return (size_t)n;
-}
-
-void
-reply_double(struct reply *r, double x)
-{
-	char text[REPLY_DOUBLE_MAX];
-	size_t n = reply_format_double(text, x);
-
-	if (r->proto >= 3)
-		text_line(r, ',', text, n);
-	else
-		reply_bulk(r, (struct kv_slice){ text, n });
 }
 
 void

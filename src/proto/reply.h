@@ -4,14 +4,13 @@
 
 /* Replies in RESP2 and RESP3, appended to a buffer.  The encoder chooses the
  * form by r->proto: a map is a flat array of 2n elements in RESP2, a push an
- * array, a double a bulk string and so on.
+ * array and so on.
  *
  * Only memory can run out.  That is sticky: once r->rc is KV_ENOMEM nothing is
  * appended any more, the output may end in the middle of a reply and the
  * connection must be dropped.  So encoders return nothing; look at r->rc once
  * per turn. */
 
-#include <stdarg.h>
 #include <stdbool.h>
 
 #include "base/buf.h"
@@ -57,11 +56,6 @@ void reply_simple(struct reply *r, const char *text);
 
 /* text begins with the code: "ERR no such key".  CR and LF become blanks. */
 void reply_error(struct reply *r, const char *text);
-void reply_errorf(struct reply *r, const char *fmt, ...) KV_PRINTF(2, 3);
-
-/* Formatted bytes as they are. */
-void reply_vformat(struct reply *r, const char *fmt, va_list ap)
-    KV_PRINTF(2, 0);
 
 void reply_integer(struct reply *r, int64_t x);
 void reply_bulk(struct reply *r, struct kv_slice value);
@@ -69,12 +63,6 @@ void reply_text(struct reply *r, const char *text);  /* bulk of a C string */
 void reply_bulk_integer(struct reply *r, int64_t x); /* its text, as bulk */
 void reply_null(struct reply *r);
 void reply_null_array(struct reply *r);
-void reply_bool(struct reply *r, bool x);
-
-/* Shortest text that reads back as the same number; inf, -inf, nan. */
-void reply_double(struct reply *r, double x);
-#define REPLY_DOUBLE_MAX 32
-size_t reply_format_double(char to[REPLY_DOUBLE_MAX], double x);
 
 /* Text with a three letter format: "txt", "mkd". */
 void reply_verbatim(struct reply *r, const char *format, struct kv_slice text);

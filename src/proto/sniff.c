@@ -6,7 +6,8 @@
 #include "proto/line.h"
 #include "proto/resp.h"
 
-bool
+/* Is word, in capitals, one with which line mode begins? */
+static bool
 sniff_is_verb(struct kv_slice word)
 {
 	/* AUTH, PING and QUIT are not here: Redis' words come first. */

@@ -31,7 +31,4 @@ struct sniffer {
 enum sniff_answer sniff_protocol(struct sniffer *s, struct kv_slice in,
     size_t max, bool (*is_command)(struct kv_slice word));
 
-/* Is word, in capitals, one with which line mode begins? */
-bool sniff_is_verb(struct kv_slice word);
-
 #endif

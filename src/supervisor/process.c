@@ -103,8 +103,6 @@ process_take_message(struct process *p, char *text)
 		p->home->news(p->home->arg, p, PROCESS_ASKS_STOP);
 	else if (strncmp(text, "failed ", 7) == 0)
 		snprintf(p->failed, sizeof(p->failed), "%.500s", text + 7);
-	else if (strncmp(text, "status ", 7) == 0)
-		snprintf(p->status, sizeof(p->status), "%.200s", text + 7);
 }
 
 /* Take what the child has said, until it says no more. */
@@ -185,7 +183,7 @@ process_start(struct process *p)
 {
 	int pair[2], rc;
 
-	p->failed[0] = p->status[0] = '\0';
+	p->failed[0] = '\0';
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_system("socketpair", p->name);
 	rc = process_exec(p, pair[1]);

@@ -27,7 +27,6 @@ enum process_role {
 #define X(name, program, stage, users) PROCESS_##name,
 	PROCESS_ROLES(X)
 #undef X
-	    PROCESS_ROLE_COUNT
 };
 
 struct process_kind {
@@ -70,7 +69,6 @@ struct process {
 	struct loop_source control;
 	struct timer timer;
 	char failed[512]; /* text of its "failed" */
-	char status[256]; /* text of its last "status" */
 };
 
 /* Not started: process_handle(p, CHILD_WANTED) does that. */

@@ -33,8 +33,7 @@ status_process(const struct process *p, struct buf *out)
 	    (rc = status_member(out, "program",
 		 process_kind(p->role)->program)) < 0 ||
 	    (rc = status_member(out, "state",
-		 child_state_text(p->child.state))) < 0 ||
-	    (rc = status_member(out, "status", p->status)) < 0)
+		 child_state_text(p->child.state))) < 0)
 		return rc;
 	return buf_append(out, "}", 1);
 }

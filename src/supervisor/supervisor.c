@@ -4,7 +4,6 @@
 #include "supervisor/supervisor.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +123,35 @@ supervisor_all_ready(const struct supervisor *s)
 }
 
 static void
+supervisor_stop_stage(struct supervisor *s)
+{
+	struct process *p, *next;
+
+	DL_FOREACH_SAFE(s->processes, p, next) {
+		if (process_kind(p->role)->stage == s->stage)
+			process_handle(p, CHILD_UNWANTED);
+	}
+}
+
+static void
+supervisor_stop(struct supervisor *s)
+{
+	struct port *port;
+
+	if (s->phase == SUPERVISOR_STOPPING)
+		return;
+	log_info("stop");
+	sdnotify_send(&s->notify, "STOPPING=1");
+	s->phase = SUPERVISOR_STOPPING;
+	s->stage = 0;
+	DL_FOREACH(s->ports, port)
+		port_close(port);
+	loop_timer_set(s->loop, &s->stop_limit,
+	    loop_now(s->loop) + SUPERVISOR_STOP_LIMIT_NS);
+	supervisor_stop_stage(s);
+}
+
+static void
 supervisor_hopeless(struct supervisor *s, const struct process *p)
 {
 	supervisor_complain(0, p->failed);
@@ -175,17 +203,6 @@ supervisor_stage_is_over(const struct supervisor *s)
 			return false;
 	}
 	return true;
-}
-
-static void
-supervisor_stop_stage(struct supervisor *s)
-{
-	struct process *p, *next;
-
-	DL_FOREACH_SAFE(s->processes, p, next) {
-		if (process_kind(p->role)->stage == s->stage)
-			process_handle(p, CHILD_UNWANTED);
-	}
 }
 
 static void
@@ -242,24 +259,6 @@ supervisor_turn_end(void *arg)
 }
 
 /* ---- the end ---- */
-
-void
-supervisor_stop(struct supervisor *s)
-{
-	struct port *port;
-
-	if (s->phase == SUPERVISOR_STOPPING)
-		return;
-	log_info("stop");
-	sdnotify_send(&s->notify, "STOPPING=1");
-	s->phase = SUPERVISOR_STOPPING;
-	s->stage = 0;
-	DL_FOREACH(s->ports, port)
-		port_close(port);
-	loop_timer_set(s->loop, &s->stop_limit,
-	    loop_now(s->loop) + SUPERVISOR_STOP_LIMIT_NS);
-	supervisor_stop_stage(s);
-}
 
 static void
 supervisor_out_of_patience(struct timer *timer)

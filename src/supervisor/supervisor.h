@@ -51,7 +51,4 @@ KV_CHECKED int supervisor_add_workers(struct supervisor *s, struct port *port);
 /* Start kv-syncd, or stop it, as the configuration wants. */
 KV_CHECKED int supervisor_set_syncd(struct supervisor *s);
 
-/* For the control socket. */
-void supervisor_stop(struct supervisor *s);
-
 #endif

@@ -11,14 +11,6 @@
 #define NO_ROOM_MS 500
 #define DURABLE_MS 10 /* between two looks */
 
-bool
-commit_is_empty(const struct replica *r)
-{
-	const struct batch *b = &r->batch;
-
-	return b->stage.count == 0 && b->rows.count == 0 && !b->has_note;
-}
-
 void
 commit_soon(struct replica *r)
 {

@@ -9,13 +9,6 @@
 #define KEEP 4096
 
 void
-control_init(struct control *c)
-{
-	buf_init(&c->bytes);
-	c->taken = 0;
-}
-
-void
 control_fini(struct control *c)
 {
 	buf_fini(&c->bytes);

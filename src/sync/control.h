@@ -8,12 +8,12 @@
 
 #include "sync/frame.h"
 
+/* Zeroed: empty. */
 struct control {
 	struct buf bytes; /* u32 length and frame, one after another */
 	size_t taken;	  /* bytes that are gone */
 };
 
-void control_init(struct control *c);
 void control_fini(struct control *c);
 
 KV_CHECKED int control_put(struct control *c, const struct frame *f);

@@ -249,27 +249,17 @@ cookie_guess_seconds(const struct cookie *c, unsigned per_second)
 }
 
 void
-cookie_new_secret(char to[COOKIE_SECRET_TEXT])
-{
-	unsigned char random[32];
-
-	static_assert(sodium_base64_ENCODED_LEN(sizeof(random),
-			  sodium_base64_VARIANT_URLSAFE_NO_PADDING) ==
-		COOKIE_SECRET_TEXT,
-	    "the header says how long a secret is");
-	randombytes_buf(random, sizeof(random));
-	sodium_bin2base64(to, COOKIE_SECRET_TEXT, random, sizeof(random),
-	    sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-	sodium_memzero(random, sizeof(random));
-}
-
-void
 cookie_new_file(uint8_t generation, char to[COOKIE_NEW_FILE_MAX], size_t *len)
 {
-	char secret[COOKIE_SECRET_TEXT];
+	unsigned char random[32];
+	char secret[sodium_base64_ENCODED_LEN(sizeof(random),
+	    sodium_base64_VARIANT_URLSAFE_NO_PADDING)];
 	int n;
 
-	cookie_new_secret(secret);
+	randombytes_buf(random, sizeof(random));
+	sodium_bin2base64(secret, sizeof(secret), random, sizeof(random),
+	    sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	sodium_memzero(random, sizeof(random));
 	n = snprintf(to, COOKIE_NEW_FILE_MAX,
 	    "# The secret of a kv cluster: the same file on every host, mode "
 	    "0600.\n# generation and secret; the first line is used to dial, "

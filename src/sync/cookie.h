@@ -55,11 +55,8 @@ bool cookie_is_weak(const struct cookie *c);
  * seconds, UINT64_MAX when it does not fit. */
 uint64_t cookie_guess_seconds(const struct cookie *c, unsigned per_second);
 
-/* A new secret, 256 random bits as base64url, and a NUL. */
-#define COOKIE_SECRET_TEXT 44
-void cookie_new_secret(char to[COOKIE_SECRET_TEXT]);
-
-/* A whole new file with this one line; *len is without the NUL.  Wipe it. */
+/* A whole new file with one line, a secret of 256 random bits; *len is without
+ * the NUL.  Wipe it. */
 #define COOKIE_NEW_FILE_MAX 256
 void cookie_new_file(uint8_t generation, char to[COOKIE_NEW_FILE_MAX],
     size_t *len);

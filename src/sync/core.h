@@ -396,7 +396,6 @@ KV_CHECKED int commit_row(struct replica *r, uint64_t inc,
     struct sync_row **out);
 /* There is something in the batch. */
 void commit_soon(struct replica *r);
-bool commit_is_empty(const struct replica *r);
 /* KV_EAGAIN: the store has no room, the batch stays. */
 KV_CHECKED int commit_now(struct replica *r);
 KV_CHECKED int commit_timers(struct replica *r, uint64_t *next_ms);

@@ -53,7 +53,7 @@ nodename_same_host(struct kv_slice a, struct kv_slice b)
 	return a.len > 0 && nodename_same_text(a, b);
 }
 
-bool
+static bool
 nodename_is_loopback(struct kv_slice host)
 {
 	return nodename_same_text(host, slice_of("localhost")) ||

@@ -21,8 +21,6 @@ bool nodename_answers_to(const char *full, struct kv_slice asked);
 /* "jv" and "jv.example" are one host, "jv.a" and "jv.b" are two. */
 bool nodename_same_host(struct kv_slice a, struct kv_slice b);
 
-bool nodename_is_loopback(struct kv_slice host);
-
 /* Is that the host of the node self? */
 bool nodename_is_here(const char *self, struct kv_slice host);
 

@@ -42,7 +42,6 @@ range_request(struct replica *r, struct replica_link *l, const struct frame *f)
 /* ---- the tree's rows ---- */
 
 struct tree_rows {
-	uint64_t own_inc, own_head;
 	bool wants_purged;
 	struct ticks ticks;
 };

@@ -9,8 +9,6 @@
 #include "worker/keyspace.h"
 #include "worker/run.h"
 
-#define FLUSH_STAGED_MAX (1u << 20)
-
 int
 cmd_time(struct call *c)
 {

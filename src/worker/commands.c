@@ -170,7 +170,7 @@ static const struct command commands[] = {
 #define X(name, run, arity, first, last, step, flags, needs, group, since,     \
     args, summary)                                                             \
 	{ { name, arity, first, last, step, flags, COMMAND_GROUP_##group,      \
-	    since, summary, args, NULL }, run, needs },
+	    since, summary, args }, run, needs },
 	COMMANDS(X)
 #undef X
 };

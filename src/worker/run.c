@@ -95,7 +95,8 @@ run_rewind(struct run *r, int rc)
 	}
 }
 
-bool
+/* Append what is staged.  False: it was rewound. */
+static bool
 run_commit(struct run *r)
 {
 	struct worker *w = r->worker;

@@ -45,9 +45,6 @@ struct run {
 void run_call(struct run *r, struct call *c, unsigned needs,
     call_handler *handler);
 
-/* Append what is staged.  False: it was rewound. */
-bool run_commit(struct run *r);
-
 /* After a request: keep what is staged and written in bounds. */
 void run_breathe(struct run *r);
 

@@ -24,9 +24,7 @@ enum session_flag {
 	SESSION_SKIP_NEXT = 4,	 /* ... the one after this */
 	SESSION_BLANK = 8,	 /* a blank first line: waiting for more */
 	SESSION_BLANK_OVER = 16, /* waited long enough */
-	SESSION_NO_EVICT = 32,
-	SESSION_NO_TOUCH = 64,
-	SESSION_GUEST = 128, /* has to say the password first */
+	SESSION_GUEST = 128,	 /* has to say the password first */
 	SESSION_MONITOR = 256,
 	SESSION_PAUSED = 512,	/* its request waits for CLIENT UNPAUSE */
 	SESSION_TOLD = 1024,	/* others know that it is here */

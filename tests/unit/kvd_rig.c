@@ -91,7 +91,6 @@ fake_told(struct conf **c, struct buf *body)
 	snprintf(event, sizeof(event), "reload %s",
 	    conf_text(*c, CONF_OUTPUT_LIMIT));
 	journal(*c, event);
-	parent_status("told");
 }
 
 static int

@@ -178,38 +178,6 @@ a_dead_unix_socket_is_replaced_and_a_living_one_is_busy(void **state)
 	assert_int_equal(sock_listen_unix(path, 16, &fd), KV_EEXIST);
 }
 
-static void
-a_descriptor_travels_with_its_message(void **state)
-{
-	int pair[2], pipes[2], got;
-	char message[16], c;
-	size_t len = sizeof(message);
-
-	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0,
-			     pair),
-	    0);
-	assert_int_equal(pipe(pipes), 0);
-	assert_int_equal(sock_receive_fd(pair[1], message, &len, &got),
-	    KV_EAGAIN);
-	assert_int_equal(sock_send_fd(pair[0], slice_of("take"), pipes[0]),
-	    KV_OK);
-	assert_int_equal(sock_receive_fd(pair[1], message, &len, &got), KV_OK);
-	assert_int_equal(len, 4);
-	assert_memory_equal(message, "take", 4);
-	assert_int_equal(write(pipes[1], "x", 1), 1);
-	assert_int_equal(read(got, &c, 1), 1);
-	assert_int_equal(send(pair[0], "none", 4, 0), 4);
-	close(got);
-	len = sizeof(message);
-	assert_int_equal(sock_receive_fd(pair[1], message, &len, &got), KV_OK);
-	assert_int_equal(got, -1);
-	close(pair[0]);
-	close(pair[1]);
-	close(pipes[0]);
-	close(pipes[1]);
-}
-
 int
 main(void)
 {
@@ -222,7 +190,6 @@ main(void)
 		T(a_connect_without_an_answer_ends_in_time),
 		T(a_unix_socket_may_have_a_path_of_any_length),
 		T(a_dead_unix_socket_is_replaced_and_a_living_one_is_busy),
-		T(a_descriptor_travels_with_its_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,8 +7,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -16,12 +14,6 @@
 struct row {
 	struct command_info info;
 	int number;
-};
-
-static const struct command_info client_subs[] = {
-	{ .name = "setname" },
-	{ .name = "id" },
-	{ .name = NULL },
 };
 
 static const struct row rows[] = {
@@ -57,7 +49,7 @@ static const struct row rows[] = {
 	      .key_step = 1 },
 	    5 },
 	{ { .name = "ping", .arity = -1 }, 6 },
-	{ { .name = "client", .arity = -2, .subcommands = client_subs }, 7 },
+	{ { .name = "client", .arity = -2 }, 7 },
 	{ { .name = "kv.changes" }, 8 },
 	{ { .name = "hincrbyfloat" }, 9 },
 	{ { .name = "hpexpiretime" }, 10 },
@@ -156,18 +148,6 @@ a_table_that_is_not_in_order_is_refused(void **state)
 }
 
 static void
-subcommands_are_found_in_any_case(void **state)
-{
-	const struct command_info *client = &find("client")->info;
-
-	(void)state;
-	assert_ptr_equal(command_find_sub(client, slice_of("SetName")),
-	    &client_subs[0]);
-	assert_null(command_find_sub(client, slice_of("nothing")));
-	assert_null(command_find_sub(&find("get")->info, slice_of("x")));
-}
-
-static void
 check_keys(const char *name, size_t argc, size_t first, size_t step,
     size_t count)
 {
@@ -226,7 +206,6 @@ main(void)
 		cmocka_unit_test(every_command_is_found_in_any_case),
 		cmocka_unit_test(other_words_are_no_commands),
 		cmocka_unit_test(a_table_that_is_not_in_order_is_refused),
-		cmocka_unit_test(subcommands_are_found_in_any_case),
 		cmocka_unit_test(the_table_says_which_arguments_are_keys),
 		cmocka_unit_test(arity_is_exact_or_a_least_number),
 		cmocka_unit_test(flags_and_groups_have_redis_names),

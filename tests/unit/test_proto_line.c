@@ -231,7 +231,6 @@ answers_and_notifications_are_those_of_the_original(void **state)
 	line_not_found(&r);
 	line_unknown(&r);
 	line_error(&r, "line too long");
-	line_errorf(&r, "waiting for %s", "bar");
 	line_item(&r, BYTES("b1"));
 	line_number(&r, -12);
 	line_set_to(&r, BYTES("milk"), BYTES("1\0002"));
@@ -241,7 +240,7 @@ answers_and_notifications_are_those_of_the_original(void **state)
 	assert_int_equal(buf_append(&b, "", 1), KV_OK);
 	assert_memory_equal(b.data,
 	    "OK\r\n1\r\nOK\r\n\r\nOK\r\nNOT FOUND\r\nUNKNOWN COMMAND\r\n"
-	    "ERROR line too long\r\nERROR waiting for bar\r\nb1\r\n-12\r\n"
+	    "ERROR line too long\r\nb1\r\n-12\r\n"
 	    "milk SET TO 1\0002\r\nmilk DELETED\r\nGAP\r\n",
 	    b.len);
 	buf_fini(&b);

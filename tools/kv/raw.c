@@ -9,8 +9,6 @@
 #include "print.h"
 #include "tool.h"
 
-#define DEPTH_MAX 32 /* libkv gives no deeper trees */
-
 /* ---- for people ---- */
 
 static void
