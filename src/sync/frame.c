@@ -72,6 +72,8 @@ FIELDS(presence_fields, FLAGS(presence.flags, FRAME_MORE | FRAME_FIRST),
     TAIL(presence.entries, 1, 0));
 FIELDS(message_fields, U64(message.inc), U64(message.tick),
     KEY(message.channel), TAIL(message.payload, 1, 0));
+FIELDS(part_fields, U64(part.inc), U64(part.tick), U32(part.size), U32(part.at),
+    KEY(part.channel), TAIL(part.bytes, 1, 1));
 FIELDS(flow_fields, U64(flow.id), U32(flow.credit));
 FIELDS(bye_fields, U8(bye.code, 0, UINT8_MAX), TEXT(bye.text));
 
@@ -109,6 +111,7 @@ static const struct layout layouts[] = {
 	[FRAME_MESSAGE] = LAYOUT("MESSAGE", message_fields),
 	[FRAME_FLOW] = LAYOUT("FLOW", flow_fields),
 	[FRAME_BYE] = LAYOUT("BYE", bye_fields),
+	[FRAME_PART] = LAYOUT("PART", part_fields),
 };
 
 static const struct layout *
@@ -308,10 +311,8 @@ frame_decode(struct kv_slice plain, struct frame *out)
 	memset(out, 0, sizeof(*out));
 	if (w.bad || plain.len > FRAME_MAX)
 		return KV_EPROTO;
-	if (type >= 0x80)
-		return KV_ENOTFOUND;
 	if (l == NULL)
-		return KV_EPROTO;
+		return type >= 0x80 ? KV_ENOTFOUND : KV_EPROTO;
 	out->type = (enum frame_type)type;
 	for (i = 0; i < l->count; i++)
 		if (decode_field(&l->fields[i], (char *)out + l->fields[i].at,

@@ -43,6 +43,8 @@ enum frame_type {
 	FRAME_MESSAGE = 35, /* of PUBLISH; not kept, not repeated */
 	FRAME_FLOW = 36,    /* the caller takes more of an answer, or none */
 	FRAME_BYE = 127,
+	/* Of these a version that does not know them gets nothing. */
+	FRAME_PART = 128, /* of a message that is too long for a frame */
 };
 
 enum frame_flag {
@@ -170,6 +172,17 @@ struct frame_message {
 /* Beside the channel and the payload. */
 #define FRAME_MESSAGE_HEAD 19
 
+/* A piece of the payload; the parts of one message follow each other, with other
+ * frames between them. */
+struct frame_part {
+	uint64_t inc, tick;	 /* as MESSAGE */
+	uint32_t size;		 /* of the whole payload */
+	uint32_t at;		 /* of these bytes in it */
+	struct kv_slice channel; /* in the first part only */
+	struct kv_slice bytes;
+};
+#define FRAME_PART_HEAD 27
+
 struct frame_flow {
 	uint64_t id;	 /* of the CALL */
 	uint32_t credit; /* so many bytes of REPLY more; 0: stop it */
@@ -203,6 +216,7 @@ struct frame {
 		struct frame_reply reply;
 		struct frame_presence presence;
 		struct frame_message message;
+		struct frame_part part;
 		struct frame_flow flow;
 		struct frame_bye bye;
 	} u;

@@ -53,6 +53,7 @@ static const struct {
 	[FRAME_REPLY] = { services_frame, false },
 	[FRAME_PRESENCE] = { services_frame, false },
 	[FRAME_MESSAGE] = { services_frame, false },
+	[FRAME_PART] = { services_frame, false },
 	[FRAME_FLOW] = { services_frame, false },
 	[FRAME_BYE] = { link_bye, true },
 };

@@ -58,9 +58,18 @@ struct client {
 /* ---- messages ---- */
 
 struct message {
-	struct buf frame;
+	struct buf bytes; /* of the channel, then of the payload */
+	size_t channel;
 	unsigned from; /* number of the peer it came from, 0: of this host */
-	uint64_t inc;  /* of the run that published it */
+	uint64_t inc;  /* of the run that published it, and its stamp there */
+	uint64_t tick;
+};
+
+/* One that comes in parts; size 0: none. */
+struct parts {
+	uint64_t inc, tick;
+	size_t size, channel;
+	struct buf bytes; /* as in struct message; filled as they come */
 };
 
 /* ---- waiting ---- */
@@ -116,6 +125,8 @@ struct service_peer {
 	uint64_t tell_ms;
 
 	uint64_t next_message;
+	size_t sent; /* bytes of that one's payload */
+	struct parts parts;
 
 	struct barrier_ask barriers[SERVICES_BARRIERS];
 	size_t barrier_count;
@@ -149,7 +160,8 @@ struct services {
 	uint64_t message_first, message_end;
 	size_t message_bytes;
 	uint64_t messages_lost;
-	struct ticks seen; /* inc -> last tick of a message */
+	size_t parts_bytes; /* of all that are being put together */
+	struct ticks seen;  /* inc -> last tick of a message */
 
 	struct wait *waits;
 	unsigned wait_count;
@@ -197,6 +209,13 @@ int messages_send(struct service_peer *p, struct buf *out);
 void messages_up(struct service_peer *p);
 int messages_init(struct services *s);
 void messages_fini(struct services *s);
+/* A whole message of a peer; m borrows. */
+int messages_take(struct service_peer *p, const struct frame_message *m);
+/* Is it news, as far as we can know? */
+bool messages_is_new(const struct services *s, uint64_t inc, uint64_t tick);
+
+int parts_receive(struct service_peer *p, const struct frame *f);
+void parts_down(struct service_peer *p);
 
 int waits_answer(struct service_peer *p, const struct frame *f);
 int waits_send(struct service_peer *p, struct buf *out);

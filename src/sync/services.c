@@ -70,6 +70,7 @@ service_peer_free(struct service_peer *p)
 	asks_down(p);
 	jobs_down(p);
 	presence_down(p);
+	parts_down(p);
 	buf_fini(&p->args);
 	buf_fini(&p->vector);
 	free(p);
@@ -98,6 +99,7 @@ service_receive(void *user, struct replica_link *l, const struct frame *f)
 		{ FRAME_REPLY, asks_receive },
 		{ FRAME_PRESENCE, presence_receive },
 		{ FRAME_MESSAGE, messages_receive },
+		{ FRAME_PART, parts_receive },
 	};
 	struct service_peer *p = service_peer_of(user, l);
 	size_t i;

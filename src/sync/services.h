@@ -22,9 +22,10 @@
 #define SERVICES_CLIENTS 65536	/* per node; more are not told of */
 #define SERVICES_CLIENTS_MS 100 /* changes are told together */
 #define SERVICES_MESSAGES 8192	/* kept for slow links ... */
-#define SERVICES_MESSAGE_BYTES (4u << 20) /* ... but no more bytes */
-/* A payload that fits behind any channel's name. */
-#define SERVICES_MESSAGE_MAX (FRAME_MAX - FRAME_MESSAGE_HEAD - KV_KEY_MAX)
+/* ... but no more bytes, or than two of the largest values; the same for those
+ * that come in parts. */
+#define SERVICES_MESSAGE_BYTES (4u << 20)
+#define SERVICES_DRIFT_MS (5 * 60 * 1000) /* a stamp from beyond is none */
 
 /* How a call ended, for who asked: what he may conclude (kv-sync.7). */
 #define SERVICES_ENDS(X)                                                       \
@@ -63,6 +64,8 @@ struct services_ops {
 
 	/* Published elsewhere; hand it to the subscribers here. */
 	void (*message)(void *user, const struct frame_message *m);
+	/* Milliseconds since 1970. */
+	uint64_t (*wall_ms)(void *user);
 
 	/* Of services_wait and services_barrier: so many peers have it; a
 	 * barrier's missing node, NULL when it holds. */
@@ -72,6 +75,7 @@ struct services_ops {
 
 struct services_config {
 	uint64_t inc; /* of this run */
+	size_t value_max;
 	struct sync_store store;
 	const struct services_ops *ops;
 	void *user;
@@ -138,11 +142,16 @@ int services_each_client(const struct services *s,
 
 /* ---- messages ---- */
 
-/* Published on this host.  KV_ETOOBIG: stays here. */
+/* Published on this host. */
 KV_CHECKED int services_publish(struct services *s,
     const struct frame_message *m);
 /* Is there anybody to tell? */
 bool services_has_peers(const struct services *s);
+/* Would the next one cost no link one that it has not sent yet, or is one link
+ * through with them?  The fastest link sets the pace. */
+bool services_wants_messages(const struct services *s);
+/* To or from links: what could not be kept for them, or had a stamp that cannot
+ * be. */
 uint64_t services_messages_lost(const struct services *s);
 
 /* ---- waiting ---- */

@@ -142,10 +142,12 @@ desk_open_services(struct desk *d)
 		.stop = runner_stop,
 		.room = runner_room,
 		.message = post_message,
+		.wall_ms = post_wall_ms,
 		.settled = door_settled,
 	};
 	struct services_config config = {
 		.inc = syncd_store_self(d->s->adapter)->inc,
+		.value_max = (size_t)conf_u64(d->s->conf, CONF_VALUE_MAX),
 		.store = syncd_store_ops(d->s->adapter),
 		.ops = &ops,
 		.user = d,

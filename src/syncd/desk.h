@@ -58,6 +58,7 @@ struct desk {
 	struct roster_entry *roster;
 	struct feed feed;   /* of messages */
 	bool follows;	    /* somebody is to be told of them */
+	bool has_more;	    /* there are some that links may take later */
 	struct buf arrived; /* messages to put into the log */
 	uint64_t dropped;   /* of those, for want of room */
 };
@@ -131,6 +132,11 @@ KV_CHECKED int roster_write(const struct desk *d, char form, struct buf *to);
 void post_init(struct desk *d);
 void post_fini(struct desk *d);
 void post_message(void *user, const struct frame_message *m);
+uint64_t post_wall_ms(void *user);
+/* Messages that some node or client of this host did not get. */
+uint64_t post_lost_count(const struct desk *d);
 KV_CHECKED int post_turn(struct desk *d);
+/* The links have sent what they could. */
+void post_sent(struct desk *d);
 
 #endif

@@ -3,6 +3,7 @@
  * the links, what comes from them goes into the log, where all workers find
  * it.  Messages are not kept: who is too slow misses some. */
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "engine/channel.h"
@@ -43,6 +44,26 @@ post_fini(struct desk *d)
 
 /* ---- from the links ---- */
 
+uint64_t
+post_wall_ms(void *user)
+{
+	(void)user;
+	return clock_wall_ms();
+}
+
+uint64_t
+post_lost_count(const struct desk *d)
+{
+	return d->dropped + services_messages_lost(d->services);
+}
+
+/* There is always room for one of any size. */
+static size_t
+post_room(const struct desk *d)
+{
+	return POST_ARRIVED_MAX + (size_t)conf_u64(d->s->conf, CONF_VALUE_MAX);
+}
+
 void
 post_message(void *user, const struct frame_message *m)
 {
@@ -52,7 +73,7 @@ post_message(void *user, const struct frame_message *m)
 		m->payload.len };
 	size_t size = sizeof(head) + head.channel + head.payload;
 
-	if (to->len + size > POST_ARRIVED_MAX || buf_reserve(to, size) < 0) {
+	if (to->len + size > post_room(d) || buf_reserve(to, size) < 0) {
 		post_lost(d, "too many at once");
 		return;
 	}
@@ -83,22 +104,36 @@ post_stage(struct desk *d, size_t *at)
 	return rc;
 }
 
+/* All from there on. */
+static void
+post_lose_rest(struct desk *d, size_t at, const char *why)
+{
+	struct post_head head;
+
+	for (; at < d->arrived.len;
+	     at += sizeof(head) + head.channel + head.payload) {
+		memcpy(&head, d->arrived.data + at, sizeof(head));
+		post_lost(d, why);
+	}
+}
+
 /* A log that is full, or refuses, takes no messages. */
 static void
 post_append(struct desk *d)
 {
 	uint64_t end;
-	size_t at = 0;
+	size_t at = 0, before = 0;
 	int rc = KV_OK;
 
 	while (at < d->arrived.len && rc == KV_OK) {
+		before = at;
 		if ((rc = post_stage(d, &at)) == KV_OK)
 			rc = engine_commit(d->s->engine, &end);
 		else
 			engine_rollback(d->s->engine);
 	}
 	if (rc < 0)
-		post_lost(d, err_text(rc));
+		post_lose_rest(d, before, err_text(rc));
 	d->arrived.len = 0;
 	buf_shrink(&d->arrived, 65536);
 }
@@ -134,9 +169,18 @@ post_publish(struct desk *d, const struct record *r)
 		return;
 	rc = services_publish(d->services, &m);
 	if (rc < 0)
-		post_lost(d,
-		    rc == KV_ETOOBIG ? "too large for other nodes"
-				     : err_text(rc));
+		post_lost(d, err_text(rc));
+}
+
+/* What links cannot take yet waits in the log, but not until that is
+ * overwritten: then the oldest that they have not had are dropped, and counted. */
+static bool
+post_goes_on(const struct desk *d)
+{
+	const struct control *k = engine_control(d->s->engine);
+
+	return services_wants_messages(d->services) ||
+	    atomic_load(&k->wal_end) > d->feed.position + k->segment_size;
 }
 
 int
@@ -149,7 +193,8 @@ post_turn(struct desk *d)
 	if (d->arrived.len > 0)
 		post_append(d);
 	post_follow(d);
-	for (n = 0; d->follows && n < POST_SLICE; n++) {
+	d->has_more = false;
+	for (n = 0; d->follows && n < POST_SLICE && post_goes_on(d); n++) {
 		rc = feed_next(d->s->engine, &d->feed, &r);
 		if (rc == KV_EAGAIN)
 			return KV_OK;
@@ -163,7 +208,13 @@ post_turn(struct desk *d)
 			return rc;
 		post_publish(d, &r);
 	}
-	if (d->follows)
-		desk_wants_turn(d);
+	d->has_more = d->follows;
 	return KV_OK;
+}
+
+void
+post_sent(struct desk *d)
+{
+	if (d->has_more && post_goes_on(d))
+		desk_wants_turn(d);
 }

@@ -13,6 +13,7 @@
 #include "engine/note.h"
 #include "engine/repair_clock.h"
 #include "syncd/clocks.h"
+#include "syncd/desk.h"
 #include "syncd/gate.h"
 #include "syncd/peer.h"
 
@@ -146,8 +147,10 @@ report_self(struct report *r)
 		log_info("clock right");
 	r->verdict = verdict;
 	rc = buf_printf(&r->text,
-	    "kv-nodes 2 %" PRIu64 "\n%s\tself\t:%u\t0\t0\t0\t0\t0\t0\t0\t0\t",
-	    clock_wall_ms(), conf_node(r->s->conf), gate_port(r->s->gate));
+	    "kv-nodes 3 %" PRIu64 " %" PRIu64
+	    "\n%s\tself\t:%u\t0\t0\t0\t0\t0\t0\t0\t0\t",
+	    clock_wall_ms(), post_lost_count(r->s->desk), conf_node(r->s->conf),
+	    gate_port(r->s->gate));
 	return rc < 0 ? rc : report_text(r, text, '\n');
 }
 

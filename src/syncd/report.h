@@ -4,7 +4,7 @@
 
 /* What `kv nodes` shows: a note (engine/note.h) that workers read.
  *
- *	kv-nodes 2 WALL_MS
+ *	kv-nodes 3 WALL_MS MESSAGES_LOST
  *	NAME STATE ADDRESS SINCE_MS BEHIND_MS UNACKED RTT_US OFFSET_MS SENT
  *	    RECEIVED TRIES REASON
  *

@@ -111,6 +111,7 @@ syncd_exchange(struct syncd *s, uint64_t *next_ms)
 	if ((rc = replica_end(s->replica, next_ms)) == KV_OK &&
 	    (rc = desk_turn(s->desk, next_ms)) == KV_OK) {
 		syncd_give_all(s);
+		post_sent(s->desk);
 		feed_tail(s->engine, &s->tail);
 	}
 	replica_release(s->replica);

@@ -28,6 +28,9 @@ call_handler cmd_debug, cmd_replicaof, cmd_sync, cmd_lolwut;
 call_handler cmd_wait, cmd_waitaof, cmd_kv_barrier, cmd_kv_call, cmd_kv_clients;
 /* A time limit; false: it is answered. */
 bool cmd_peers_limit(struct call *c, struct kv_slice text, uint64_t *ms);
+/* cmd_nodes.c: messages of PUBLISH that this host's kv-syncd could not hand on,
+ * as it told last. */
+uint64_t cmd_nodes_lost(const struct call *c);
 /* Hold the client until all nodes have what stands up to `until`; the answer
  * repeats seq (worker/peers.h). */
 KV_CHECKED int cmd_peers_barrier(struct call *c, uint64_t until, uint64_t seq,

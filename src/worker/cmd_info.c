@@ -156,10 +156,12 @@ info_stats(struct call *c, struct buf *b)
 	    "keyspace_misses:%llu\r\npubsub_channels:0\r\n"
 	    "pubsub_patterns:0\r\nlatest_fork_usec:0\r\n"
 	    "total_error_replies:%llu\r\nsubscribers_lost:%llu\r\n"
+	    "sync_messages_lost:%llu\r\n"
 	    "log_owner_deaths:%llu\r\n\r\n",
 	    ULL(w->serve.accepted), ULL(w->requests), ULL(w->serve.refused),
 	    ULL(atomic_load(&s->expired)), ULL(w->hits), ULL(w->misses),
 	    ULL(w->errors), ULL(w->subscribers_lost),
+	    ULL(w->has_sync ? cmd_nodes_lost(c) : 0),
 	    ULL(atomic_load(&s->owner_deaths)));
 }
 

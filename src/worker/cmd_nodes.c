@@ -13,7 +13,7 @@
 #include "worker/keyspace.h"
 
 /* What kv-syncd has written (syncd/report.h). */
-#define NODES_HEAD "kv-nodes 2 "
+#define NODES_HEAD "kv-nodes 3 "
 #define NODES_FIELDS 12
 #define NODES_OLD_MS 20000 /* it hangs: it writes every five seconds */
 
@@ -56,22 +56,43 @@ nodes_split(struct kv_slice line, struct kv_slice to[NODES_FIELDS])
 	return true;
 }
 
-/* Its head, and whether somebody still writes it. */
+/* Its head: since 1970, and messages. */
+struct nodes_head {
+	uint64_t written_ms, lost;
+};
+
 static bool
-nodes_begin(struct kv_slice *rest, bool *is_old)
+nodes_begin(struct kv_slice *rest, struct nodes_head *head)
 {
-	size_t skip = sizeof(NODES_HEAD) - 1;
+	size_t skip = sizeof(NODES_HEAD) - 1, n;
 	struct kv_slice line;
-	uint64_t written_ms;
+	const char *blank;
 
 	if (!nodes_line(rest, &line) || line.len < skip ||
 	    memcmp(line.data, NODES_HEAD, skip) != 0 ||
-	    num_parse_u64((struct kv_slice){ line.data + skip,
-			      line.len - skip },
-		&written_ms) < 0)
+	    (blank = memchr(line.data + skip, ' ', line.len - skip)) == NULL)
 		return false;
-	*is_old = clock_wall_ms() > written_ms + NODES_OLD_MS;
-	return true;
+	n = (size_t)(blank - line.data);
+	return num_parse_u64((struct kv_slice){ line.data + skip, n - skip },
+		   &head->written_ms) == KV_OK &&
+	    num_parse_u64((struct kv_slice){ blank + 1, line.len - n - 1 },
+		&head->lost) == KV_OK;
+}
+
+uint64_t
+cmd_nodes_lost(const struct call *c)
+{
+	struct nodes_head head = { 0, 0 };
+	struct kv_slice rest;
+	struct buf note;
+
+	buf_init(&note);
+	if (note_read(c->engine, NOTE_NODES, &note) == KV_OK) {
+		rest = buf_slice(&note);
+		(void)nodes_begin(&rest, &head);
+	}
+	buf_fini(&note);
+	return head.lost;
 }
 
 static void
@@ -143,17 +164,18 @@ nodes_put_self(struct call *c)
 int
 cmd_kv_nodes(struct call *c)
 {
+	struct nodes_head head;
 	struct kv_slice rest;
 	struct buf note;
-	bool is_old = false;
 	int rc;
 
 	buf_init(&note);
 	rc = note_read(c->engine, NOTE_NODES, &note);
 	rest = buf_slice(&note);
-	if (rc == KV_OK && nodes_begin(&rest, &is_old))
+	if (rc == KV_OK && nodes_begin(&rest, &head))
 		nodes_put_all(c, rest,
-		    is_old || !host_has_role(c->engine, ROLE_SYNCD));
+		    clock_wall_ms() > head.written_ms + NODES_OLD_MS ||
+			!host_has_role(c->engine, ROLE_SYNCD));
 	else
 		nodes_put_self(c);
 	if (c->command == NULL)

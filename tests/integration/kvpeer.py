@@ -17,7 +17,7 @@ from kvtest import program
  DIGEST, BARRIER, BARRIER_OK) = range(1, 14)
 PING, PONG, REDIRECT = 16, 17, 18
 CALL, REPLY, PRESENCE, MESSAGE, FLOW = range(32, 37)
-BYE = 127
+BYE, PART = 127, 128
 
 PUT, TOMB, BUCKET, VVROW, MARK = range(1, 6)
 END = 1
@@ -88,6 +88,11 @@ def ping(token=1, kind=PING, wall=None):
 def call(id, *argv, flags=0, deadline=1000):
     args = u16(len(argv)) + b"".join(u32(len(a)) + a for a in argv)
     return u8(CALL) + u64(id) + u8(flags) + u32(deadline) + args
+
+
+def part(at_tick, size, at, channel, piece, inc=INC):
+    return (u8(PART) + u64(inc, at_tick) + u32(size) + u32(at)
+            + u16(len(channel)) + channel + piece)
 
 
 def presence(entries, flags=0):

@@ -332,16 +332,64 @@ class Messages(Cluster_):
                                         for j in range(50)])
             self.assertEqual(s.read_quiet(0.1), b"")
 
-    def test_patterns_and_messages_up_to_a_frame(self):
-        foo, bar = self.two()
-        with bar.resp() as s, foo.resp() as c:
+    def test_patterns_and_messages_of_every_size(self):
+        foo, bar, baz = self.cluster("foo", "bar", "baz")
+        sizes = [0, 1, 60_000, 65_490, 65_491, 65_600, 70_000, 1 << 20,
+                 16 << 20]
+        with bar.resp() as s, baz.resp() as t, foo.resp() as c:
             s.call("PSUBSCRIBE", "n*")
-            c.call("PUBLISH", "news", b"x" * 60_000)
-            self.assertEqual(s.read_reply(),
-                             [b"pmessage", b"n*", b"news", b"x" * 60_000])
-            c.call("PUBLISH", "news", b"x" * 70_000)    # stays at home
-            c.call("PUBLISH", "news", b"small")
-            self.assertEqual(s.read_reply()[3], b"small")
+            t.call("SUBSCRIBE", "news")
+            for n in sizes:
+                c.call("PUBLISH", "news", os.urandom(n // 2) + b"x" * n)
+                c.call("PUBLISH", "news", b"small")
+            lost = 0
+            for n in sizes[:-1]:
+                got = s.read_reply()
+                self.assertEqual(got[:3], [b"pmessage", b"n*", b"news"])
+                self.assertEqual(len(got[3]), n // 2 + n)
+                self.assertEqual(got[3][n // 2:], b"x" * n)
+                self.assertEqual(s.read_reply()[3], b"small")
+                self.assertEqual(t.read_reply()[2], got[3])
+                self.assertEqual(t.read_reply()[2], b"small")
+
+    def test_a_burst_of_large_messages_waits_in_the_log_not_in_memory(self):
+        foo, bar = self.two(KV_SUBSCRIBER_LIMIT="256m")
+        with bar.resp() as s, foo.resp() as c:
+            s.call("SUBSCRIBE", "bulk")
+            before = syncd(foo).anon_bytes()
+            got = []
+            reader = threading.Thread(target=lambda: got.extend(
+                s.read_reply(limit=30)[2] for _ in range(60)))
+            reader.start()
+            peak = 0
+            for i in range(60):
+                c.call("PUBLISH", "bulk", b"%03d" % i + b"y" * (2 << 20))
+                peak = max(peak, syncd(foo).anon_bytes() - before)
+            reader.join()
+            self.assertEqual([x[:4] for x in got],
+                             [b"%03dy" % i for i in range(60)])
+            self.assertEqual({len(x) for x in got}, {3 + (2 << 20)})
+            if not INSTRUMENTED:
+                self.assertLess(peak, 48 << 20)
+            self.assertIn(b"sync_messages_lost:0\r\n",
+                          c.call("INFO", "stats"))
+
+    def test_a_node_that_hangs_costs_messages_and_info_says_how_many(self):
+        foo, bar = self.two(KV_SYNC_TIMEOUT="60s", KV_SEGMENT_SIZE="16m",
+                            KV_VALUE_MAX="2m")
+        hung = syncd(bar)
+        os.kill(hung.pid, signal.SIGSTOP)
+        self.addCleanup(lambda: os.kill(hung.pid, signal.SIGCONT))
+        with foo.resp() as c, foo.resp() as here:
+            here.call("SUBSCRIBE", "bulk")
+
+            def lost():
+                self.assertEqual(c.call("PUBLISH", "bulk", b"z" * (2 << 20)),
+                                 1)
+                self.assertEqual(len(here.read_reply()[2]), 2 << 20)
+                text = c.call("INFO", "stats").decode()
+                return int(text.split("sync_messages_lost:")[1].split()[0])
+            wait_for(lambda: lost() > 0, 30, "a message that is lost")
 
     def test_a_node_that_is_away_gets_nothing_later(self):
         foo, bar = self.two()

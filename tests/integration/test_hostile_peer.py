@@ -12,8 +12,8 @@ import kvpeer
 import kvtest
 from kvnodes import Cluster
 from kvpeer import (ACK, BUCKET, END, INC, OWN, PUT, TOMB, UID, Peer, ack,
-                    ask_range, bucket, call, data, hello, mark, op, ping,
-                    presence, put, stream, tick, u8, u16, u32, u64, vv, vvrow)
+                    ask_range, bucket, call, data, hello, mark, op, part,
+                    ping, presence, put, stream, tick, u8, u16, u32, u64, vv, vvrow)
 from kvtest import limit, wait_for
 
 SYNCD = "kv-syncd"
@@ -242,6 +242,25 @@ class Greetings(Hostile):
                      greet=False)
         self.refused("a long name", [hello(name=b"n" * 64)], "not a frame",
                      greet=False)
+        p = self.peer()
+        big = tick()                        # begun and never ended
+        for i in range(300):
+            p.send(part(big + i, 16 << 20, 0, b"c", b"m" * 60000))
+        for i in range(100):                # of those nothing began
+            p.send(part(big + 300, 16 << 20, 60000 * (i + 1), b"",
+                        b"m" * 60000))
+        p.send(ping(5))
+        self.pong(p, 5)
+        p.close()
+        self.unharmed("PART")
+        self.refused("a part past its end",
+                     [part(tick(), 100, 0, b"c", b"m" * 101)],
+                     "not what a service takes")
+        self.refused("a part of nothing", [part(tick(), 0, 0, b"c", b"")],
+                     "not a frame")
+        self.refused("a part without a channel",
+                     [part(tick(), 100, 0, b"", b"m")],
+                     "not what a service takes")
         self.refused("a name with an escape", [hello(name=b"a\x1b[2J")],
                      "not a frame", greet=False)
         self.refused("no ids", [hello(uid=0)], "HELLO without ids",
@@ -346,7 +365,7 @@ class Frames(Hostile):
         for t in (0, 14, 19, 37, 0x7e):
             self.refused(f"type {t}", [u8(t) + b"x"], "not a frame")
         self.taken("extensions", [u8(t) + b"x" * t
-                                  for t in range(0x80, 0x100)])
+                                  for t in range(0x90, 0x100)])
 
     def test_bodies_that_do_not_parse(self):
         for name, frame in (
@@ -547,6 +566,25 @@ class Frames(Hostile):
         self.pong(p, 4)
         p.close()
         self.unharmed("MESSAGE")
+        p = self.peer()
+        big = tick()                        # begun and never ended
+        for i in range(300):
+            p.send(part(big + i, 16 << 20, 0, b"c", b"m" * 60000))
+        for i in range(100):                # of those nothing began
+            p.send(part(big + 300, 16 << 20, 60000 * (i + 1), b"",
+                        b"m" * 60000))
+        p.send(ping(5))
+        self.pong(p, 5)
+        p.close()
+        self.unharmed("PART")
+        self.refused("a part past its end",
+                     [part(tick(), 100, 0, b"c", b"m" * 101)],
+                     "not what a service takes")
+        self.refused("a part of nothing", [part(tick(), 0, 0, b"c", b"")],
+                     "not a frame")
+        self.refused("a part without a channel",
+                     [part(tick(), 100, 0, b"", b"m")],
+                     "not what a service takes")
         self.refused("a name with an escape",
                      [presence([(0, 1, 1, b"\x1b[2J")])],
                      "not what a service takes")

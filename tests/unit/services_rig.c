@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "base/hash.h"
+
 #define PUT(n, ...) assert_int_equal(buf_printf(&(n)->told, __VA_ARGS__), KV_OK)
 
 /* A link is a place in this table: row has it, column is at its other end. */
@@ -116,6 +118,15 @@ rig_message(void *user, const struct frame_message *m)
 
 	PUT(n, "%.*s: %.*s\n", (int)m->channel.len, m->channel.data,
 	    m->payload.len < 64 ? (int)m->payload.len : 0, m->payload.data);
+	n->message_bytes += m->payload.len;
+	n->message_hash = hash_bytes(m->payload.data, m->payload.len, 0);
+}
+
+static uint64_t
+rig_wall_ms(void *user)
+{
+	(void)user;
+	return the_rig->now_ms;
 }
 
 static void
@@ -161,13 +172,15 @@ rig_init(struct rig *r)
 		.stop = rig_stop,
 		.room = rig_room,
 		.message = rig_message,
+		.wall_ms = rig_wall_ms,
 		.settled = rig_settled,
 	};
 	static const struct sync_store_ops store = {
 		.rows = rig_rows,
 		.head = rig_head,
 	};
-	static const char *const names[] = { "a@host", "b@host", "c@host" };
+	static const char *const names[] = { "a@host", "b@host", "c@host",
+		"d@host" };
 	unsigned i;
 
 	memset(r, 0, sizeof(*r));
@@ -177,6 +190,7 @@ rig_init(struct rig *r)
 		struct rig_node *n = &r->nodes[i];
 		struct services_config config = {
 			.inc = 100 + i,
+			.value_max = RIG_VALUE_MAX,
 			.store = { &store, n },
 			.ops = &ops,
 			.user = n,
@@ -265,6 +279,26 @@ rig_move(struct rig *r, unsigned a, unsigned b)
 	assert_int_equal(rc, KV_EAGAIN);
 	buf_fini(&plain);
 	return moved;
+}
+
+void
+rig_send(struct rig *r, unsigned a, unsigned b, enum frame_type type,
+    unsigned count)
+{
+	const struct replica_services *h = services_hooks(r->nodes[a].services);
+	struct buf plain;
+	struct frame f;
+
+	buf_init(&plain);
+	while (count > 0) {
+		plain.len = 0;
+		assert_int_equal(h->send(h->user, link_of(a, b), &plain),
+		    KV_OK);
+		assert_int_equal(frame_decode(buf_slice(&plain), &f), KV_OK);
+		assert_int_equal(rig_push(r, a, b, &f), KV_OK);
+		count -= f.type == type;
+	}
+	buf_fini(&plain);
 }
 
 void

@@ -323,7 +323,7 @@ any_frame(uint64_t *seed, const char *bytes, size_t size)
 	struct frame f = { .type = FRAME_FLOW,
 		.u.flow = { id, (uint32_t)(rng_next(seed) % 70000) } };
 
-	switch (rng_next(seed) % 8) {
+	switch (rng_next(seed) % 9) {
 	case 0:
 		f.type = FRAME_BARRIER;
 		f.u.barrier = (struct frame_barrier){ id, flag };
@@ -348,6 +348,12 @@ any_frame(uint64_t *seed, const char *bytes, size_t size)
 	case 6:
 		f.type = FRAME_PRESENCE;
 		f.u.presence = (struct frame_presence){ flag, some };
+		break;
+	case 7:
+		f.type = FRAME_PART;
+		f.u.part = (struct frame_part){ id % 3, 1 + id % 5,
+			(uint32_t)(1 + id * 1000), (uint32_t)(some.len * flag),
+			{ bytes, flag ? 0 : 1 + rng_next(seed) % 8 }, some };
 		break;
 	default:
 		if (flag)

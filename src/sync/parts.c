@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/* Messages that come in parts.  Of each peer one at a time, as it sends them;
+ * what all of them take is bounded, and beyond that messages are lost: nothing
+ * is ever held back for them.  One that began and does not go on, because the
+ * sender had to drop it, ends when the next one begins. */
+
+#include <utlist.h>
+
+#include "sync/service.h"
+
+static void
+parts_end(struct service_peer *p)
+{
+	struct parts *x = &p->parts;
+
+	p->services->parts_bytes -= x->size;
+	buf_fini(&x->bytes);
+	*x = (struct parts){ .size = 0 };
+	buf_init(&x->bytes);
+}
+
+void
+parts_down(struct service_peer *p)
+{
+	parts_end(p);
+}
+
+/* Another link brings it already. */
+static bool
+parts_has_begun(const struct services *s, const struct frame_part *f)
+{
+	const struct service_peer *p;
+
+	DL_FOREACH(s->peers, p)
+		if (p->parts.size > 0 && p->parts.inc == f->inc &&
+		    p->parts.tick == f->tick)
+			return true;
+	return false;
+}
+
+static int
+parts_begin(struct service_peer *p, const struct frame_part *f)
+{
+	struct services *s = p->services;
+	struct parts *x = &p->parts;
+	size_t limit = 2 * s->config.value_max;
+
+	if (limit < SERVICES_MESSAGE_BYTES)
+		limit = SERVICES_MESSAGE_BYTES;
+	if (!messages_is_new(s, f->inc, f->tick) || parts_has_begun(s, f))
+		return KV_OK;
+	if (f->size > s->config.value_max || f->size > limit - s->parts_bytes) {
+		s->messages_lost++;
+		return KV_OK;
+	}
+	*x = (struct parts){ f->inc, f->tick, f->size, f->channel.len,
+		x->bytes };
+	s->parts_bytes += x->size;
+	return buf_append(&x->bytes, f->channel.data, f->channel.len);
+}
+
+static int
+parts_whole(struct service_peer *p)
+{
+	struct parts *x = &p->parts;
+	struct frame_message m = { .inc = x->inc,
+		.tick = x->tick,
+		.channel = { x->bytes.data, x->channel },
+		.payload = { x->bytes.data + x->channel, x->size } };
+	int rc = messages_take(p, &m);
+
+	parts_end(p);
+	return rc;
+}
+
+int
+parts_receive(struct service_peer *p, const struct frame *f)
+{
+	const struct frame_part *part = &f->u.part;
+	struct parts *x = &p->parts;
+	int rc;
+
+	if ((part->at == 0) != (part->channel.len > 0) ||
+	    part->at > part->size || part->bytes.len > part->size - part->at)
+		return KV_EPROTO;
+	if (part->at == 0) {
+		parts_end(p);
+		if ((rc = parts_begin(p, part)) < 0)
+			return rc;
+	}
+	/* Of one that is not wanted, or whose beginning is not there. */
+	if (x->size != part->size || x->inc != part->inc ||
+	    x->tick != part->tick || x->bytes.len - x->channel != part->at)
+		return KV_OK;
+	rc = buf_append(&x->bytes, part->bytes.data, part->bytes.len);
+	if (rc == KV_OK && x->bytes.len - x->channel == x->size)
+		rc = parts_whole(p);
+	return rc;
+}
