@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define CHUNK ((size_t)1 << 18)
+#define ALIGN sizeof(uint64_t)
 
 struct arena_chunk {
 	struct arena_chunk *next;
@@ -51,6 +52,7 @@ arena_take(struct arena *a, size_t n)
 	struct arena_chunk **at;
 	char *p;
 
+	n = (n + ALIGN - 1) & ~(ALIGN - 1);
 	while (a->now == NULL || a->now->size - a->used < n) {
 		at = a->now == NULL ? &a->first : &a->now->next;
 		if (*at == NULL)

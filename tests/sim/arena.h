@@ -21,7 +21,8 @@ void arena_fini(struct arena *a);
 /* Forget what is in it, keep the memory. */
 void arena_reset(struct arena *a);
 
-/* Room for n bytes; never fails (no memory: abort). */
+/* Room for n bytes, for numbers and pointers too; never fails (no memory:
+ * abort). */
 char *arena_take(struct arena *a, size_t n);
 struct kv_slice arena_copy(struct arena *a, struct kv_slice s);
 

@@ -10,16 +10,22 @@
 #include "world.h"
 
 #define LARGE_MAX 150000u
-#define ORIGINS_MAX (GHOST_ORIGINS - 3 * WORLD_NODES) /* the end needs some */
 #define PATTERN (LARGE_MAX * 2)
 
-/* What happens to node x, or to it and p. */
-typedef void fault_fn(struct world *w, unsigned x, unsigned p);
+/* What happens to node x, or to it and p; false: nothing. */
+typedef bool fault_fn(struct world *w, unsigned x, unsigned p);
 
 static bool
 is_up(const struct world *w, unsigned x)
 {
 	return w->node[x].replica != NULL;
+}
+
+/* The end needs some. */
+static bool
+has_origins(const struct world *w)
+{
+	return w->ghost.origin_count < w->origins_max - 3 * WORLD_NODES;
 }
 
 /* ---- clients -------------------------------------------------------------- */
@@ -75,21 +81,22 @@ write_key(struct world *w, unsigned x, unsigned key)
 	world_show(w, x);
 }
 
-static void
+static bool
 do_write(struct world *w, unsigned x, unsigned p)
 {
 	unsigned n = world_random(w, 8) == 0 ? 6 : 1;
 
 	(void)p;
 	if (!is_up(w, x))
-		return;
+		return false;
 	while (n-- > 0)
 		write_key(w, x, world_random(w, GHOST_KEYS));
 	if (world_random(w, 3) != 0)
 		sim_sync(&w->node[x].store);
+	return true;
 }
 
-static void
+static bool
 do_bucket(struct world *w, unsigned x, unsigned p)
 {
 	struct sim_store *s = &w->node[x].store;
@@ -100,7 +107,7 @@ do_bucket(struct world *w, unsigned x, unsigned p)
 
 	(void)p;
 	if (!is_up(w, x))
-		return;
+		return false;
 	s->wall_ms = world_wall(w, x);
 	rc = drop ? sim_drop(s, name)
 		  : sim_create(s, name, world_random(w, 2) ? BUCKET_STAYS : 0);
@@ -108,50 +115,55 @@ do_bucket(struct world *w, unsigned x, unsigned p)
 		world_trace(w, "n%u %s bucket %u at %llx", x,
 		    drop ? "drops" : "creates", bucket,
 		    (unsigned long long)s->now.clock);
+	return true;
 }
 
 /* ---- work ------------------------------------------------------------------ */
 
-static void
+static bool
 do_turn(struct world *w, unsigned x, unsigned p)
 {
 	(void)p;
 	if (!is_up(w, x))
-		return;
+		return false;
 	node_turn(w, x, world_random(w, 8) == 0 ? 100 : 3, 0);
 	if (world_random(w, 2) != 0)
 		sim_sync(&w->node[x].store);
+	return true;
 }
 
-static void
+static bool
 do_broken_turn(struct world *w, unsigned x, unsigned p)
 {
 	(void)p;
 	if (is_up(w, x))
 		node_turn(w, x, 3, 1 + world_random(w, 2));
+	return true;
 }
 
-static void
+static bool
 do_fuse(struct world *w, unsigned x, unsigned p)
 {
 	(void)p;
 	if (is_up(w, x))
 		w->node[x].store.fuse = 1 + (int)world_random(w, 3);
+	return true;
 }
 
-static void
+static bool
 do_checkpoint(struct world *w, unsigned x, unsigned p)
 {
 	(void)p;
 	if (!is_up(w, x))
-		return;
+		return false;
 	if (world_random(w, 2) != 0)
 		sim_sync(&w->node[x].store);
 	sim_checkpoint(&w->node[x].store,
 	    world_random(w, 3) == 0 ? world_random(w, 6) : UINT_MAX);
+	return true;
 }
 
-static void
+static bool
 do_sweep(struct world *w, unsigned x, unsigned p)
 {
 	struct sim_store *s = &w->node[x].store;
@@ -159,46 +171,50 @@ do_sweep(struct world *w, unsigned x, unsigned p)
 	(void)p;
 	s->wall_ms = world_wall(w, x);
 	if (!is_up(w, x))
-		return;
+		return false;
 	sim_sweep(s);
 	if (w->plan.faults & FAULT_DEADLINES)
 		sim_expire(s);
 	world_show(w, x);
+	return true;
 }
 
-static void
+static bool
 do_purge(struct world *w, unsigned x, unsigned p)
 {
 	(void)p;
 	if (!is_up(w, x) || !(w->plan.faults & FAULT_RETENTION))
-		return;
+		return false;
 	sim_purge(&w->node[x].store, world_wall(w, x) - w->retention_ms);
 	world_show(w, x);
+	return true;
 }
 
 /* ---- the network -------------------------------------------------------------- */
 
-static void
+static bool
 do_dial(struct world *w, unsigned x, unsigned p)
 {
 	unsigned links = link_count(w, x, p);
 
 	if (x == p || !w->is_base[x][p])
-		return;
+		return false;
 	if (links == 0 || (links == 1 && world_random(w, 10) == 0))
 		link_dial(w, x, p, world_random(w, 2) ? w->node[p].name : "");
+	return true;
 }
 
-static void
+static bool
 do_wrong_dial(struct world *w, unsigned x, unsigned p)
 {
 	if (world_random(w, 2) == 0)
 		link_dial(w, x, x, "");
 	else if (w->is_base[x][p])
 		link_dial(w, x, p, "nobody@sim");
+	return true;
 }
 
-static void
+static bool
 do_cut(struct world *w, unsigned x, unsigned p)
 {
 	struct cable *c = &w->cable[world_random(w, WORLD_CABLES)];
@@ -207,16 +223,17 @@ do_cut(struct world *w, unsigned x, unsigned p)
 	(void)x;
 	(void)p;
 	if (!c->is_used)
-		return;
+		return false;
 	if (how == 0)
 		link_lose(w, c, world_random(w, 2));
 	else if (how == 1)
 		cable_damage(c, world_random(w, 2), world_random_u64(w));
 	else
 		link_cut(w, c);
+	return true;
 }
 
-static void
+static bool
 do_partition(struct world *w, unsigned x, unsigned p)
 {
 	unsigned how = world_random(w, 4), y;
@@ -228,9 +245,10 @@ do_partition(struct world *w, unsigned x, unsigned p)
 		if (how > 0)
 			w->is_blocked[y][x] = true;
 	}
+	return true;
 }
 
-static void
+static bool
 do_mend(struct world *w, unsigned x, unsigned p)
 {
 	unsigned y;
@@ -238,78 +256,82 @@ do_mend(struct world *w, unsigned x, unsigned p)
 	w->is_blocked[x][p] = w->is_blocked[p][x] = false;
 	for (y = 0; world_random(w, 4) == 0 && y < w->node_count; y++)
 		w->is_blocked[x][y] = w->is_blocked[y][x] = false;
+	return true;
 }
 
 /* ---- processes and stores ------------------------------------------------------- */
 
-static void
+static bool
 do_crash(struct world *w, unsigned x, unsigned p)
 {
 	(void)p;
 	if (is_up(w, x))
 		node_crash(w, x, world_random(w, 2));
+	return true;
 }
 
-static void
+static bool
 do_start(struct world *w, unsigned x, unsigned p)
 {
 	(void)p;
-	if (!is_up(w, x) && w->ghost.origin_count < ORIGINS_MAX)
+	if (!is_up(w, x) && has_origins(w))
 		node_start(w, x);
+	return true;
 }
 
-static void
+static bool
 do_skew(struct world *w, unsigned x, unsigned p)
 {
 	(void)p;
 	w->node[x].skew_ms += (int64_t)world_random(w, 8000) - 4000;
+	return true;
 }
 
-static void
+static bool
 do_backup(struct world *w, unsigned x, unsigned p)
 {
 	struct backup *b = &w->node[x].backup[world_random(w, WORLD_BACKUPS)];
 
 	(void)p;
 	b->is_there = true;
-	b->store = w->node[x].store;
-	b->store.now = b->store.synced;
+	sim_store_copy(&b->store, &w->node[x].store);
+	sim_crash(&b->store, true);
+	return true;
 }
 
 static void
 put_back(struct world *w, unsigned x, const struct sim_store *from)
 {
 	struct sim_store *s = &w->node[x].store;
-	struct sim_watch watch = s->watch;
 
-	*s = *from;
-	s->watch = watch;
+	sim_store_copy(s, from);
 	sim_crash(s, true);
 	ghost_unpurge(&w->ghost, x, s->now.clock);
 	world_show(w, x);
 }
 
-static void
+static bool
 do_restore(struct world *w, unsigned x, unsigned p)
 {
 	struct backup *b = &w->node[x].backup[world_random(w, WORLD_BACKUPS)];
 
 	(void)p;
-	if (!b->is_there || w->ghost.origin_count >= ORIGINS_MAX)
-		return;
+	if (!b->is_there || !has_origins(w))
+		return false;
 	if (is_up(w, x))
 		node_crash(w, x, false);
 	world_trace(w, "n%u is restored", x);
 	put_back(w, x, &b->store);
 	w->now_ms += 20;
+	return true;
 }
 
 /* p's disk is a copy of x's; both will run, under one name. */
-static void
+static bool
 do_clone(struct world *w, unsigned x, unsigned p)
 {
 	if (x == p || w->had_clone || !is_up(w, x))
-		return;
+		return false;
 	if (is_up(w, p))
 		node_crash(w, p, false);
 	world_trace(w, "n%u is a clone of n%u", p, x);
@@ -318,34 +340,38 @@ do_clone(struct world *w, unsigned x, unsigned p)
 	memcpy(w->node[p].name, w->node[x].name, sizeof(w->node[p].name));
 	w->node[p].is_clone = w->had_clone = true;
 	memset(w->node[p].backup, 0, sizeof(w->node[p].backup));
+	return true;
 }
 
-static void
+static bool
 do_refuse(struct world *w, unsigned x, unsigned p)
 {
 	static const int codes[] = { KV_OK, KV_OK, KV_EAGAIN, KV_ENOSPC };
 
 	(void)p;
 	w->node[x].store.refuse = codes[world_random(w, 4)];
+	return true;
 }
 
-static void
+static bool
 do_bad_clock(struct world *w, unsigned x, unsigned p)
 {
 	(void)p;
 	if (w->had_bad_clock)
-		return;
+		return false;
 	w->had_bad_clock = w->node[x].has_bad_clock = true;
 	w->node[x].skew_ms += 3600000;
 	world_trace(w, "n%u is an hour ahead", x);
+	return true;
 }
 
-static void
+static bool
 do_good_clock(struct world *w, unsigned x, unsigned p)
 {
 	(void)p;
 	if (is_up(w, x) && world_random(w, 3) == 0)
 		node_repair_clock(w, x);
+	return true;
 }
 
 /* ---- the table -------------------------------------------------------------------- */
@@ -354,31 +380,42 @@ static const struct fault {
 	unsigned weight;
 	unsigned needs; /* of enum world_fault */
 	fault_fn *happens;
+	const char *name; /* of what does not go on anyway */
 } faults[] = {
-	{ 580, 0, do_turn },
-	{ 90, 0, do_write },
-	{ 40, 0, do_dial },
-	{ 20, 0, do_checkpoint },
-	{ 10, 0, do_cut },
-	{ 5, 0, do_partition },
-	{ 7, 0, do_mend },
-	{ 4, 0, do_crash },
-	{ 2, 0, do_broken_turn },
-	{ 1, 0, do_fuse },
-	{ 14, 0, do_start },
-	{ 2, 0, do_skew },
-	{ 1, 0, do_wrong_dial },
-	{ 7, 0, do_sweep },
-	{ 4, FAULT_DROPS, do_bucket },
-	{ 4, FAULT_RESTORES, do_backup },
-	{ 3, FAULT_RESTORES, do_restore },
-	{ 10, FAULT_RETENTION, do_purge },
-	{ 10, FAULT_DEADLINES, do_sweep },
-	{ 4, FAULT_REFUSAL, do_refuse },
-	{ 1, FAULT_CLONES, do_clone },
-	{ 1, FAULT_CLOCK, do_bad_clock },
-	{ 3, FAULT_CLOCK, do_good_clock },
+	{ 580, 0, do_turn, NULL },
+	{ 90, 0, do_write, NULL },
+	{ 40, 0, do_dial, NULL },
+	{ 20, 0, do_checkpoint, NULL },
+	{ 10, 0, do_cut, "cut" },
+	{ 5, 0, do_partition, "partition" },
+	{ 7, 0, do_mend, NULL },
+	{ 4, 0, do_crash, "crash" },
+	{ 2, 0, do_broken_turn, "death in a turn" },
+	{ 1, 0, do_fuse, "death at a commit" },
+	{ 14, 0, do_start, NULL },
+	{ 2, 0, do_skew, "another clock" },
+	{ 1, 0, do_wrong_dial, "wrong dial" },
+	{ 7, 0, do_sweep, NULL },
+	{ 4, FAULT_DROPS, do_bucket, "create or drop" },
+	{ 4, FAULT_RESTORES, do_backup, NULL },
+	{ 3, FAULT_RESTORES, do_restore, "restore" },
+	{ 10, FAULT_RETENTION, do_purge, NULL },
+	{ 10, FAULT_DEADLINES, do_sweep, NULL },
+	{ 4, FAULT_REFUSAL, do_refuse, "log or disk full" },
+	{ 1, FAULT_CLONES, do_clone, "clone" },
+	{ 1, FAULT_CLOCK, do_bad_clock, "an hour ahead" },
+	{ 3, FAULT_CLOCK, do_good_clock, NULL },
 };
+
+static void
+note_fault(struct world *w, const struct fault *f, unsigned x, unsigned p)
+{
+	if (f->name == NULL)
+		return;
+	w->counts.faults++;
+	if (w->plan.verbose > 0)
+		world_trace(w, "fault: %s, n%u (n%u)", f->name, x, p);
+}
 
 void
 fault_step(struct world *w)
@@ -394,6 +431,6 @@ fault_step(struct world *w)
 		at -= f->weight;
 	x = world_random(w, w->node_count);
 	p = world_random(w, w->node_count);
-	if ((f->needs & ~w->plan.faults) == 0)
-		f->happens(w, x, p);
+	if ((f->needs & ~w->plan.faults) == 0 && f->happens(w, x, p))
+		note_fault(w, f, x, p);
 }

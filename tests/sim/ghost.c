@@ -95,10 +95,10 @@ ghost_find(const struct ghost *g, const struct sim_state *t, unsigned key)
 static unsigned
 origin_slot(const struct ghost *g, uint64_t inc)
 {
-	uint8_t at = (uint8_t)inc;
+	uint16_t at = inc % GHOST_TABLE;
 
 	while (g->table[at] != 0 && g->origins[g->table[at] - 1] != inc)
-		at++;
+		at = (uint16_t)(at + 1) % GHOST_TABLE;
 	return at;
 }
 
@@ -117,7 +117,7 @@ ghost_origin(struct ghost *g, uint64_t inc)
 		return;
 	assert(g->origin_count < GHOST_ORIGINS);
 	g->origins[g->origin_count++] = inc;
-	g->table[slot] = (uint8_t)g->origin_count;
+	g->table[slot] = (uint16_t)g->origin_count;
 }
 
 void
@@ -127,7 +127,7 @@ ghost_vector(const struct ghost *g, const struct sim_store *s,
 	unsigned i;
 	int o;
 
-	memset(vv, 0, GHOST_ORIGINS * sizeof(vv[0]));
+	memset(vv, 0, g->origin_count * sizeof(vv[0]));
 	for (i = 0; i < t->row_count; i++) {
 		if ((o = ghost_number(g, t->rows[i].inc)) >= 0)
 			vv[o] = t->rows[i].vv;
@@ -148,7 +148,7 @@ ghost_wrote(struct ghost *g, const struct record *r)
 	w = &g->writes[g->write_count++];
 	w->tick = r->stamp.tick;
 	w->stamp = r->stamp;
-	w->origin = (uint8_t)ghost_number(g, r->stamp.inc);
+	w->origin = (uint16_t)ghost_number(g, r->stamp.inc);
 	w->key = (uint8_t)key_number(r->key);
 	w->value = r->value;
 }
@@ -171,6 +171,7 @@ ghost_purged(struct ghost *g, unsigned node, const struct record *r,
 	p->key = key;
 	p->node = node;
 	p->clock = s->now.clock;
+	p->origin_count = g->origin_count;
 	p->stamp = r->stamp;
 	ghost_vector(g, s, &s->tree, p->vv);
 	for (i = 0; i < s->tree.row_count; i++) {
@@ -190,6 +191,88 @@ ghost_unpurge(struct ghost *g, unsigned node, uint64_t clock)
 		if (g->purges[i].node == node && g->purges[i].clock > clock)
 			g->purges[i].is_void = true;
 	}
+}
+
+static bool
+is_stored(const struct sim_state *t, const struct ghost *g,
+    const struct ghost_write *w)
+{
+	const struct record *r = ghost_find(g, t, w->key);
+
+	return r != NULL && stamp_compare(r->stamp, w->stamp) == 0;
+}
+
+static bool
+is_stored_in(const struct sim_store *s, const struct ghost *g,
+    const struct ghost_write *w)
+{
+	return is_stored(&s->now, g, w) || is_stored(&s->synced, g, w) ||
+	    is_stored(&s->tree, g, w);
+}
+
+/* Does b forbid whatever a forbids? */
+static bool
+says_more(const struct ghost_purge *b, const struct ghost_purge *a)
+{
+	unsigned o;
+
+	if (b->is_void || b->key != a->key ||
+	    b->origin_count < a->origin_count ||
+	    stamp_compare(b->stamp, a->stamp) < 0)
+		return false;
+	for (o = 0; o < a->origin_count; o++) {
+		if (b->vv[o] < a->vv[o])
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_outdone(const struct ghost *g, unsigned at, const bool gone[])
+{
+	unsigned i;
+
+	for (i = 0; i < g->purge_count; i++) {
+		if (i != at && !gone[i] &&
+		    says_more(&g->purges[i], &g->purges[at]))
+			return true;
+	}
+	return g->purges[at].is_void;
+}
+
+void
+ghost_forget(struct ghost *g, const struct sim_store *const *stores,
+    unsigned count)
+{
+	bool gone[GHOST_PURGES] = { false };
+	unsigned i, k, n = 0;
+
+	for (i = 0; i < g->write_count; i++) {
+		for (k = 0; k < count; k++) {
+			if (is_stored_in(stores[k], g, &g->writes[i]))
+				break;
+		}
+		if (k < count)
+			g->writes[n++] = g->writes[i];
+	}
+	g->write_count = n;
+	for (i = 0; i < g->purge_count; i++)
+		gone[i] = is_outdone(g, i, gone);
+	for (i = 0, n = 0; i < g->purge_count; i++) {
+		if (!gone[i] && i != n)
+			g->purges[n] = g->purges[i];
+		n += !gone[i];
+	}
+	g->purge_count = n;
+}
+
+void
+ghost_move(struct ghost *g, struct arena *into)
+{
+	unsigned i;
+
+	for (i = 0; i < g->write_count; i++)
+		g->writes[i].value = arena_copy(into, g->writes[i].value);
 }
 
 /* ---- I1 ----------------------------------------------------------------- */

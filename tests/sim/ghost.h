@@ -11,7 +11,8 @@
 #define GHOST_NODES 6
 #define GHOST_KEYS 18
 #define GHOST_BUCKETS 3
-#define GHOST_ORIGINS 96
+#define GHOST_ORIGINS 2048
+#define GHOST_TABLE 4096
 #define GHOST_WRITES 6000
 #define GHOST_PURGES 1000
 
@@ -38,7 +39,8 @@ extern const char *const ghost_names[GHOST_VIOLATION_COUNT];
 
 struct ghost_write {
 	uint64_t tick;
-	uint8_t origin, key;
+	uint16_t origin;
+	uint8_t key;
 	struct stamp stamp;
 	struct kv_slice value;
 };
@@ -48,13 +50,14 @@ struct ghost_purge {
 	unsigned key, node;
 	uint64_t clock;
 	struct stamp stamp;
+	unsigned origin_count;	    /* then */
 	uint64_t vv[GHOST_ORIGINS]; /* what the purger had or knew of */
 };
 
 struct ghost {
 	uint64_t origins[GHOST_ORIGINS];
 	unsigned origin_count;
-	uint8_t table[256]; /* inc to origin + 1, open addressing */
+	uint16_t table[GHOST_TABLE]; /* inc to origin + 1, open addressing */
 	struct ghost_write writes[GHOST_WRITES];
 	unsigned write_count;
 	struct ghost_purge purges[GHOST_PURGES];
@@ -80,7 +83,8 @@ void ghost_violation(struct ghost *g, enum ghost_violation v, const char *fmt,
 void ghost_origin(struct ghost *g, uint64_t inc);
 /* -1: no such run. */
 int ghost_number(const struct ghost *g, uint64_t inc);
-/* What the rows claim, by number; of the own run all up to the clock. */
+/* What the rows claim, by number (origin_count of them); of the own run all up
+ * to the clock. */
 void ghost_vector(const struct ghost *g, const struct sim_store *s,
     const struct sim_state *t, uint64_t vv[GHOST_ORIGINS]);
 
@@ -100,6 +104,14 @@ void ghost_purged(struct ghost *g, unsigned node, const struct record *r,
     const struct sim_store *s);
 /* The node's clock went back to this: later purges did not happen. */
 void ghost_unpurge(struct ghost *g, unsigned node, uint64_t clock);
+
+/* All has settled: forget the writes that none of these stores has any more,
+ * and the purges of which a later one says more. */
+void ghost_forget(struct ghost *g, const struct sim_store *const *stores,
+    unsigned count);
+
+/* The values of writes into another arena. */
+void ghost_move(struct ghost *g, struct arena *into);
 
 /* I1: for every write under a claim of this store, its state is that write or
  * a newer one.  Stamps over sane (0: any) were refused by everybody. */

@@ -108,6 +108,7 @@ check_undead(struct ghost *g, unsigned key, const struct record *r)
 	for (i = 0; i < g->purge_count && o >= 0; i++) {
 		p = &g->purges[i];
 		if (!p->is_void && p->key == key &&
+		    (unsigned)o < p->origin_count &&
 		    stamp_compare(r->stamp, p->stamp) < 0 &&
 		    p->vv[o] >= r->stamp.tick)
 			ghost_violation(g, GHOST_ZOMBIE,

@@ -4,16 +4,15 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "world.h"
 
-#define TICK_MS 500		/* of dialling and housekeeping */
 #define SETTLE_MS 600000u	/* at most */
 #define SILENCE_AFTER_MS 45000u /* a lazy pull, two looks at digests */
 #define SILENCE_MS 15000u
 #define ROUNDS 5
 #define OVER_MS 60000u /* deadlines that close may strike now or later */
-#define TURNS 200000u
 
 static void
 collect(struct world *w, const struct sim_store *stores[WORLD_NODES])
@@ -40,6 +39,7 @@ mend_all(struct world *w)
 		if (n->is_clone) { /* a store and a name of its own */
 			node_crash(w, x, false);
 			n->store.uid = world_random_u64(w);
+			memset(n->backup, 0, sizeof(n->backup));
 			snprintf(n->name, sizeof(n->name), "n%u@sim", x);
 			n->is_clone = false;
 		}
@@ -50,104 +50,6 @@ mend_all(struct world *w)
 	}
 }
 
-/* Every link that should be there and is not. */
-static void
-dial_all(struct world *w)
-{
-	unsigned x, y;
-
-	for (x = 0; x < w->node_count; x++) {
-		for (y = x + 1; y < w->node_count; y++) {
-			if (!w->is_base[x][y] || link_count(w, x, y) > 0)
-				continue;
-			if (world_random(w, 2))
-				link_dial(w, x, y, w->node[y].name);
-			else
-				link_dial(w, y, x, w->node[x].name);
-		}
-	}
-}
-
-static void
-keep_house(struct world *w)
-{
-	struct sim_store *s;
-	unsigned x;
-
-	for (x = 0; x < w->node_count; x++) {
-		s = &w->node[x].store;
-		s->wall_ms = world_wall(w, x);
-		sim_sync(s);
-		sim_checkpoint(s, UINT_MAX);
-		sim_sweep(s);
-		if (w->plan.faults & FAULT_DEADLINES)
-			sim_expire(s);
-		world_show(w, x);
-	}
-}
-
-/* Everything that is on its way arrives. */
-static bool
-deliver_all(struct world *w, uint64_t *turns)
-{
-	bool any = true, some = false;
-	uint64_t claims;
-	unsigned x;
-
-	while (any && *turns < TURNS) {
-		any = false;
-		for (x = 0; x < w->node_count; x++) {
-			if (!node_has_input(w, x) &&
-			    w->node[x].timer_ms > w->now_ms)
-				continue;
-			claims = w->node[x].store.claims;
-			node_turn(w, x, 100, 0);
-			if (w->node[x].replica == NULL)
-				return some;
-			if (w->node[x].store.claims != claims) {
-				sim_sync(&w->node[x].store);
-				w->node[x].timer_ms = w->now_ms;
-			}
-			any = some = true;
-			++*turns;
-		}
-		if (any)
-			w->now_ms += world_random(w, 3);
-	}
-	return some;
-}
-
-static void
-run_until(struct world *w, uint64_t end, uint64_t *turns)
-{
-	uint64_t next;
-	unsigned x;
-
-	while (w->now_ms < end && *turns < TURNS &&
-	    !ghost_is_violated(&w->ghost)) {
-		deliver_all(w, turns);
-		next = end;
-		for (x = 0; x < w->node_count; x++) {
-			if (w->node[x].timer_ms < next)
-				next = w->node[x].timer_ms;
-		}
-		w->now_ms = next > w->now_ms ? next : w->now_ms + 1;
-	}
-}
-
-static void
-run_ticks(struct world *w, uint64_t ms, uint64_t *turns)
-{
-	uint64_t end = w->now_ms + ms;
-
-	while (w->now_ms < end && *turns < TURNS &&
-	    !ghost_is_violated(&w->ghost)) {
-		dial_all(w);
-		run_until(w, w->now_ms + TICK_MS, turns);
-		keep_house(w);
-	}
-}
-
 static bool
 settle(struct world *w, uint64_t *turns)
 {
@@ -155,9 +57,9 @@ settle(struct world *w, uint64_t *turns)
 	uint64_t began = w->now_ms;
 
 	collect(w, stores);
-	while (w->now_ms < began + SETTLE_MS && *turns < TURNS &&
+	while (w->now_ms<began + SETTLE_MS && * turns> 0 &&
 	    !ghost_is_violated(&w->ghost)) {
-		run_ticks(w, TICK_MS, turns);
+		pass_ticks(w, PASS_TICK_MS, turns);
 		if (ghost_is_settled(&w->ghost, stores, w->node_count)) {
 			w->counts.settle_ms += w->now_ms - began;
 			return true;
@@ -176,11 +78,11 @@ check_silence(struct world *w, uint64_t *turns)
 
 	/* What expires is a change, though nobody wrote. */
 	if (w->plan.faults & FAULT_DEADLINES)
-		run_ticks(w, OVER_MS + 2 * SILENCE_MS, turns);
+		pass_ticks(w, OVER_MS + 2 * SILENCE_MS, turns);
 	for (round = 0; round < ROUNDS; round++) {
-		run_ticks(w, SILENCE_AFTER_MS, turns);
+		pass_ticks(w, SILENCE_AFTER_MS, turns);
 		noise = w->noise;
-		run_ticks(w, SILENCE_MS, turns);
+		pass_ticks(w, SILENCE_MS, turns);
 		if (w->noise == noise)
 			return;
 	}
@@ -194,7 +96,7 @@ heal_run(struct world *w)
 {
 	const struct sim_store *stores[WORLD_NODES];
 	struct ghost_end end;
-	uint64_t turns = 0;
+	uint64_t turns = PASS_TURNS;
 	unsigned x;
 
 	mend_all(w);
@@ -204,7 +106,8 @@ heal_run(struct world *w)
 	if (!settle(w, &turns) && !ghost_is_violated(&w->ghost))
 		ghost_violation(&w->ghost, GHOST_STUCK,
 		    "not settled after %llu ms, %llu turns",
-		    (unsigned long long)SETTLE_MS, (unsigned long long)turns);
+		    (unsigned long long)SETTLE_MS,
+		    (unsigned long long)(PASS_TURNS - turns));
 	if (ghost_is_violated(&w->ghost)) {
 		if (world_traces(w))
 			ghost_explain(&w->ghost, stores, w->node_count);

@@ -46,6 +46,8 @@ add_counts(struct world_counts *to, const struct world_counts *c)
 	to->resyncs += c->resyncs;
 	to->repairs += c->repairs;
 	to->downs += c->downs;
+	to->heals += c->heals;
+	to->faults += c->faults;
 }
 
 static void

@@ -14,7 +14,32 @@ sim_store_init(struct sim_store *s, struct arena *arena, uint64_t uid)
 {
 	memset(s, 0, sizeof(*s));
 	s->arena = arena;
+	s->now.arena = s->synced.arena = s->tree.arena = arena;
 	s->uid = uid;
+}
+
+void
+sim_store_copy(struct sim_store *to, const struct sim_store *from)
+{
+	struct sim_state now = to->now, synced = to->synced, tree = to->tree;
+	struct sim_watch watch = to->watch;
+
+	*to = *from;
+	to->watch = watch;
+	to->now = now;
+	to->synced = synced;
+	to->tree = tree;
+	state_copy(&to->now, &from->now);
+	state_copy(&to->synced, &from->synced);
+	state_copy(&to->tree, &from->tree);
+}
+
+void
+sim_store_move(struct sim_store *s, struct arena *into)
+{
+	state_move(&s->now, into);
+	state_move(&s->synced, into);
+	state_move(&s->tree, into);
 }
 
 uint64_t

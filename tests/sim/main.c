@@ -15,6 +15,7 @@
 #include "profile.h"
 
 #define STEPS 1500
+#define HOUR_MS (60u * 60 * 1000)
 #define QUICK 500      /* seeds that a mutation may take */
 #define UNNOTICED 5000 /* of one that nothing notices */
 
@@ -25,9 +26,10 @@ enum sync_mutation sync_mutation;
 struct options {
 	uint64_t first, last;
 	unsigned steps; /* 0: the usual number */
-	unsigned jobs;
+	unsigned jobs, verbose;
 	int traced;
-	bool is_verbose, has_digests, wants_mutations, is_quick;
+	bool has_digests, wants_mutations, is_quick;
+	unsigned hours; /* of a long run; 0: short ones */
 	const char *profile;
 	struct mutation mutation; /* no name: none */
 };
@@ -37,6 +39,7 @@ static const char usage[] =
     "           [--mutate NAME] [--no-digests] [--jobs N] [-v] [--trace KEY]\n"
     "       sim --mutations [--quick] [--jobs N]\n"
     "                                    is each mutation noticed?\n"
+    "       sim --day[=HOURS] [SEED]     24 h of virtual time in one run\n"
     "       sim --list                   profiles and mutations\n"
     "A profile of `each` takes one after the other.\n";
 
@@ -89,21 +92,10 @@ list(void)
 /* ---- runs ------------------------------------------------------------------ */
 
 static void
-print_result(const struct jobs_plan *plan, const struct jobs_result *r,
-    double took)
+print_found(const struct jobs_plan *plan, const struct jobs_result *r)
 {
-	const struct world_counts *c = &r->counts;
-	double runs = c->runs > 0 ? (double)c->runs : 1;
 	unsigned i;
 
-	printf("%-12s %6" PRIu64 " runs, %" PRIu64 " violated; %.0f runs/s, "
-	       "%.1f virtual days; a run: %.0f writes, %.0f frames, %.1f "
-	       "links, %.1f resyncs, %.2f repairs, settles in %.1f s\n",
-	    plan->title, c->runs, r->violated, runs / took,
-	    (double)c->virtual_ms / 86400e3, (double)c->writes / runs,
-	    (double)c->frames / runs, (double)c->links / runs,
-	    (double)c->resyncs / runs, (double)c->repairs / runs,
-	    (double)c->settle_ms / runs / 1e3);
 	for (i = 0; i < r->found_count; i++)
 		printf("  seed %" PRIu64 " (%s): %s\n", r->found[i].seed,
 		    plan->title, r->found[i].why);
@@ -115,6 +107,43 @@ print_result(const struct jobs_plan *plan, const struct jobs_result *r,
 	fflush(stdout);
 }
 
+static void
+print_result(const struct jobs_plan *plan, const struct jobs_result *r,
+    double took)
+{
+	const struct world_counts *c = &r->counts;
+	double runs = c->runs > 0 ? (double)c->runs : 1;
+
+	printf("%-12s %6" PRIu64 " runs, %" PRIu64 " violated; %.0f runs/s, "
+	       "%.1f virtual days; a run: %.0f writes, %.0f frames, %.1f "
+	       "links, %.1f resyncs, %.2f repairs, settles in %.1f s\n",
+	    plan->title, c->runs, r->violated, runs / took,
+	    (double)c->virtual_ms / 86400e3, (double)c->writes / runs,
+	    (double)c->frames / runs, (double)c->links / runs,
+	    (double)c->resyncs / runs, (double)c->repairs / runs,
+	    (double)c->settle_ms / runs / 1e3);
+	print_found(plan, r);
+}
+
+static void
+print_day(const struct jobs_plan *plan, const struct jobs_result *r,
+    double took)
+{
+	const struct world_counts *c = &r->counts;
+
+	printf("day: %" PRIu64 " x %u h in one run, %.2f h of virtual time; "
+	       "%" PRIu64 " events (turns of a node), %" PRIu64 " frames, "
+	       "%" PRIu64 " faults, %" PRIu64 " starts, %" PRIu64
+	       " links, %" PRIu64 " resyncs, %" PRIu64 " writes; mended and "
+	       "found alike %" PRIu64 " times; %" PRIu64
+	       " violated; took %.1f s\n",
+	    c->runs, (unsigned)(plan->run.length_ms / HOUR_MS),
+	    (double)c->virtual_ms / 3600e3, c->turns, c->frames, c->faults,
+	    c->restarts, c->links, c->resyncs, c->writes, c->heals, r->violated,
+	    took);
+	print_found(plan, r);
+}
+
 static int
 run_profile(const struct options *o, const struct profile *p,
     struct jobs_result *sum)
@@ -123,7 +152,7 @@ run_profile(const struct options *o, const struct profile *p,
 		.run = { .steps = o->steps > 0 ? o->steps : STEPS,
 		    .faults = p->faults,
 		    .has_digests = o->has_digests,
-		    .is_verbose = o->is_verbose,
+		    .verbose = o->verbose,
 		    .traced = o->traced },
 		.first = o->first,
 		.last = o->last,
@@ -138,6 +167,29 @@ run_profile(const struct options *o, const struct profile *p,
 	sum->counts.runs += r.counts.runs;
 	sum->violated += r.violated;
 	return rc;
+}
+
+static int
+run_day(const struct options *o)
+{
+	struct jobs_plan plan = {
+		.run = { .length_ms = (uint64_t)o->hours * HOUR_MS,
+		    .has_digests = o->has_digests,
+		    .verbose = o->verbose,
+		    .traced = o->traced },
+		.first = o->first,
+		.last = o->last,
+		.jobs = o->jobs,
+		.title = "day",
+	};
+	struct jobs_result r;
+	double began = seconds();
+	int rc = jobs_run(&plan, &r);
+
+	print_day(&plan, &r, seconds() - began);
+	printf("%" PRIu64 " passed, %" PRIu64 " failed\n",
+	    r.counts.runs - r.violated, r.violated);
+	return rc < 0 ? rc : r.violated == 0 ? KV_OK : KV_ECORRUPT;
 }
 
 static int
@@ -240,6 +292,7 @@ enum {
 	JOBS,
 	TRACE,
 	ALL_MUTATIONS,
+	DAY,
 	IS_QUICK,
 	LIST
 };
@@ -277,6 +330,9 @@ take_option(struct options *o, int option, const char *text)
 	case TRACE:
 		o->traced = atoi(text);
 		return o->traced >= 0 && o->traced < GHOST_KEYS;
+	case DAY:
+		o->hours = text == NULL ? 24 : (unsigned)atoi(text);
+		return o->hours > 0;
 	case ALL_MUTATIONS:
 		o->wants_mutations = true;
 		return true;
@@ -284,7 +340,7 @@ take_option(struct options *o, int option, const char *text)
 		o->is_quick = true;
 		return true;
 	case 'v':
-		o->is_verbose = true;
+		o->verbose++;
 		return true;
 	default:
 		return false;
@@ -302,13 +358,13 @@ main(int argc, char **argv)
 		{ "no-digests", no_argument, NULL, NO_DIGESTS },
 		{ "jobs", required_argument, NULL, JOBS },
 		{ "trace", required_argument, NULL, TRACE },
+		{ "day", optional_argument, NULL, DAY },
 		{ "mutations", no_argument, NULL, ALL_MUTATIONS },
 		{ "quick", no_argument, NULL, IS_QUICK },
 		{ "list", no_argument, NULL, LIST },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct options o = { .first = 1,
-		.last = 1000,
 		.traced = -1,
 		.has_digests = true,
 		.profile = "each" };
@@ -330,10 +386,12 @@ main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
+	if (o.last == 0)
+		o.last = o.hours > 0 ? 1 : 1000;
 	if ((o.wants_mutations || o.mutation.name != NULL) && !has_mutations())
 		return 2;
 	if (o.wants_mutations)
 		return run_mutations(&o) == KV_OK ? 0 : 1;
 	set_mutation(o.mutation.id);
-	return run(&o) == KV_OK ? 0 : 1;
+	return (o.hours > 0 ? run_day(&o) : run(&o)) == KV_OK ? 0 : 1;
 }

@@ -12,11 +12,6 @@
 
 /* ---- ghosts --------------------------------------------------------------- */
 
-struct watcher {
-	struct world *w;
-	unsigned node;
-};
-
 static void
 on_wrote(void *user, const struct record *r)
 {
@@ -43,13 +38,11 @@ node_init(struct world *w, unsigned x)
 {
 	int64_t apart = w->plan.faults & FAULT_CLOCK ? 60000 : 20000;
 	struct node *n = &w->node[x];
-	struct watcher *of;
 
 	memset(n, 0, sizeof(*n));
-	of = (struct watcher *)(void *)arena_take(&w->arena, sizeof(*of));
-	*of = (struct watcher){ w, x };
+	n->watcher = (struct watcher){ w, x };
 	sim_store_init(&n->store, &w->arena, world_random_u64(w));
-	n->store.watch = (struct sim_watch){ of, on_wrote, on_purged };
+	n->store.watch = (struct sim_watch){ &n->watcher, on_wrote, on_purged };
 	n->skew_ms = (int64_t)world_random(w, (uint32_t)apart) - apart / 2;
 	snprintf(n->name, sizeof(n->name), "n%u@sim", x);
 }
@@ -180,28 +173,14 @@ node_has_input(const struct world *w, unsigned x)
 		c = &w->cable[i];
 		for (end = 0; c->is_used && end < 2; end++) {
 			if (c->end[end].is_open && c->end[end].node == x &&
-			    ((cable_waiting(c, end) > 0 &&
-				 !w->is_blocked[c->end[!end].node][x]) ||
+			    !w->is_blocked[c->end[!end].node][x] &&
+			    (cable_waiting(c, end) > 0 ||
 				(!c->end[!end].is_open &&
 				    !c->end[!end].is_lost)))
 				return true;
 		}
 	}
 	return false;
-}
-
-static void
-trace_frame(struct world *w, unsigned from, unsigned to, struct kv_slice plain)
-{
-	enum frame_type type = (enum frame_type)(uint8_t)plain.data[0];
-
-	if (type != FRAME_PING && type != FRAME_PONG)
-		w->noise++;
-	w->counts.frames++;
-	w->counts.bytes += plain.len;
-	if (w->plan.is_verbose)
-		world_trace(w, "n%u > n%u %s %zu", from, to, frame_name(type),
-		    plain.len);
 }
 
 /* Frames that have arrived at this end, up to so many. */
@@ -224,7 +203,7 @@ receive(struct world *w, struct cable *c, unsigned end, unsigned frames)
 		if ((rc = cable_peek(c, end, limit, &f)) == KV_EMORE)
 			break;
 		if (rc == KV_OK) {
-			trace_frame(w, from, x, f.plain);
+			world_trace_frame(w, from, x, f.plain);
 			rc = replica_receive(n->replica, c->end[end].link,
 			    f.plain);
 			cable_drop(c, end, &f);

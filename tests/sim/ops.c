@@ -103,10 +103,9 @@ bucket_from(const struct sim_state *t, uint64_t bid, bool after)
 	const struct sim_bucket *b;
 	unsigned i;
 
-	for (i = 0; i < t->bucket_count; i++) {
+	for (i = state_bucket_place(t, bid); i < t->bucket_count; i++) {
 		b = &t->buckets[i];
-		if (!bucket_is_local(b) &&
-		    (after ? b->row.bid > bid : b->row.bid >= bid))
+		if (!bucket_is_local(b) && !(after && b->row.bid == bid))
 			return b;
 	}
 	return NULL;

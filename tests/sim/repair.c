@@ -8,12 +8,10 @@
 #include "sync/mutate.h"
 #include "tick.h"
 
-#define TICKS (2 * SIM_RECORDS + 3 * SIM_BUCKETS)
-
 struct repair {
 	struct sim_store *s;
 	uint64_t limit;
-	uint64_t ticks[TICKS]; /* all above it, in order, each once */
+	uint64_t *ticks; /* all above it, in order, each once */
 	unsigned count;
 	uint64_t first; /* what takes the place of ticks[0] */
 };
@@ -161,6 +159,7 @@ sim_repair_clock(struct sim_store *s, uint64_t inc, uint64_t wall_ms,
     uint64_t drift_ms)
 {
 	struct repair p = { .s = s, .limit = (wall_ms + drift_ms) << 16 };
+	const struct sim_state *t = &s->now;
 	uint64_t old = s->inc;
 
 	s->wall_ms = wall_ms;
@@ -171,6 +170,8 @@ sim_repair_clock(struct sim_store *s, uint64_t inc, uint64_t wall_ms,
 	s->inc = inc;
 	s->start = 0;
 	s->lineage_count = 0; /* log positions went backwards */
+	p.ticks = (uint64_t *)(void *)arena_take(s->arena,
+	    (2 * t->record_count + 3 * t->bucket_count) * sizeof(*p.ticks));
 	note_ticks(&p);
 	p.first = tick_next(s) + 1;
 	s->now.clock = p.first + p.count;

@@ -6,8 +6,11 @@
 
 #include "store.h"
 
-/* Copy what is used of it. */
+/* Copy what is used of it; `to` may be all zeros. */
 void state_copy(struct sim_state *to, const struct sim_state *from);
+
+/* Its arrays and all that they point at, into another arena. */
+void state_move(struct sim_state *t, struct arena *into);
 
 /* The index of the first record at or after (bid, key). */
 unsigned state_place(const struct sim_state *t, uint64_t bid,
@@ -17,6 +20,9 @@ unsigned state_place(const struct sim_state *t, uint64_t bid,
  * slices are not copied. */
 struct record *state_enter(struct sim_state *t, const struct record *r);
 void state_remove(struct sim_state *t, const struct record *r);
+
+/* The index of the first bucket whose id is not below bid. */
+unsigned state_bucket_place(const struct sim_state *t, uint64_t bid);
 
 /* The bucket of this name, NULL: none. */
 struct sim_bucket *state_bucket(struct sim_state *t, struct kv_slice name);

@@ -4,7 +4,7 @@
 
 /* The local store of sync/store.h as arrays: what the engine and the tree do,
  * small enough to be looked through, with everything that can happen to a
- * store as a function.  A crash, a backup and a clone are struct copies.
+ * store as a function.  A crash, a backup and a clone are copies.
  *
  *	now	what this process sees: the log over the tree
  *	synced	what is left of it when the power goes
@@ -15,9 +15,6 @@
 #include "arena.h"
 #include "sync/store.h"
 
-#define SIM_RECORDS 64
-#define SIM_BUCKETS 8
-#define SIM_ROWS 128
 #define SIM_LINEAGE 64
 #define SIM_NOTES 4
 
@@ -41,9 +38,13 @@ struct sim_state {
 	uint64_t highest;  /* tick that was taken in, for repair-clock */
 	unsigned record_count, bucket_count, row_count, note_count;
 	struct sim_note notes[SIM_NOTES];
-	struct sim_bucket buckets[SIM_BUCKETS]; /* by bid */
-	struct record records[SIM_RECORDS];	/* by (bid, key) */
-	struct sync_row rows[SIM_ROWS];
+
+	/* They grow; state.c alone moves them. */
+	struct arena *arena;
+	struct sim_bucket *buckets; /* by bid */
+	struct record *records;	    /* by (bid, key) */
+	struct sync_row *rows;	    /* as they came */
+	unsigned bucket_room, record_room, row_room;
 };
 
 /* Told to the ghosts. */
@@ -79,6 +80,12 @@ struct sim_store {
 
 /* Empty, of this uid; start it before use. */
 void sim_store_init(struct sim_store *s, struct arena *arena, uint64_t uid);
+
+/* What it is, also into one that is all zeros; `to` keeps its watch. */
+void sim_store_copy(struct sim_store *to, const struct sim_store *from);
+
+/* Its bytes into another arena, which is to take the place of the old one. */
+void sim_store_move(struct sim_store *s, struct arena *into);
 
 /* A process opens it: a run with this inc (kv-sync.7). */
 void sim_store_start(struct sim_store *s, uint64_t inc, uint64_t wall_ms);

@@ -10,8 +10,6 @@
 #include "base/hash.h"
 #include "base/rng.h"
 
-#define CHECK_EVERY 16
-
 uint64_t
 world_random_u64(struct world *w)
 {
@@ -33,18 +31,75 @@ world_wall(const struct world *w, unsigned x)
 
 /* ---- trace ------------------------------------------------------------------- */
 
+static int
+stream_of(enum frame_type type)
+{
+	return type == FRAME_DATA_OWN  ? 0
+	    : type == FRAME_DATA_FULL  ? 1
+	    : type == FRAME_DATA_RANGE ? 2
+				       : -1;
+}
+
+static void
+tell_data(struct world *w)
+{
+	static const char *const names[WORLD_STREAMS] = { "OWN", "FULL",
+		"RANGE" };
+	unsigned from, to, i;
+
+	for (from = 0; from < WORLD_NODES; from++) {
+		for (to = 0; to < WORLD_NODES; to++) {
+			for (i = 0; i < WORLD_STREAMS; i++) {
+				if (w->untold[from][to][i].frames == 0)
+					continue;
+				printf("  n%u > n%u DATA_%s, %u frames of "
+				       "%llu bytes\n",
+				    from, to, names[i],
+				    w->untold[from][to][i].frames,
+				    (unsigned long long)w->untold[from][to][i]
+					.bytes);
+			}
+		}
+	}
+	memset(w->untold, 0, sizeof(w->untold));
+}
+
 void
-world_trace(const struct world *w, const char *fmt, ...)
+world_trace(struct world *w, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (!world_traces(w))
 		return;
+	if (w->plan.verbose > 0)
+		tell_data(w);
 	printf("[%llu] ", (unsigned long long)w->now_ms);
 	va_start(ap, fmt);
 	vprintf(fmt, ap);
 	va_end(ap);
 	putchar('\n');
+}
+
+void
+world_trace_frame(struct world *w, unsigned from, unsigned to,
+    struct kv_slice plain)
+{
+	enum frame_type type = (enum frame_type)(uint8_t)plain.data[0];
+	bool is_ping = type == FRAME_PING || type == FRAME_PONG;
+	int stream = stream_of(type);
+
+	w->noise += !is_ping;
+	w->counts.frames++;
+	w->counts.bytes += plain.len;
+	if (w->plan.verbose < (is_ping ? 2u : 1u))
+		return;
+	if (stream < 0) {
+		world_trace(w, "n%u > n%u %s %zu", from, to, frame_name(type),
+		    plain.len);
+		return;
+	}
+	w->untold[from][to][stream].frames++;
+	w->untold[from][to][stream].bytes += plain.len;
 }
 
 void
@@ -87,8 +142,37 @@ world_check(struct world *w, unsigned x)
 	ghost_check_claims(&w->ghost, x, &n->store, sane);
 }
 
-static void
-choose_tuning(struct world *w)
+void
+world_check_all(struct world *w)
+{
+	unsigned x;
+
+	for (x = 0; x < w->node_count; x++) {
+		if (w->node[x].checked != w->node[x].store.claims)
+			world_check(w, x);
+	}
+}
+
+void
+world_compact(struct world *w)
+{
+	struct arena old = w->arena;
+	unsigned x, i;
+
+	for (x = 0; x < w->node_count; x++) {
+		sim_store_move(&w->node[x].store, &w->spare);
+		for (i = 0; i < WORLD_BACKUPS; i++)
+			sim_store_move(&w->node[x].backup[i].store, &w->spare);
+	}
+	ghost_move(&w->ghost, &w->spare);
+	w->pattern = (struct kv_slice){ NULL, 0 }; /* made when wanted */
+	w->arena = w->spare;
+	w->spare = old;
+	arena_reset(&w->spare);
+}
+
+void
+world_choose_tuning(struct world *w)
 {
 	static const uint32_t retentions[] = { 60000, 60000, 20000, 5000 };
 	struct replica_tuning *t = &w->tuning;
@@ -103,20 +187,21 @@ choose_tuning(struct world *w)
 	/* As the true ones do: half of it holds what stands between two
 	 * MARKs, all rows among it. */
 	if (t->mark_ops > 0 && world_random(w, 3) == 0)
-		t->credit = 60 * GHOST_ORIGINS + world_random(w, 4000);
+		t->credit = 60 * w->origins_max + world_random(w, 4000);
 	t->has_no_digests = !w->plan.has_digests;
 	w->timeout_ms = 10000;
 	w->retention_ms = retentions[world_random(w, 4)];
 }
 
 /* Mesh, line, ring or by chance; always one piece. */
-static void
-choose_topology(struct world *w)
+void
+world_choose_topology(struct world *w, unsigned n)
 {
-	unsigned kind = world_random(w, 4), n, a, b;
+	unsigned kind = world_random(w, 4), a, b;
 	bool is;
 
-	n = w->node_count = 2 + world_random(w, WORLD_NODES - 1);
+	w->node_count = n > 0 ? n : 2 + world_random(w, WORLD_NODES - 1);
+	n = w->node_count;
 	memset(w->is_base, 0, sizeof(w->is_base));
 	memset(w->is_blocked, 0, sizeof(w->is_blocked));
 	for (a = 0; a < n; a++) {
@@ -138,6 +223,7 @@ begin(struct world *w, const struct world_plan *plan)
 	w->random = hash_u64(plan->seed) | 1;
 	w->now_ms = 1000;
 	w->next_value = 0;
+	w->origins_max = plan->length_ms > 0 ? GHOST_ORIGINS : WORLD_ORIGINS;
 	w->noise = 0;
 	w->had_bad_clock = w->had_clone = false;
 	w->pattern = (struct kv_slice){ NULL, 0 };
@@ -145,8 +231,8 @@ begin(struct world *w, const struct world_plan *plan)
 	ghost_reset(&w->ghost, !plan->has_digests);
 	for (i = 0; i < WORLD_CABLES; i++)
 		cable_reset(&w->cable[i]);
-	choose_topology(w);
-	choose_tuning(w);
+	world_choose_topology(w, plan->length_ms > 0 ? WORLD_NODES : 0);
+	world_choose_tuning(w);
 	for (i = 0; i < w->node_count; i++) {
 		node_init(w, i);
 		node_start(w, i);
@@ -169,27 +255,33 @@ finish(struct world *w)
 	w->counts.virtual_ms += w->now_ms;
 }
 
-bool
-world_run(struct world *w, const struct world_plan *plan)
+/* Many steps, and their end. */
+static void
+short_run(struct world *w)
 {
-	uint32_t pace = plan->faults & FAULT_RETENTION ? 250 : 100;
-	unsigned step, x;
+	uint32_t pace = w->plan.faults & FAULT_RETENTION ? 250 : 100;
+	unsigned step;
 
-	begin(w, plan);
-	for (step = 0; step < plan->steps; step++) {
+	for (step = 0; step < w->plan.steps; step++) {
 		if (ghost_is_violated(&w->ghost))
-			break;
+			return;
 		w->now_ms += world_random(w, pace);
 		fault_step(w);
-		if (step % CHECK_EVERY != 0)
-			continue;
-		for (x = 0; x < w->node_count; x++) {
-			if (w->node[x].checked != w->node[x].store.claims)
-				world_check(w, x);
-		}
+		if (step % WORLD_CHECK_EVERY == 0)
+			world_check_all(w);
 	}
 	if (!ghost_is_violated(&w->ghost))
 		heal_run(w);
+}
+
+bool
+world_run(struct world *w, const struct world_plan *plan)
+{
+	begin(w, plan);
+	if (plan->length_ms > 0)
+		day_run(w);
+	else
+		short_run(w);
 	finish(w);
 	return !ghost_is_violated(&w->ghost);
 }
@@ -202,4 +294,5 @@ world_fini(struct world *w)
 	for (i = 0; i < WORLD_CABLES; i++)
 		cable_fini(&w->cable[i]);
 	arena_fini(&w->arena);
+	arena_fini(&w->spare);
 }

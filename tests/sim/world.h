@@ -11,9 +11,11 @@
 #define WORLD_NODES 5
 #define WORLD_CABLES 24
 #define WORLD_BACKUPS 2
+#define WORLD_ORIGINS 96       /* runs of nodes in a short run */
 #define WORLD_WALL 10000000u   /* ms since 1970 when a run begins */
 #define WORLD_DRIFT_MS 300000u /* MAX_DRIFT of kv-sync.7 */
-#define WORLD_NOBODY WORLD_NODES
+#define WORLD_STREAMS 3
+#define WORLD_CHECK_EVERY 16 /* steps */
 
 /* What may happen in a run. */
 enum world_fault {
@@ -31,10 +33,11 @@ enum world_fault {
 struct world_plan {
 	uint64_t seed;
 	unsigned steps;
-	unsigned faults; /* of enum world_fault */
+	uint64_t length_ms; /* of a day; 0: a short run of so many steps */
+	unsigned faults;    /* of enum world_fault */
 	bool has_digests;
-	bool is_verbose; /* frames and events too */
-	int traced;	 /* key, -1: none */
+	unsigned verbose; /* 1: frames and events too; 2: PING and PONG too */
+	int traced;	  /* key, -1: none */
 };
 
 struct backup {
@@ -42,8 +45,15 @@ struct backup {
 	struct sim_store store;
 };
 
+/* Whom a store tells. */
+struct watcher {
+	struct world *w;
+	unsigned node;
+};
+
 struct node {
 	struct sim_store store;
+	struct watcher watcher;
 	struct backup backup[WORLD_BACKUPS];
 	struct replica *replica; /* NULL: down */
 	char name[16];
@@ -60,13 +70,14 @@ struct node {
 struct world_counts {
 	uint64_t runs, writes, frames, bytes, turns, virtual_ms, settle_ms;
 	uint64_t restarts, links, resyncs, repairs, downs;
+	uint64_t heals, faults;
 };
 
 struct world {
 	struct world_plan plan;
 	uint64_t random;
 	uint64_t now_ms;
-	struct arena arena;
+	struct arena arena, spare;
 	struct ghost ghost;
 	struct world_counts counts;
 	unsigned node_count;
@@ -78,8 +89,13 @@ struct world {
 	uint32_t timeout_ms;
 	uint32_t retention_ms;
 	unsigned next_value;
+	unsigned origins_max;
 	uint64_t noise; /* frames other than PING and PONG */
 	bool had_bad_clock, had_clone;
+	struct {
+		unsigned frames;
+		uint64_t bytes;
+	} untold[WORLD_NODES][WORLD_NODES][WORLD_STREAMS]; /* of DATA */
 	struct kv_slice pattern; /* what large values are made of */
 };
 
@@ -92,14 +108,17 @@ void world_fini(struct world *w);
 
 uint32_t world_random(struct world *w, uint32_t below);
 uint64_t world_random_u64(struct world *w);
-void world_trace(const struct world *w, const char *fmt, ...) KV_PRINTF(2, 3);
+void world_trace(struct world *w, const char *fmt, ...) KV_PRINTF(2, 3);
+/* Print that a frame came; those of DATA are summed up. */
+void world_trace_frame(struct world *w, unsigned from, unsigned to,
+    struct kv_slice plain);
 /* Print what the traced key has become at the node. */
 void world_show(struct world *w, unsigned x);
 
 static inline bool
 world_traces(const struct world *w)
 {
-	return w->plan.is_verbose || w->plan.traced >= 0;
+	return w->plan.verbose > 0 || w->plan.traced >= 0;
 }
 
 /* I1 at the node, now. */
@@ -129,8 +148,29 @@ void link_lose(struct world *w, struct cable *c, unsigned end);
 void link_cut(struct world *w, struct cable *c);
 void link_forget(struct world *w, struct cable *c); /* if nobody is there */
 
-/* fault.c, heal.c: the two phases. */
+/* pass.c: time passes without faults; idle time costs nothing.  Each takes its
+ * turns from *turns, and ends when there are none left. */
+#define PASS_TICK_MS 500 /* between two looks at links and disks */
+#define PASS_TURNS 200000u
+/* Dial who should be linked and is not. */
+void pass_dial(struct world *w);
+/* Disks and checkpointers do what they have to. */
+void pass_house(struct world *w);
+void pass_until(struct world *w, uint64_t end_ms, uint64_t *turns);
+/* All of it, and ticks. */
+void pass_ticks(struct world *w, uint64_t ms, uint64_t *turns);
+
+/* fault.c, heal.c: the two phases; day.c: many of both. */
 void fault_step(struct world *w);
 void heal_run(struct world *w);
+void day_run(struct world *w);
+/* world.c: look at I1 where claims have changed. */
+void world_check_all(struct world *w);
+/* Another set of links that should be, between so many nodes. */
+void world_choose_topology(struct world *w, unsigned nodes);
+/* Sizes and times of nodes that start from now on. */
+void world_choose_tuning(struct world *w);
+/* Give back the memory of what no store or backup has any more. */
+void world_compact(struct world *w);
 
 #endif
