@@ -112,7 +112,7 @@ struct replica_link {
 	bool has_said; /* ours */
 	bool is_misdialled;
 	bool is_redirected; /* it told us where to dial instead */
-	bool is_timed; /* heard_ms counts: it was there in a turn */
+	bool is_timed;	    /* heard_ms counts: it was there in a turn */
 	char dialled[FRAME_NAME_MAX + 1];
 	struct control control;
 	uint64_t heard_ms, sent_ms;
