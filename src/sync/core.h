@@ -156,6 +156,7 @@ struct replica_link {
 	uint64_t vv_hash[2]; /* at the first mismatch */
 	uint64_t mismatch_ms;
 	bool has_mismatch;
+	bool is_digest_long;		      /* more rows than are kept */
 	uint64_t digest_head, digest_version; /* our vector, when we sent it */
 	uint64_t digest_next_ms;	      /* to send it again; 0: no */
 	uint64_t repair_wait_ms; /* grows while repair is in vain */

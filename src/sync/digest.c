@@ -12,7 +12,7 @@
 
 #define STILL_MS 1000
 #define REPAIR_MAX_MS (3600 * 1000)
-#define ROWS_MAX (65536 * FRAME_DIGEST_ROW)
+#define MORE_MAX (65536 * FRAME_DIGEST_ROW) /* than we have */
 #define FRAME_DIGESTS ((FRAME_MAX - 32) / FRAME_DIGEST_ROW * FRAME_DIGEST_ROW)
 
 /* ---- vectors ---- */
@@ -65,15 +65,20 @@ add_digest(void *user, uint64_t bid, const struct totals *t)
 }
 
 static int
+sum_own(struct replica *r)
+{
+	r->digest.len = 0;
+	return r->store.ops->digests(r->store.self, add_digest, &r->digest);
+}
+
+static int
 send_digest(struct replica *r, struct replica_link *l)
 {
 	struct frame f = { .type = FRAME_DIGEST };
 	struct kv_slice left;
 	int rc;
 
-	r->digest.len = 0;
-	rc = r->store.ops->digests(r->store.self, add_digest, &r->digest);
-	if (rc < 0)
+	if ((rc = sum_own(r)) < 0)
 		return rc;
 	hash_own(r, f.u.digest.vv_hash);
 	left = buf_slice(&r->digest);
@@ -217,13 +222,12 @@ compare(struct replica *r, struct replica_link *l, const uint64_t hash[2])
 	if (own[0] != hash[0] || own[1] != hash[1] ||
 	    r->resync.state != RESYNC_NONE || r->config.tuning.has_no_digests)
 		return KV_OK;
-	r->digest.len = 0;
-	rc = r->store.ops->digests(r->store.self, add_digest, &r->digest);
-	if (rc < 0)
+	if ((rc = sum_own(r)) < 0)
 		return rc;
 	sort_rows(&r->digest);
 	sort_rows(&l->digest);
-	if (!same_sums(buf_slice(&r->digest), buf_slice(&l->digest)))
+	if (l->is_digest_long ||
+	    !same_sums(buf_slice(&r->digest), buf_slice(&l->digest)))
 		return mismatch(r, l, hash);
 	l->has_mismatch = false;
 	l->repair_wait_ms = 0;
@@ -231,19 +235,37 @@ compare(struct replica *r, struct replica_link *l, const uint64_t hash[2])
 	return KV_OK;
 }
 
+/* How much of a peer's is kept.  Who has so many more buckets than we, and the
+ * same vector, differs: no need to know in what. */
+static int
+digest_room(struct replica *r, size_t *room)
+{
+	int rc = KV_OK;
+
+	*room = MORE_MAX;
+	if (r->digest.len == 0)
+		rc = sum_own(r);
+	*room += r->digest.len;
+	return rc;
+}
+
 int
 digest_received(struct replica *r, struct replica_link *l,
     const struct frame *f)
 {
 	const struct frame_digest *d = &f->u.digest;
+	size_t room;
 	int rc;
 
-	if (l->digest.len + d->rows.len > ROWS_MAX)
-		return link_refuse(r, l, BYE_LIMIT, "too many buckets");
-	rc = buf_append(&l->digest, d->rows.data, d->rows.len);
+	if ((rc = digest_room(r, &room)) < 0)
+		return rc;
+	l->is_digest_long |= l->digest.len + d->rows.len > room;
+	if (!l->is_digest_long)
+		rc = buf_append(&l->digest, d->rows.data, d->rows.len);
 	if (rc < 0 || d->flags & FRAME_MORE)
 		return rc;
 	rc = compare(r, l, d->vv_hash);
+	l->is_digest_long = false;
 	l->digest.len = 0;
 	buf_shrink(&l->digest, 4096);
 	return rc;

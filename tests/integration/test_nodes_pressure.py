@@ -225,6 +225,28 @@ class Pressure(kvtest.Case):
                   "are left")
         self.verified(foo, bar)
 
+    @limit(180)
+    def test_digests_of_70000_buckets_are_compared_and_end_no_link(self):
+        c = self.cluster()
+        foo, bar = c.start("foo", "bar")
+        with foo.line(limit=60) as line:
+            for base in range(0, 70000, 1000):
+                line.send(b"".join(b"CREATE m%d\r\nPUT m%d k v\r\n" % (i, i)
+                                   for i in range(base, base + 1000)))
+                for _ in range(2000):
+                    self.assertEqual(line.read_line(), b"OK")
+        foo.in_step(60)
+        bar.in_step(60)
+        # 32 bytes for each, when all has been still for a second; bar wrote
+        # nothing, so no more than this comes from there.
+        wait_for(lambda: foo.nodes()[bar.node]["received_bytes"] >= 70000 * 32,
+                 30, "bar's digest")
+        foo.put("m7", "k", "w")
+        bar.wait_value("m7", "k", b"w")
+        for node in (foo, bar):
+            self.assertEqual(node.count_log("node down"), 0)
+            self.assertEqual(node.count_log("diverged"), 0)
+
     def storm(self, node, seed):
         with node.line(limit=60) as c:
             for base in range(0, 10000, 500):
