@@ -1,16 +1,73 @@
 /* SPDX-License-Identifier: ISC */
-/* The common life of kv-walwriter and kv-checkpointer. */
+/* Between a program's main and kvd. */
 
 #include "engine/program.h"
 
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <sys/epoll.h>
 
 #include "base/log.h"
 #include "engine/maintain.h"
 #include "engine/options.h"
-#include "io/spawn.h"
+#include "io/parent.h"
 #include "io/stop.h"
+
+static void
+program_log(const char *name, const struct conf *conf)
+{
+	log_init(name, (enum log_level)conf_u64(conf, CONF_LOG_LEVEL));
+}
+
+int
+program_begin(const char *name, struct conf **out)
+{
+	int rc;
+
+	log_init(name, LOG_LEVEL_INFO);
+	if ((rc = conf_from_parent(PARENT_FD, out)) == KV_OK)
+		program_log(name, *out);
+	return rc;
+}
+
+static void
+program_told(struct loop_source *source, uint32_t events)
+{
+	struct program_parent *p =
+	    loop_owner(source, struct program_parent, source);
+	enum parent_verb verb = PARENT_OTHER;
+	struct conf *conf;
+	struct buf body;
+	int rc;
+
+	(void)events;
+	buf_init(&body);
+	rc = parent_receive(&verb, &body);
+	if (rc == KV_OK && verb == PARENT_RELOAD &&
+	    conf_read(buf_slice(&body), &conf) == KV_OK) {
+		program_log(p->name, conf);
+		p->reload(p, conf);
+	}
+	if (rc == KV_OK && verb == PARENT_STOP) {
+		/* Nothing more can come, and an end would come for ever. */
+		loop_remove(p->loop, source);
+		p->stop(p);
+	}
+	buf_fini(&body);
+}
+
+int
+program_listen(struct program_parent *p, struct loop *loop)
+{
+	p->loop = loop;
+	p->source = (struct loop_source){
+		.ready = program_told,
+		.fd = PARENT_FD,
+		.events = EPOLLIN,
+	};
+	return loop_add(loop, &p->source);
+}
+
+/* ---- without a loop ---- */
 
 static int
 program_open(const struct conf *conf, enum control_role role,
@@ -22,9 +79,9 @@ program_open(const struct conf *conf, enum control_role role,
 	engine_options_read(conf, role, &options);
 	if ((rc = engine_open(&options, out)) < 0)
 		return rc;
-	if ((rc = stop_arm(SPAWN_FIRST_FD)) < 0)
+	if ((rc = stop_arm(PARENT_FD)) < 0)
 		return rc;
-	send(SPAWN_FIRST_FD, "ready", 5, MSG_NOSIGNAL);
+	parent_ready();
 	return KV_OK;
 }
 
@@ -53,10 +110,8 @@ program_main(const char *name, enum control_role role,
 	struct conf *conf;
 	int rc;
 
-	log_init(name, LOG_LEVEL_INFO);
-	if (conf_from_parent(SPAWN_FIRST_FD, &conf) < 0)
+	if (program_begin(name, &conf) < 0)
 		return EXIT_FAILURE;
-	log_init(name, (enum log_level)conf_u64(conf, CONF_LOG_LEVEL));
 	if ((rc = program_open(conf, role, &e)) == KV_OK)
 		rc = program_hold(e, name + sizeof("kv-") - 1, role, work);
 	engine_close(e);

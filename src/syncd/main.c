@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -13,6 +12,7 @@
 #include "base/log.h"
 #include "engine/maintain.h"
 #include "engine/options.h"
+#include "engine/program.h"
 #include "io/parent.h"
 #include "syncd/syncd.h"
 
@@ -23,7 +23,7 @@ struct program {
 	struct engine *engine;
 	struct syncd syncd;
 	struct conf *conf; /* until syncd has it */
-	struct loop_source parent;
+	struct program_parent parent;
 	struct timer role; /* until we have it */
 	bool has_role;
 	int rc;
@@ -49,13 +49,10 @@ main_end(struct program *p, int rc)
 /* ---- kvd's word ---- */
 
 static void
-main_reload(struct program *p, struct kv_slice text)
+main_reload(struct program_parent *parent, struct conf *conf)
 {
-	struct conf *conf;
+	struct program *p = loop_owner(parent, struct program, parent);
 
-	if (conf_read(text, &conf) < 0)
-		return;
-	log_init("kv-syncd", (enum log_level)conf_u64(conf, CONF_LOG_LEVEL));
 	if (p->has_role) {
 		syncd_reload(&p->syncd, conf);
 	} else {
@@ -65,32 +62,14 @@ main_reload(struct program *p, struct kv_slice text)
 }
 
 static void
-main_stop(struct program *p)
+main_stop(struct program_parent *parent)
 {
-	/* Nothing more can come, and an end would come for ever. */
-	loop_remove(p->loop, &p->parent);
+	struct program *p = loop_owner(parent, struct program, parent);
+
 	if (p->has_role)
 		syncd_stop(&p->syncd);
 	else
 		main_end(p, KV_OK);
-}
-
-static void
-main_told(struct loop_source *source, uint32_t events)
-{
-	struct program *p = loop_owner(source, struct program, parent);
-	enum parent_verb verb = PARENT_OTHER;
-	struct buf body;
-	int rc;
-
-	(void)events;
-	buf_init(&body);
-	rc = parent_receive(&verb, &body);
-	if (rc == KV_OK && verb == PARENT_RELOAD)
-		main_reload(p, buf_slice(&body));
-	if (rc == KV_OK && verb == PARENT_STOP)
-		main_stop(p);
-	buf_fini(&body);
 }
 
 /* ---- work ---- */
@@ -144,10 +123,7 @@ main_open(struct program *p)
 	if ((rc = engine_open(&options, &p->engine)) < 0 ||
 	    (rc = loop_new(&p->loop)) < 0)
 		return rc;
-	p->parent = (struct loop_source){ .ready = main_told,
-		.fd = PARENT_FD,
-		.events = EPOLLIN };
-	if ((rc = loop_add(p->loop, &p->parent)) < 0)
+	if ((rc = program_listen(&p->parent, p->loop)) < 0)
 		return rc;
 	p->role.expired = main_take_role;
 	rc = maintain_take(p->engine, ROLE_SYNCD, false);
@@ -177,15 +153,16 @@ main_close(struct program *p)
 int
 main(void)
 {
-	static struct program program;
+	static struct program program = {
+		.parent = { .name = "kv-syncd",
+		    .reload = main_reload,
+		    .stop = main_stop },
+	};
 
 	signal(SIGPIPE, SIG_IGN);
 	main_hide();
-	log_init("kv-syncd", LOG_LEVEL_INFO);
-	if (conf_from_parent(PARENT_FD, &program.conf) < 0)
+	if (program_begin(program.parent.name, &program.conf) < 0)
 		return EXIT_FAILURE;
-	log_init("kv-syncd",
-	    (enum log_level)conf_u64(program.conf, CONF_LOG_LEVEL));
 	if ((program.rc = main_open(&program)) == KV_OK &&
 	    loop_run(program.loop) < 0)
 		program.rc = KV_ESYSTEM;

@@ -3,12 +3,11 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 
 #include "base/err.h"
 #include "base/log.h"
-#include "conf/conf.h"
 #include "engine/options.h"
+#include "engine/program.h"
 #include "io/parent.h"
 #include "io/sock.h"
 #include "serve/listener.h"
@@ -22,7 +21,7 @@ struct program {
 	struct loop *loop;
 	struct engine *engine;
 	struct worker worker;
-	struct loop_source parent;
+	struct program_parent parent;
 	struct timer stop_limit;
 	struct listener listeners[MAIN_LISTENERS_MAX];
 	size_t inherited; /* descriptors from PARENT_LISTEN_FD up */
@@ -31,12 +30,11 @@ struct program {
 };
 
 static void
-main_stop(struct program *p)
+main_stop(struct program_parent *parent)
 {
+	struct program *p = loop_owner(parent, struct program, parent);
 	size_t i;
 
-	if (p->worker.stopping)
-		return;
 	p->worker.stopping = true;
 	for (i = 0; i < p->listener_count; i++)
 		listener_stop(&p->listeners[i]);
@@ -57,38 +55,14 @@ main_stop_now(struct timer *timer)
 }
 
 static void
-main_reload(struct program *p, struct kv_slice text)
+main_reload(struct program_parent *parent, struct conf *conf)
 {
-	struct conf *conf;
+	struct program *p = loop_owner(parent, struct program, parent);
 
-	if (conf_read(text, &conf) < 0)
-		return;
-	log_init("kv-worker", (enum log_level)conf_u64(conf, CONF_LOG_LEVEL));
 	worker_configure(&p->worker, conf);
 	if (auth_configure(&p->worker, conf) < 0)
 		log_error("password stays as it was");
 	conf_free(conf);
-}
-
-static void
-main_told(struct loop_source *source, uint32_t events)
-{
-	struct program *p = loop_owner(source, struct program, parent);
-	enum parent_verb verb = PARENT_OTHER;
-	struct buf body;
-	int rc;
-
-	(void)events;
-	buf_init(&body);
-	rc = parent_receive(&verb, &body);
-	if (rc == KV_OK && verb == PARENT_RELOAD)
-		main_reload(p, buf_slice(&body));
-	if (rc == KV_OK && verb == PARENT_STOP) {
-		/* Nothing more can come, and an end would come for ever. */
-		loop_remove(p->loop, source);
-		main_stop(p);
-	}
-	buf_fini(&body);
 }
 
 static int
@@ -132,13 +106,8 @@ main_open(struct program *p, const struct conf *conf)
 	/* Without it other hosts cannot ask us; clients can. */
 	if ((rc = inner_open(&p->worker)) < 0)
 		log_warn("listen name=worker error=\"%s\"", err_text(rc));
-	p->parent = (struct loop_source){
-		.ready = main_told,
-		.fd = PARENT_FD,
-		.events = EPOLLIN,
-	};
 	p->stop_limit.expired = main_stop_now;
-	return loop_add(p->loop, &p->parent);
+	return program_listen(&p->parent, p->loop);
 }
 
 static void
@@ -158,15 +127,17 @@ main_close(struct program *p)
 int
 main(void)
 {
-	static struct program program;
+	static struct program program = {
+		.parent = { .name = "kv-worker",
+		    .reload = main_reload,
+		    .stop = main_stop },
+	};
 	struct conf *conf;
 	int rc;
 
 	signal(SIGPIPE, SIG_IGN);
-	log_init("kv-worker", LOG_LEVEL_INFO);
-	if (conf_from_parent(PARENT_FD, &conf) < 0)
+	if (program_begin(program.parent.name, &conf) < 0)
 		return EXIT_FAILURE;
-	log_init("kv-worker", (enum log_level)conf_u64(conf, CONF_LOG_LEVEL));
 	if ((rc = main_open(&program, conf)) == KV_OK) {
 		parent_ready();
 		rc = loop_run(program.loop);
