@@ -57,9 +57,10 @@ write_rows(uint64_t count, uint64_t round)
 	bytes_put_be64(value, round);
 	for (i = 0; i < count; i++) {
 		bytes_put_be64(keys[i], i);
+		seq++;
 		rows[i] = (struct record){ .type = RECORD_PUT,
 			.bid = BID,
-			.seq = ++seq,
+			.seq = seq,
 			.stamp = { seq, MODEL_INC },
 			.key = { keys[i], sizeof(keys[i]) },
 			.value = { value, sizeof(value) } };
