@@ -157,9 +157,10 @@ struct kv_bucket_info {
 	uint64_t bytes;	    /* of keys and values */
 	uint64_t digest[2]; /* equal on hosts that hold the same */
 	uint64_t created_ms;
-	bool stays;    /* made by create: lives on when empty */
-	bool local;    /* never leaves this host */
-	bool database; /* holds the keys of a Redis database */
+	bool stays;	     /* made by create: lives on when empty */
+	bool local;	     /* never leaves this host */
+	bool database;	     /* holds the keys of a Redis database */
+	uint64_t ttl_max_ms; /* 0: none */
 };
 
 KV_API KV_CHECKED int kv_bucket_info(struct kv *kv, struct kv_slice bucket,
@@ -211,6 +212,20 @@ KV_API KV_CHECKED int kv_delete(struct kv *kv, struct kv_slice bucket,
  * are the server's own: KV_EACCESS. */
 KV_API KV_CHECKED int kv_create(struct kv *kv, struct kv_slice bucket);
 
+/* What is zero is not asked for; what a bucket that is there has already it
+ * keeps. */
+struct kv_bucket_options {
+	/* Every entry goes by itself after so long at the latest: one without a
+	 * deadline gets this one, a later one is cut to it.  Whole seconds up
+	 * to 194 days, else KV_EINVAL.  KV_EEXIST: the bucket has keys and
+	 * another limit, or none. */
+	uint64_t ttl_max_ms;
+	uint64_t reserved[7]; /* zero */
+};
+
+KV_API KV_CHECKED int kv_create_with(struct kv *kv, struct kv_slice bucket,
+    const struct kv_bucket_options *options);
+
 /* The bucket and all that is in it, at once. */
 KV_API KV_CHECKED int kv_drop(struct kv *kv, struct kv_slice bucket);
 
@@ -230,6 +245,8 @@ KV_API KV_CHECKED int kv_batch_delete(struct kv_batch *b,
     struct kv_slice bucket, struct kv_slice key);
 KV_API KV_CHECKED int kv_batch_create(struct kv_batch *b,
     struct kv_slice bucket);
+KV_API KV_CHECKED int kv_batch_create_with(struct kv_batch *b,
+    struct kv_slice bucket, const struct kv_bucket_options *options);
 KV_API KV_CHECKED int kv_batch_drop(struct kv_batch *b, struct kv_slice bucket);
 
 /* Only if: the key has this seq (kv_entry.seq) when the batch is written; 0:

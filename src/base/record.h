@@ -66,6 +66,8 @@ enum record_flag {
 	RECORD_DROP = 64,    /* log only: a tombstone whose bucket is dropped
 			      * next; a drop of keys that have none */
 	RECORD_BUILT = 128,  /* its value was put together here: see APPEND */
+	RECORD_SHORT = 128,  /* of a tombstone: in a bucket with a ttl_max; not
+			      * needed from its deadline on */
 };
 
 /* What a record in the log also tells those who follow it. */
@@ -113,10 +115,20 @@ struct bucket {
 };
 
 enum bucket_option {
-	BUCKET_STAYS = 1,    /* made by CREATE: lives on when empty */
-	BUCKET_LOCAL = 2,    /* this host only */
-	BUCKET_DATABASE = 4, /* db0..db15: one record per key of a database */
+	BUCKET_STAYS = 1,     /* made by CREATE: lives on when empty */
+	BUCKET_LOCAL = 2,     /* this host only */
+	BUCKET_DATABASE = 4,  /* db0..db15: one record per key of a database */
+	BUCKET_CONFLICTS = 8, /* conflict_log: what loses is kept for a look */
 };
+
+/* The rest of the options is a number: ttl_max in seconds, 0 for none.  In such
+ * a bucket every record ends by itself, so long after its stamp at the latest,
+ * whatever it says itself; hence what is older than that, and as much as clocks
+ * may differ, is dead on every host. */
+#define BUCKET_FLAGS 0xffu
+#define BUCKET_TTL_SHIFT 8
+#define BUCKET_TTL_MAX 0xffffffu /* seconds: 194 days */
+#define BUCKET_DRIFT_MS (5 * 60 * 1000u)
 
 /* Buckets whose names begin so are the server's own: shown to nobody, and
  * not to be had under their names. */
@@ -132,6 +144,49 @@ static inline bool
 bucket_is_live(const struct bucket *b)
 {
 	return stamp_compare(b->created, b->dropped) > 0;
+}
+
+static inline uint64_t
+bucket_ttl_ms(const struct bucket *b)
+{
+	return (uint64_t)(b->options >> BUCKET_TTL_SHIFT) * 1000;
+}
+
+/* Of a ttl_max in ms, not 0, what it is in options.  False: it cannot be. */
+static inline bool
+bucket_put_ttl(uint64_t ms, uint32_t *options)
+{
+	if (ms % 1000 != 0 || ms == 0 || ms / 1000 > BUCKET_TTL_MAX)
+		return false;
+	*options |= (uint32_t)(ms / 1000) << BUCKET_TTL_SHIFT;
+	return true;
+}
+
+/* The deadline that a record written at ms has in this bucket, where it asks
+ * for one (0: none). */
+static inline uint64_t
+bucket_deadline(const struct bucket *b, uint64_t ms, uint64_t deadline)
+{
+	uint64_t ttl = bucket_ttl_ms(b);
+
+	if (ttl == 0 || (deadline != 0 && deadline <= ms + ttl))
+		return deadline;
+	return ms + ttl;
+}
+
+/* The same of a record as a whole; for a tombstone it is the end of whatever
+ * it may be keeping out. */
+static inline void
+bucket_limit(const struct bucket *b, uint64_t ms, struct record *r)
+{
+	if (bucket_ttl_ms(b) == 0)
+		return;
+	if (r->type == RECORD_TOMB) {
+		r->flags |= RECORD_SHORT;
+		r->deadline = 0;
+	}
+	r->deadline = bucket_deadline(b, ms, r->deadline);
+	r->flags |= RECORD_DEADLINE;
 }
 
 static inline bool

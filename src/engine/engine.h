@@ -144,7 +144,8 @@ KV_CHECKED int engine_expire(struct engine *e, const struct bucket *b,
 KV_CHECKED int engine_sweep_bucket(struct engine *e, const struct bucket *b);
 
 /* Make the bucket live (a no-op that still is KV_OK when it lives, but for
- * options that are new), or drop it with all that is in it. */
+ * options that are new), or drop it with all that is in it.  KV_EEXIST: there
+ * are keys in it, and its ttl_max is another one. */
 KV_CHECKED int engine_create(struct engine *e, struct kv_slice name,
     uint32_t options);
 KV_CHECKED int engine_drop(struct engine *e, struct kv_slice name);

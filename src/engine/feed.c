@@ -37,21 +37,19 @@ feed_tail(struct engine *e, struct feed *f)
 	/* What is durable may end where the segment before the view did. */
 	if (number < e->view_lo)
 		number = e->view_lo;
-	f->messages = false;
+	f->messages = f->forgets = false;
 	walk_begin(e, number, &w);
 	walk_seek(e, &w, UINT64_MAX, limit, &f->seq);
 	f->position = w.start + w.at;
 }
 
-/* Are all changes behind seq still there?  The checkpointer notes how far it
- * has removed tombstones. */
 static int
-feed_check_purged(struct engine *e, uint64_t seq)
+feed_check_row(struct engine *e, const char *name, uint64_t seq)
 {
 	struct kv_slice row;
 	int rc;
 
-	rc = tree_meta_get(e->tree, "purged_seq", &row);
+	rc = tree_meta_get(e->tree, name, &row);
 	if (rc == KV_ENOTFOUND)
 		return KV_OK;
 	if (rc < 0)
@@ -59,6 +57,18 @@ feed_check_purged(struct engine *e, uint64_t seq)
 	if (row.len != 8)
 		return KV_ECORRUPT;
 	return seq < bytes_get_be64(row.data) ? KV_ENOTFOUND : KV_OK;
+}
+
+/* Are all changes behind f->seq still there?  The checkpointer notes how far it
+ * has removed tombstones. */
+static int
+feed_check_purged(struct engine *e, const struct feed *f)
+{
+	int rc = feed_check_row(e, "purged_seq", f->seq);
+
+	return rc < 0 || !f->forgets
+	    ? rc
+	    : feed_check_row(e, "purged_short", f->seq);
 }
 
 int
@@ -69,7 +79,7 @@ feed_seek(struct engine *e, struct feed *f, uint64_t seq)
 	int rc;
 
 	f->seq = seq;
-	f->messages = false;
+	f->messages = f->forgets = false;
 	f->position = FEED_IN_TREE;
 	if ((rc = reissue_check_seq(e->tree, seq)) < 0)
 		return rc;
@@ -88,7 +98,19 @@ feed_seek(struct engine *e, struct feed *f, uint64_t seq)
 		    ? KV_ENOTFOUND
 		    : KV_OK;
 	}
-	return feed_check_purged(e, seq);
+	return feed_check_purged(e, f);
+}
+
+int
+feed_seek_in(struct engine *e, struct feed *f, uint64_t seq,
+    const struct bucket *b)
+{
+	int rc = feed_seek(e, f, seq);
+
+	f->forgets = bucket_ttl_ms(b) > 0;
+	if (rc == KV_OK && f->position == FEED_IN_TREE)
+		rc = feed_check_purged(e, f);
+	return rc;
 }
 
 /* The tree's next record behind f->seq; KV_ENOTFOUND when there is none. */
@@ -115,7 +137,7 @@ feed_next_in_tree(struct engine *e, struct feed *f, struct record *out)
 	struct tree_position p;
 	int rc;
 
-	if ((rc = feed_check_purged(e, f->seq)) < 0 ||
+	if ((rc = feed_check_purged(e, f)) < 0 ||
 	    (rc = tree_position(e->tree, &p)) < 0)
 		return rc;
 	rc = feed_read_tree(e, f, out);

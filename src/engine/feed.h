@@ -12,6 +12,7 @@ struct feed {
 	uint64_t position; /* LSN of the next record */
 	uint64_t seq;	   /* of the last record handed out */
 	bool messages;	   /* set it to be handed RECORD_MESSAGE as well */
+	bool forgets;	   /* its bucket has a ttl_max */
 };
 
 /* Stand at the end: only what comes is handed out, without messages. */
@@ -22,6 +23,11 @@ void feed_tail(struct engine *e, struct feed *f);
  * far, and when that seq is not one of this log's: it is of a tail that was
  * lost, or of before kv repair-clock. */
 KV_CHECKED int feed_seek(struct engine *e, struct feed *f, uint64_t seq);
+
+/* The same of one bucket's changes: where it has a ttl_max, deletions are
+ * forgotten sooner. */
+KV_CHECKED int feed_seek_in(struct engine *e, struct feed *f, uint64_t seq,
+    const struct bucket *b);
 
 /* The next record, within a view; slices borrow until release.  KV_EAGAIN: at
  * the end (see feed_want), KV_ENOTFOUND: the place was recycled, the follower

@@ -37,6 +37,7 @@ foreign_bucket(struct engine *e, uint64_t bid, struct bucket *out)
 	*out = (struct bucket){ .bid = bid };
 	if (staged != NULL) {
 		out->dropped = staged->dropped;
+		out->options = staged->options;
 		return KV_OK;
 	}
 	rc = engine_bucket_by_id(e, bid, &name, out);
@@ -71,6 +72,7 @@ foreign_erase(struct engine *e, const struct bucket *b,
 
 	if (there->type == RECORD_TOMB)
 		return KV_OK;
+	bucket_limit(b, stamp_ms(r.stamp), &r);
 	return foreign_stage(e, b, &r);
 }
 
@@ -91,6 +93,7 @@ foreign_merge(struct engine *e, const struct bucket *b, const struct record *in,
 		r.value = in->value;
 	else
 		r.flags |= in->flags & RECORD_EXPIRED;
+	bucket_limit(b, stamp_ms(r.stamp), &r);
 	return foreign_stage(e, b, &r);
 }
 
@@ -155,6 +158,7 @@ foreign_stage_row(struct engine *e, const struct bucket *row,
 		return rc;
 	b = &e->stage.buckets[e->stage.items[e->stage.count - 1].bucket];
 	b->dropped = row->dropped;
+	b->options = row->options;
 	if (recount) {
 		b->recounted = true;
 		b->survivors = survivors;

@@ -21,8 +21,9 @@ enum foreign_how {
 	/* PUT, TOMB: in if it is newer than what is there and not hidden by
 	 * its bucket's drop; stored, and hidden, where its bucket's row has not
 	 * come yet.  With RECORD_RELAY if it replaces our own, or one that had
-	 * it.  BUCKET: each of its two stamps raises ours, its options are
-	 * taken with a newer `created`. */
+	 * it.  In a bucket with a ttl_max it ends no later than that says.
+	 * BUCKET: each of its two stamps raises ours, its options are taken
+	 * with a newer `created`. */
 	FOREIGN_MERGE,
 	/* If the key still has just this stamp: a tombstone of that stamp. */
 	FOREIGN_ERASE,

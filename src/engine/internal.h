@@ -66,6 +66,7 @@ struct stage_bucket {
 	struct totals tree;   /* in the tree: when no segment has any */
 	struct totals totals; /* running; set by append */
 	uint32_t last;	      /* offset of its newest record; by append */
+	uint32_t options;     /* as the view says, or a row merged before */
 	int32_t drop;	      /* newest drop before the item at hand, -1 */
 	struct stamp dropped; /* as the view says, or a row merged before */
 
@@ -142,6 +143,7 @@ struct engine {
 	uint64_t swept_ms;     /* deadlines before it were seen to */
 	struct soon *soon;     /* engine_own_deadlines; NULL: not wanted */
 	struct purge_place purged_to; /* which tombstones were looked at */
+	bool limits_looked;	      /* limit.c: once in a life */
 	uint64_t own_end; /* of the last batch this process appended */
 	uint64_t written; /* seq of its last record that others may want */
 
@@ -321,6 +323,9 @@ void checkpointer_free(struct engine *e);
 /* sweep.c: turn what is past its deadline into tombstones, purge what is old.
  * *next_ms: when the next deadline is due, 0: none known. */
 KV_CHECKED int sweep_step(struct engine *e, bool *more, uint64_t *next_ms);
+
+/* limit.c: records of before their bucket's ttl_max. */
+KV_CHECKED int limit_step(struct engine *e, bool *more);
 
 /* wake.c */
 void engine_wake_followers(struct engine *e);

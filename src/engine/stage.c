@@ -163,6 +163,7 @@ stage_add_bucket(struct engine *e, const struct bucket *of, uint64_t hash,
 	b = &s->buckets[s->bucket_count];
 	*b = (struct stage_bucket){ .bid = of->bid,
 		.hash = hash,
+		.options = of->options,
 		.drop = -1,
 		.ahead_drop = -1 };
 	if (of->dropped.tick < STAGE_TICK)
@@ -360,6 +361,7 @@ engine_put(struct engine *e, const struct bucket *b, struct kv_slice key,
 
 	if (deadline != 0)
 		r.flags |= RECORD_DEADLINE;
+	bucket_limit(b, e->now_ms, &r);
 	return stage_record(e, b, &r, STAGE_NO_ROW);
 }
 
@@ -384,6 +386,7 @@ stage_tomb(struct engine *e, const struct bucket *b, struct kv_slice key,
 		.bid = b->bid,
 		.key = key };
 
+	bucket_limit(b, e->now_ms, &r);
 	return stage_record(e, b, &r, STAGE_NO_ROW);
 }
 
@@ -407,6 +410,7 @@ engine_expire(struct engine *e, const struct bucket *b,
 	 * were made of that one (kv-sync.7). */
 	r.flags = (uint8_t)(stage_scope(b) | RECORD_FOREIGN | RECORD_DEADLINE |
 	    RECORD_EXPIRED | (expired->flags & RECORD_RELAY));
+	bucket_limit(b, stamp_ms(expired->stamp), &r);
 	return stage_record(e, b, &r, STAGE_NO_ROW);
 }
 
@@ -452,28 +456,6 @@ stage_bucket_row(struct engine *e, struct kv_slice name, struct bucket *b,
 		b->dropped = stamp;
 	schema_put_bucket(value, b);
 	return stage_record(e, b, &r, row);
-}
-
-int
-engine_create(struct engine *e, struct kv_slice name, uint32_t options)
-{
-	struct bucket b;
-	int rc;
-
-	if (name.len == 0 || name.len > KV_BUCKET_MAX)
-		return KV_ETOOBIG;
-	rc = engine_bucket_row(e, name, &b);
-	if (rc == KV_ENOTFOUND)
-		b = (struct bucket){ .bid = engine_bucket_id(name) };
-	else if (rc < 0)
-		return rc;
-	else if (bucket_is_live(&b)) {
-		if ((b.options | options) == b.options)
-			return KV_OK;
-		options |= b.options;
-	}
-	b.options = options;
-	return stage_bucket_row(e, name, &b, STAGE_CREATE);
 }
 
 size_t

@@ -193,11 +193,33 @@ sweep_deadlines(struct engine *e, bool *more, uint64_t *next_ms)
 								     : rc;
 }
 
+/* Tombstones that are not needed any more, while the clock can be trusted. */
+static int
+sweep_tombs(struct engine *e, bool *more, uint64_t *next_ms)
+{
+	uint64_t retention = e->options.retention_ms, next = 0;
+	size_t purged = 0, shorts = 0;
+	int rc;
+
+	rc = apply_purge_short(e->tree, e->now_ms - BUCKET_DRIFT_MS,
+	    SWEEP_PURGE, &next, &shorts);
+	if (rc == KV_OK && retention > 0 && e->now_ms > retention)
+		rc = apply_purge_tombs(e->tree, e->now_ms - retention,
+		    SWEEP_PURGE, &e->purged_to, &purged);
+	atomic_fetch_add(&e->control->stats.purged, purged + shorts);
+	if (purged + shorts > 0 || e->purged_to.seq != 0)
+		*more = true;
+	/* At its millisecond it is not over yet. */
+	next += BUCKET_DRIFT_MS + 1;
+	if (next > BUCKET_DRIFT_MS + 1 && (*next_ms == 0 || next < *next_ms))
+		*next_ms = next;
+	return rc;
+}
+
 int
 sweep_step(struct engine *e, bool *more, uint64_t *next_ms)
 {
-	uint64_t retention = e->options.retention_ms;
-	size_t purged = 0, dropped = 0;
+	size_t dropped = 0;
 	bool doubted;
 	int rc;
 
@@ -206,14 +228,13 @@ sweep_step(struct engine *e, bool *more, uint64_t *next_ms)
 	doubted = clockwatch_doubts(e);
 	if (doubted)
 		*next_ms = clock_wall_ms() + SWEEP_DOUBT_MS;
-	else if ((rc = sweep_deadlines(e, more, next_ms)) < 0)
+	else if ((rc = sweep_deadlines(e, more, next_ms)) < 0 ||
+	    (rc = limit_step(e, more)) < 0)
 		return rc;
 	rc = apply_purge_dropped(e->tree, SWEEP_PURGE, &dropped);
-	if (rc == KV_OK && !doubted && retention > 0 && e->now_ms > retention)
-		rc = apply_purge_tombs(e->tree, e->now_ms - retention,
-		    SWEEP_PURGE, &e->purged_to, &purged);
-	atomic_fetch_add(&e->control->stats.purged, purged + dropped);
-	if (purged + dropped > 0 || e->purged_to.seq != 0)
-		*more = true;
+	atomic_fetch_add(&e->control->stats.purged, dropped);
+	*more |= dropped > 0;
+	if (rc == KV_OK && !doubted)
+		rc = sweep_tombs(e, more, next_ms);
 	return rc == KV_ENOSPC ? KV_OK : rc;
 }

@@ -100,8 +100,24 @@ kv_batch_delete(struct kv_batch *b, struct kv_slice bucket, struct kv_slice key)
 int
 kv_batch_create(struct kv_batch *b, struct kv_slice bucket)
 {
+	const struct kv_bucket_options none = { .ttl_max_ms = 0 };
+
+	return kv_batch_create_with(b, bucket, &none);
+}
+
+int
+kv_batch_create_with(struct kv_batch *b, struct kv_slice bucket,
+    const struct kv_bucket_options *options)
+{
+	uint32_t number = BUCKET_STAYS;
+
+	if (options->ttl_max_ms != 0 &&
+	    !bucket_put_ttl(options->ttl_max_ms, &number))
+		return KV_EINVAL;
 	return add(b,
-	    &(struct batch_change){ .kind = BATCH_CREATE, .bucket = bucket });
+	    &(struct batch_change){ .kind = BATCH_CREATE,
+		.number = number,
+		.bucket = bucket });
 }
 
 int

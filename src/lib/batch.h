@@ -20,7 +20,8 @@ enum batch_kind {
 
 struct batch_change {
 	enum batch_kind kind;
-	uint64_t number; /* deadline of a put, seq of an expectation */
+	uint64_t number; /* deadline of a put, seq of an expectation, enum
+			  * bucket_option and more of a create */
 	struct kv_slice bucket, key, value;
 };
 

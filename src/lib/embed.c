@@ -300,6 +300,7 @@ kv_bucket_info(struct kv *kv, struct kv_slice bucket,
 	out->stays = (b->options & BUCKET_STAYS) != 0;
 	out->local = (b->options & BUCKET_LOCAL) != 0;
 	out->database = (b->options & BUCKET_DATABASE) != 0;
+	out->ttl_max_ms = bucket_ttl_ms(b);
 out:
 	embed_leave(kv);
 	return rc;

@@ -38,7 +38,7 @@ stand(struct kv_watch *w, struct kv_slice bucket, uint64_t from)
 	memcpy(w->name, bucket.data, bucket.len);
 	if (from == KV_FROM_NOW)
 		feed_tail(e, &w->feed);
-	else if ((rc = feed_seek(e, &w->feed, from)) == KV_ENOTFOUND)
+	else if ((rc = feed_seek_in(e, &w->feed, from, b)) == KV_ENOTFOUND)
 		rc = KV_ESTALE;
 out:
 	embed_leave(w->kv);
@@ -108,9 +108,12 @@ read_change(const struct record *r, struct kv_change *out)
 		.deadline_ms = r->deadline };
 	if (r->type == RECORD_BUCKET)
 		return read_row(r, out);
-	if (r->type == RECORD_TOMB)
+	if (r->type == RECORD_TOMB) {
 		out->type = (r->flags & RECORD_EXPIRED) != 0 ? KV_CHANGE_EXPIRE
 							     : KV_CHANGE_DELETE;
+		if (r->flags & RECORD_SHORT)
+			out->deadline_ms = 0; /* not of what was there */
+	}
 	return KV_OK;
 }
 

@@ -39,7 +39,7 @@ stage(struct engine *e, const struct batch_change *c, struct target *last)
 		return KV_OK;
 	case BATCH_CREATE:
 		last->bucket = NULL;
-		return engine_create(e, c->bucket, BUCKET_STAYS);
+		return engine_create(e, c->bucket, (uint32_t)c->number);
 	case BATCH_DROP:
 		if ((rc = find_bucket(e, c->bucket, last)) < 0)
 			return rc;
@@ -244,6 +244,17 @@ kv_create(struct kv *kv, struct kv_slice bucket)
 
 	kv_batch_clear(&kv->single);
 	rc = kv_batch_create(&kv->single, bucket);
+	return rc < 0 ? rc : kv_write(kv, &kv->single);
+}
+
+int
+kv_create_with(struct kv *kv, struct kv_slice bucket,
+    const struct kv_bucket_options *options)
+{
+	int rc;
+
+	kv_batch_clear(&kv->single);
+	rc = kv_batch_create_with(&kv->single, bucket, options);
 	return rc < 0 ? rc : kv_write(kv, &kv->single);
 }
 

@@ -32,6 +32,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "tree/entries.h"
+#include "tree/limit.h"
 #include "tree/meta.h"
 #include "tree/order.h"
 #include "tree/rows.h"
@@ -278,6 +279,7 @@ write_bucket(struct run *run, const struct sort_item *item)
 		return rc;
 	b.seq = r->seq; /* not known yet when the row was encoded */
 	if ((rc = write_drop(run, name, &b)) < 0 ||
+	    (rc = limit_note(&run->chunk, name, &b)) < 0 ||
 	    (rc = write_name(run, name, b.bid)) < 0)
 		return rc;
 	schema_put_bucket(row, &b);

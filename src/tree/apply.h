@@ -67,6 +67,13 @@ struct purge_place {
 KV_CHECKED int apply_purge_tombs(struct tree *t, uint64_t before_ms, size_t max,
     struct purge_place *place, size_t *done);
 
+/* Remove up to max tombstones of buckets with a ttl_max that are over before
+ * before_ms: older than the ttl_max and as much as clocks may differ.  No row of
+ * incs learns of it.  *next_ms: where the oldest one that is left ends, 0: there
+ * is none; only said when *done < max. */
+KV_CHECKED int apply_purge_short(struct tree *t, uint64_t before_ms, size_t max,
+    uint64_t *next_ms, size_t *done);
+
 /* Of incarnation inc nothing is missing here up to the tick: raise its vector.
  * In a synced transaction of its own. */
 KV_CHECKED int apply_seen(struct tree *t, uint64_t inc, uint64_t tick);

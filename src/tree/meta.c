@@ -17,6 +17,7 @@
 #define APPLYING "applying"
 #define PURGED "purged_seq"
 #define PURGES "purges"
+#define PURGED_SHORT "purged_short"
 
 static int
 get(struct tree *t, MDB_txn *txn, const char *name, struct kv_slice *out)
@@ -142,14 +143,31 @@ meta_note_purged(struct chunk *c, uint64_t seq)
 }
 
 int
-meta_lower_purged(struct chunk *c, uint64_t seq)
+meta_note_short(struct chunk *c, uint64_t seq)
+{
+	uint64_t before;
+	int rc = get_number(c, PURGED_SHORT, &before);
+
+	return rc < 0 || seq <= before ? rc : put_number(c, PURGED_SHORT, seq);
+}
+
+static int
+lower(struct chunk *c, const char *name, uint64_t seq)
 {
 	uint64_t now;
 	int rc;
 
-	if ((rc = get_number(c, PURGED, &now)) < 0 || now <= seq)
+	if ((rc = get_number(c, name, &now)) < 0 || now <= seq)
 		return rc;
-	return put_number(c, PURGED, seq);
+	return put_number(c, name, seq);
+}
+
+int
+meta_lower_purged(struct chunk *c, uint64_t seq)
+{
+	int rc = lower(c, PURGED, seq);
+
+	return rc < 0 ? rc : lower(c, PURGED_SHORT, seq);
 }
 
 int

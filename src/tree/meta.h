@@ -20,7 +20,11 @@ KV_CHECKED int meta_del_applying(struct chunk *c);
  * be told of all ("purged_seq", for engine/feed).  Counted in "purges". */
 KV_CHECKED int meta_note_purged(struct chunk *c, uint64_t seq);
 
-/* That seq is at most this. */
+/* The same of one in a bucket with a ttl_max ("purged_short"): only who
+ * follows such a bucket must know, no other host does. */
+KV_CHECKED int meta_note_short(struct chunk *c, uint64_t seq);
+
+/* Those seqs are at most this. */
 KV_CHECKED int meta_lower_purged(struct chunk *c, uint64_t seq);
 
 /* Seqs of before a clock was repaired: limit 8, highest 8 (tree/reissue.h). */

@@ -13,13 +13,14 @@
 
 /* ---- tombstones -------------------------------------------------------- */
 
-/* The place in expiry of the oldest tombstone behind `at` (zero: of all), and
- * its bid and key as entry, copied to bytes.  KV_ENOTFOUND when there is none. */
+/* The place in expiry of the oldest tombstone of the kind that e has, behind
+ * `at` (zero: of all), and its bid and key as entry, copied to bytes.
+ * KV_ENOTFOUND when there is none. */
 static int
 next_tomb(struct chunk *c, const struct purge_place *at,
     struct schema_expiry *e, struct record *entry, char bytes[SCHEMA_KEY_MAX])
 {
-	struct schema_expiry from = { 'T', at->ms, at->seq };
+	struct schema_expiry from = { e->kind, at->ms, at->seq };
 	MDB_cursor *cursor = chunk_cursor(c, DB_EXPIRY);
 	char name[SCHEMA_EXPIRY_KEY];
 	MDB_val key = tree_val(name, sizeof(name)), value;
@@ -35,6 +36,8 @@ next_tomb(struct chunk *c, const struct purge_place *at,
 	if (schema_get_expiry(tree_slice(key), e) < 0 || value.mv_size < 8 ||
 	    value.mv_size > SCHEMA_KEY_MAX)
 		return tree_corrupt("expiry", tree_slice(key));
+	if (e->kind != from.kind)
+		return KV_ENOTFOUND;
 	memcpy(bytes, value.mv_data, value.mv_size);
 	*entry = (struct record){ .type = RECORD_TOMB };
 	entry->bid = bytes_get_be64(bytes);
@@ -68,10 +71,72 @@ purge_row(struct chunk *c, struct incs_limits *limits, const struct record *row,
 	return rows_remove(c, row);
 }
 
+static int
+bucket_of(struct chunk *c, uint64_t bid, struct bucket *out)
+{
+	char id[8];
+	MDB_val key = tree_val(id, sizeof(id)), name, value;
+	int rc;
+
+	*out = (struct bucket){ .bid = bid };
+	bytes_put_be64(id, bid);
+	rc = mdb_get(c->txn, c->tree->db[DB_NAMES], &key, &name);
+	if (rc == 0)
+		rc = mdb_get(c->txn, c->tree->db[DB_BUCKETS], &name, &value);
+	if (rc != 0)
+		return rc == MDB_NOTFOUND
+		    ? KV_OK
+		    : tree_error("mdb_get", "buckets", rc);
+	if (schema_get_bucket(tree_slice(value), out) < 0)
+		return tree_corrupt("buckets", tree_slice(name));
+	return KV_OK;
+}
+
+/* The same tombstone, to be kept longer: its bucket's options changed, or the
+ * clock that gave its stamp was ahead of the one it was limited by. */
+static int
+keep_longer(struct chunk *c, const struct record *row, const struct record *as)
+{
+	struct schema_expiry e = schema_expiry_of(row);
+	char key[SCHEMA_KEY_MAX], head[SCHEMA_ROW_HEAD_MAX];
+	int rc;
+
+	schema_put_row_head(head, as);
+	if ((rc = rows_del_expiry(c, &e)) < 0 ||
+	    (rc = chunk_put(c, DB_RECORDS, rows_key(as, key),
+		 tree_val(head, schema_row_head(as)))) < 0)
+		return rc;
+	return rows_put_expiry(c, as);
+}
+
+/* In a bucket with a ttl_max, when all that could be older is over on every
+ * host by itself: nobody needs to be told of it any more, or be kept from
+ * claiming. */
+static int
+purge_short(struct chunk *c, const struct record *row, uint64_t before_ms,
+    size_t *done)
+{
+	struct record now = *row;
+	struct bucket b;
+	int rc;
+
+	if ((rc = bucket_of(c, row->bid, &b)) < 0)
+		return rc;
+	++*done;
+	now.flags &= (uint8_t)~RECORD_SHORT;
+	bucket_limit(&b, stamp_ms(row->stamp), &now);
+	if (!(now.flags & RECORD_SHORT) || now.deadline >= before_ms)
+		return keep_longer(c, row, &now);
+	if ((rc = meta_note_short(c, row->seq)) < 0)
+		return rc;
+	return rows_remove(c, row);
+}
+
 /* Only a tombstone that is still the one the entry was made for may go. */
 static int
 purge_tomb(struct chunk *c, struct incs_limits *limits,
-    const struct schema_expiry *e, const struct record *entry, size_t *done)
+    const struct schema_expiry *e, const struct record *entry,
+    uint64_t before_ms, size_t *done)
 {
 	struct schema_expiry now;
 	struct record row;
@@ -81,8 +146,10 @@ purge_tomb(struct chunk *c, struct incs_limits *limits,
 		return rc;
 	if (rc == KV_OK) {
 		now = schema_expiry_of(&row);
-		if (now.kind == 'T' && now.ms == e->ms && now.seq == e->seq)
-			return purge_row(c, limits, &row, done);
+		if (now.kind == e->kind && now.ms == e->ms && now.seq == e->seq)
+			return e->kind == 'S'
+			    ? purge_short(c, &row, before_ms, done)
+			    : purge_row(c, limits, &row, done);
 	}
 	log_warn("forget expiry seq=%llu bid=%016llx reason=stale",
 	    (unsigned long long)e->seq, (unsigned long long)entry->bid);
@@ -94,9 +161,9 @@ static int
 purge_tombs(struct chunk *c, uint64_t before_ms, size_t max,
     struct purge_place *place, size_t *done)
 {
+	struct schema_expiry e = { .kind = 'T' };
 	char bytes[SCHEMA_KEY_MAX];
 	struct incs_limits limits;
-	struct schema_expiry e;
 	struct record entry;
 	size_t n;
 	int rc;
@@ -110,7 +177,8 @@ purge_tombs(struct chunk *c, uint64_t before_ms, size_t max,
 		if (rc == KV_OK && n == 0)
 			rc = incs_read_limits(c, &limits);
 		if (rc == KV_OK)
-			rc = purge_tomb(c, &limits, &e, &entry, done);
+			rc =
+			    purge_tomb(c, &limits, &e, &entry, before_ms, done);
 		if (rc < 0 || (rc = chunk_step(c, 0)) < 0)
 			return rc;
 		*place = (struct purge_place){ e.ms, e.seq };
@@ -131,6 +199,51 @@ apply_purge_tombs(struct tree *t, uint64_t before_ms, size_t max,
 		return rc;
 	rc = purge_tombs(&c, before_ms, max, place == NULL ? &oldest : place,
 	    done);
+	if (rc == KV_OK)
+		rc = chunk_commit(&c);
+	chunk_abort(&c);
+	return rc;
+}
+
+/* None of them stays where it is: no place to go on at. */
+static int
+purge_shorts(struct chunk *c, uint64_t before_ms, size_t max, uint64_t *next_ms,
+    size_t *done)
+{
+	const struct purge_place oldest = { 0, 0 };
+	struct schema_expiry e = { .kind = 'S' };
+	char bytes[SCHEMA_KEY_MAX];
+	struct record entry;
+	int rc = KV_OK;
+
+	*next_ms = 0;
+	while (*done < max) {
+		rc = next_tomb(c, &oldest, &e, &entry, bytes);
+		if (rc == KV_ENOTFOUND)
+			return KV_OK;
+		if (rc < 0)
+			return rc;
+		*next_ms = e.ms;
+		if (e.ms >= before_ms)
+			return KV_OK;
+		rc = purge_tomb(c, NULL, &e, &entry, before_ms, done);
+		if (rc < 0 || (rc = chunk_step(c, 0)) < 0)
+			return rc;
+	}
+	return KV_OK;
+}
+
+int
+apply_purge_short(struct tree *t, uint64_t before_ms, size_t max,
+    uint64_t *next_ms, size_t *done)
+{
+	struct chunk c = { .max_steps = APPLY_CHUNK };
+	int rc;
+
+	*done = 0;
+	if ((rc = chunk_begin(&c, t)) < 0)
+		return rc;
+	rc = purge_shorts(&c, before_ms, max, next_ms, done);
 	if (rc == KV_OK)
 		rc = chunk_commit(&c);
 	chunk_abort(&c);

@@ -121,7 +121,7 @@ schema_expiry_of(const struct record *r)
 	struct schema_expiry e = { 0, r->deadline, r->seq };
 
 	if (r->type == RECORD_TOMB) {
-		e.kind = 'T';
+		e.kind = r->flags & RECORD_SHORT ? 'S' : 'T';
 		if (e.ms < stamp_ms(r->stamp))
 			e.ms = stamp_ms(r->stamp);
 	} else if (r->type == RECORD_PUT && r->deadline != 0) {
@@ -146,7 +146,9 @@ schema_get_expiry(struct kv_slice from, struct schema_expiry *out)
 	out->kind = from.data[0];
 	out->ms = bytes_get_be64(from.data + 1);
 	out->seq = bytes_get_be64(from.data + 9);
-	return out->kind == 'D' || out->kind == 'T' ? KV_OK : KV_ECORRUPT;
+	return out->kind == 'D' || out->kind == 'S' || out->kind == 'T'
+	    ? KV_OK
+	    : KV_ECORRUPT;
 }
 
 void

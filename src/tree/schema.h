@@ -18,6 +18,7 @@
  *                                       were purged here; the tree's own
  *           'N' name                    a note of replication's
  * expiry    'D' deadline_ms 8, seq 8    bid 8, key
+ *           'S' death_ms 8, seq 8       bid 8, key
  *           'T' death_ms 8, seq 8       bid 8, key
  * drops     bid 8                       dropped tick 8, inc 8, key to go on at
  * totals    bid 8                       keys 8, bytes 8, digest 16
@@ -30,8 +31,9 @@
  * "byteorder" (text: LMDB's pages are in the order of their machine),
  * "position" checkpointed 8, seq 8, "applying" seq 8, which stands while a
  * checkpoint is half applied (tree/apply.h), "purged_seq" seq 8, the highest of
- * all purged tombstones, "purges" 8, how many there were, and "void_seqs", see
- * tree/reissue.h.
+ * all purged tombstones but those in buckets with a ttl_max, of which
+ * "purged_short" is the highest, "purges" 8, how many there were, "limit" with a
+ * bid 8, see tree/limit.h, and "void_seqs", see tree/reissue.h.
  *
  * All get functions return KV_ECORRUPT for bytes that no put function makes;
  * what they hand out borrows from what they were given. */
@@ -67,9 +69,10 @@ void schema_put_entry_head(char to[SCHEMA_ENTRY_HEAD], const struct record *r);
 KV_CHECKED int schema_get_entry(struct kv_slice from, struct record *out);
 
 /* A record's place in `expiry`: live ones with a deadline under 'D', tombstones
- * under 'T' by the time of their death, max(stamp, deadline). */
+ * under 'T' by the time of their death, max(stamp, deadline); under 'S' those
+ * of RECORD_SHORT. */
 struct schema_expiry {
-	char kind; /* 'D', 'T', or 0: has no place there */
+	char kind; /* 'D', 'S', 'T', or 0: has no place there */
 	uint64_t ms;
 	uint64_t seq;
 };

@@ -5,8 +5,8 @@
 #include "engine/feed.h"
 #include "engine/scan.h"
 #include "worker/cmd.h"
+#include "worker/create.h"
 #include "worker/deadline.h"
-#include "worker/global.h"
 #include "worker/keyspace.h"
 
 #define CHANGES_COUNT 1000
@@ -20,35 +20,13 @@ cmd_kv_create_needs(const struct kv_slice *args, size_t argc)
 	    : 0;
 }
 
-static int
-create_all(struct call *c)
-{
-	uint64_t ms = GLOBAL_MS;
-
-	if (c->argc > 4)
-		return call_error(c, "ERR syntax error");
-	if (c->argc == 4 && !cmd_peers_limit(c, c->args[3], &ms))
-		return KV_OK;
-	return global_create(c, c->args[1], ms);
-}
-
 int
 cmd_kv_create(struct call *c)
 {
-	struct kv_slice name = c->args[1];
-	uint32_t options = keyspace_options(c->worker, name) | BUCKET_STAYS;
-	int rc;
+	bool known;
+	int rc = create_run(c, &known);
 
-	if (c->argc > 2 && slice_is_word(c->args[2], "all"))
-		return create_all(c);
-	if (c->argc > 3 ||
-	    (c->argc == 3 && !slice_is_word(c->args[2], "local")))
-		return call_error(c, "ERR syntax error");
-	if (c->argc == 3)
-		options |= BUCKET_LOCAL;
-	if ((rc = keyspace_create(c, name, options)) == KV_OK)
-		reply_ok(c->reply);
-	return rc;
+	return known ? rc : call_error(c, "ERR syntax error");
 }
 
 int
@@ -115,7 +93,7 @@ int
 cmd_kv_changes(struct call *c)
 {
 	uint64_t seq, count = CHANGES_COUNT, looked = 0, n = 0;
-	uint64_t bid = engine_bucket_id(c->args[1]);
+	struct bucket b;
 	struct call_place place;
 	struct feed feed;
 	struct record r;
@@ -130,7 +108,12 @@ cmd_kv_changes(struct call *c)
 		(c->argc != 6 || !slice_is_word(c->args[4], "count") ||
 		    num_parse_u64(c->args[5], &count) < 0)))
 		return call_error(c, "ERR syntax error");
-	rc = feed_seek(c->engine, &feed, seq);
+	rc = engine_bucket_row(c->engine, c->args[1], &b);
+	if (rc == KV_ENOTFOUND)
+		b = (struct bucket){ .bid = engine_bucket_id(c->args[1]) };
+	else if (rc < 0)
+		return rc;
+	rc = feed_seek_in(c->engine, &feed, seq, &b);
 	if (rc == KV_ENOTFOUND)
 		return call_error(c,
 		    "GAP changes back to that sequence number are gone");
@@ -139,7 +122,7 @@ cmd_kv_changes(struct call *c)
 	while (rc == KV_OK && n < count && looked++ < CHANGES_LOOK &&
 	    (rc = feed_next(c->engine, &feed, &r)) == KV_OK) {
 		seq = r.seq;
-		if (r.bid == bid &&
+		if (r.bid == b.bid &&
 		    (r.type == RECORD_PUT || r.type == RECORD_TOMB)) {
 			changes_write(c, &r);
 			n++;

@@ -103,9 +103,9 @@ global_created(struct call *c, struct kv_slice name)
 }
 
 int
-global_create(struct call *c, struct kv_slice name, uint64_t ms)
+global_create(struct call *c, struct kv_slice name, uint32_t options,
+    uint64_t ms)
 {
-	uint32_t options = keyspace_options(c->worker, name) | BUCKET_STAYS;
 	struct bucket row;
 	bool alone;
 	uint64_t seq = 0;

@@ -27,7 +27,8 @@ int global_failed(struct call *c, const struct peers_answer *a,
 bool global_may(struct call *c);
 
 /* CREATE name ALL [ms]: a bucket that all nodes have, or none. */
-int global_create(struct call *c, struct kv_slice name, uint64_t ms);
+int global_create(struct call *c, struct kv_slice name, uint32_t options,
+    uint64_t ms);
 #define GLOBAL_MS 5000u /* where no time is given */
 
 #endif

@@ -26,7 +26,8 @@ KV_CHECKED int keyspace_bucket(struct call *c, struct kv_slice name,
     const struct bucket **out);
 
 /* Make one of that name.  KV_ETYPE: the name is a string.  KV_EACCESS: such
- * names are our own.  KV_EEXIST: it is to be local, and is there and is not. */
+ * names are our own.  KV_EEXIST: it is to be local, and is there and is not, or
+ * it is to have a ttl_max and has keys without. */
 KV_CHECKED int keyspace_create(struct call *c, struct kv_slice name,
     uint32_t options);
 

@@ -115,8 +115,15 @@ static int
 subscribe_replay(struct worker *w, struct subscriber *sub, uint64_t seq)
 {
 	struct feeds *f = w->feeds;
-	int rc = feed_seek(w->engine, &sub->feed, seq);
+	struct kv_slice name;
+	struct bucket b;
+	int rc = engine_bucket_by_id(w->engine, sub->bid, &name, &b);
 
+	if (rc == KV_ENOTFOUND)
+		b = (struct bucket){ .bid = sub->bid };
+	else if (rc < 0)
+		return rc;
+	rc = feed_seek_in(w->engine, &sub->feed, seq, &b);
 	if (rc == KV_OK && !sub->replays)
 		DL_APPEND2(f->replaying, sub, prev_all, next_all);
 	sub->replays |= rc == KV_OK;

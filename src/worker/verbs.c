@@ -6,8 +6,8 @@
 #include "base/num.h"
 #include "engine/scan.h"
 #include "worker/cmd.h"
+#include "worker/create.h"
 #include "worker/deadline.h"
-#include "worker/global.h"
 #include "worker/keyspace.h"
 #include "worker/pause.h"
 #include "worker/round.h"
@@ -49,31 +49,10 @@ verb_answered(int rc)
 static int
 verb_create(struct call *c)
 {
-	struct kv_slice name = c->args[1];
-	uint32_t options = keyspace_options(c->worker, name) | BUCKET_STAYS;
-	int rc;
+	bool known;
+	int rc = create_run(c, &known);
 
-	if (c->argc == 3)
-		options |= BUCKET_LOCAL;
-	if ((rc = keyspace_create(c, name, options)) == KV_OK)
-		line_ok(c->reply);
-	return rc;
-}
-
-/* CREATE b LOCAL, CREATE b ALL [ms] */
-static int
-verb_create_with(struct call *c)
-{
-	uint64_t ms = GLOBAL_MS;
-
-	if (c->argc == 3 && slice_equal(c->args[2], slice_of("LOCAL")))
-		return verb_create(c);
-	if (!slice_equal(c->args[2], slice_of("ALL")) ||
-	    (c->argc == 4 && num_parse_u64(c->args[3], &ms) < 0))
-		return verb_unknown(c);
-	if (c->argc == 4 && !cmd_peers_limit(c, c->args[3], &ms))
-		return KV_OK;
-	return global_create(c, c->args[1], ms);
+	return known ? rc : verb_unknown(c);
 }
 
 /* Into the strings of a database: as SET does it. */
@@ -202,8 +181,11 @@ verb_list(struct call *c, struct scan *s, struct kv_slice prefix, bool names)
 		if (prefix.len > r.key.len ||
 		    memcmp(r.key.data, prefix.data, prefix.len) != 0)
 			break;
-		if (!names || !bucket_is_hidden(r.key))
+		if (!names)
 			line_item(c->reply, r.key);
+		else if (!bucket_is_hidden(r.key) &&
+		    (rc = create_tell(c, &r)) < 0)
+			break;
 		if (call_overflows(c))
 			rc = KV_ETOOBIG;
 	}
@@ -329,8 +311,8 @@ static const struct verb {
 	{ "PUT", 4, 4, CALL_WRITES, verb_put },
 	{ "DELETE", 3, 3, CALL_WRITES, verb_delete },
 	{ "CREATE", 2, 2, CALL_WRITES, verb_create },
-	{ "CREATE", 3, 4, CALL_WRITES | CALL_ATOMIC | CALL_SESSION,
-	    verb_create_with },
+	{ "CREATE", 3, CREATE_WORDS_MAX,
+	    CALL_WRITES | CALL_ATOMIC | CALL_SESSION, verb_create },
 	{ "SUBSCRIBE", 2, 4, CALL_SESSION, verb_subscribe },
 	{ "DROP", 2, 2, CALL_WRITES, verb_drop },
 	{ "BUCKETS", 1, 1, CALL_SETTLED, verb_buckets },

@@ -11,14 +11,40 @@
 
 /* ---- create ---- */
 
+/* What --ttl-max says, in ms; 0: nothing.  False after saying what is wrong. */
+static bool
+take_ttl_max(const struct tool *t, uint64_t *ms)
+{
+	*ms = 0;
+	if (t->ttl_max == NULL)
+		return true;
+	if (!tool_duration("--ttl-max", t->ttl_max, ms))
+		return false;
+	if (*ms >= 1000 && *ms % 1000 == 0)
+		return true;
+	tool_say("--ttl-max: \"%s\": expected whole seconds", t->ttl_max);
+	return false;
+}
+
 static int
 create_over_store(struct tool *t)
 {
+	struct kv_bucket_options options = { .ttl_max_ms = 0 };
 	int i, rc;
 
-	for (i = 0; i < t->argc; i++)
-		if ((rc = kv_create(t->store, tool_arg(t, i))) < 0)
+	if (!take_ttl_max(t, &options.ttl_max_ms))
+		return EXIT_USAGE;
+	for (i = 0; i < t->argc; i++) {
+		rc = kv_create_with(t->store, tool_arg(t, i), &options);
+		if (rc == KV_EEXIST) {
+			tool_say("%s: the bucket is there with keys and"
+				 " without this --ttl-max",
+			    t->argv[i]);
+			return EXIT_TROUBLE;
+		}
+		if (rc < 0)
 			return tool_failed(t, t->argv[i], rc);
+	}
 	return EXIT_FINE;
 }
 
@@ -26,10 +52,18 @@ static int
 create_over_port(struct tool *t)
 {
 	const struct kv_value *reply;
+	char number[32];
+	uint64_t ms;
 	int i, code;
 
+	if (!take_ttl_max(t, &ms))
+		return EXIT_USAGE;
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)ms);
 	for (i = 0; i < t->argc; i++) {
-		code = ASK(t, &reply, kv_text("KV.CREATE"), tool_arg(t, i));
+		code = ms == 0
+		    ? ASK(t, &reply, kv_text("KV.CREATE"), tool_arg(t, i))
+		    : ASK(t, &reply, kv_text("KV.CREATE"), tool_arg(t, i),
+			  kv_text("TTLMAX"), kv_text(number));
 		if (code != EXIT_FINE)
 			return code;
 	}
@@ -102,11 +136,18 @@ count_over_port(struct tool *t)
 /* ---- buckets ---- */
 
 static void
-show_bucket(const struct tool *t, struct kv_slice name, uint64_t keys)
+show_bucket(const struct tool *t, struct kv_slice name, uint64_t keys,
+    uint64_t ttl_max_ms)
 {
+	json_t *o;
+
 	if (t->json) {
-		print_json(json_pack("{s:o, s:I}", "bucket",
-		    print_to_json(name), "keys", (json_int_t)keys));
+		o = json_pack("{s:o, s:I}", "bucket", print_to_json(name),
+		    "keys", (json_int_t)keys);
+		if (ttl_max_ms != 0)
+			json_object_set_new(o, "ttl_max_ms",
+			    json_integer((json_int_t)ttl_max_ms));
+		print_json(o);
 		return;
 	}
 	print_bytes(name);
@@ -120,8 +161,8 @@ buckets_over_store(struct tool *t)
 {
 	struct kv_range range = { .prefix = { NULL, 0 } };
 	struct kv_cursor *c = NULL;
+	struct kv_bucket_info info;
 	struct kv_entry entry;
-	uint64_t keys;
 	int rc;
 
 	if (t->argc > 0)
@@ -130,8 +171,8 @@ buckets_over_store(struct tool *t)
 		return tool_failed(t, "buckets", rc);
 	while ((rc = kv_cursor_next(c, &entry)) == KV_OK) {
 		/* Dropped meanwhile: not there any more. */
-		if (kv_count(t->store, entry.key, &keys) == KV_OK)
-			show_bucket(t, entry.key, keys);
+		if (kv_bucket_info(t->store, entry.key, &info) == KV_OK)
+			show_bucket(t, entry.key, info.keys, info.ttl_max_ms);
 	}
 	kv_cursor_close(c);
 	return rc == KV_ENOTFOUND ? EXIT_FINE : tool_failed(t, "buckets", rc);
@@ -170,24 +211,63 @@ copy_names(const struct kv_value *array, struct name_list *out)
 	return true;
 }
 
+/* The number behind a word in pairs; 0 from a server that does not tell. */
+static uint64_t
+pair_of(const struct kv_value *pairs, const char *word)
+{
+	const struct kv_value *v = kv_value_first(pairs);
+	struct kv_slice text;
+
+	while (v != NULL) {
+		text = kv_value_text(v);
+		v = kv_value_next(pairs, v);
+		if (v == NULL)
+			break;
+		if (text.len == strlen(word) &&
+		    memcmp(text.data, word, text.len) == 0)
+			return (uint64_t)kv_value_integer(v);
+		v = kv_value_next(pairs, v);
+	}
+	return 0;
+}
+
+static int
+send_page(struct tool *t, const struct name_list *list)
+{
+	size_t i;
+	int rc = KV_OK;
+
+	for (i = 0; i < list->count && rc == KV_OK; i++) {
+		rc = kv_client_send(t->client,
+		    KV_ARGS(kv_text("HLEN"), list->names[i]));
+		if (rc == KV_OK && t->json)
+			rc = kv_client_send(t->client,
+			    KV_ARGS(kv_text("KV.BUCKET"), list->names[i]));
+	}
+	return rc;
+}
+
 static int
 show_page(struct tool *t, const struct name_list *list)
 {
 	const struct kv_value *reply;
+	uint64_t keys, ttl_max;
 	size_t i;
-	int rc;
+	int rc = send_page(t, list);
 
-	for (i = 0; i < list->count; i++)
-		if ((rc = kv_client_send(t->client,
-			 KV_ARGS(kv_text("HLEN"), list->names[i]))) < 0)
-			return tool_failed(t, "HLEN", rc);
-	for (i = 0; i < list->count; i++) {
+	for (i = 0; i < list->count && rc == KV_OK; i++) {
 		if ((rc = kv_client_receive(t->client, &reply)) < 0)
-			return tool_failed(t, "HLEN", rc);
-		show_bucket(t, list->names[i],
-		    (uint64_t)kv_value_integer(reply));
+			break;
+		keys = (uint64_t)kv_value_integer(reply);
+		ttl_max = 0;
+		if (t->json &&
+		    (rc = kv_client_receive(t->client, &reply)) == KV_OK &&
+		    kv_value_type(reply) == KV_ARRAY)
+			ttl_max = pair_of(reply, "ttlmax");
+		if (rc == KV_OK)
+			show_bucket(t, list->names[i], keys, ttl_max);
 	}
-	return EXIT_FINE;
+	return rc < 0 ? tool_failed(t, "HLEN", rc) : EXIT_FINE;
 }
 
 static bool
@@ -252,8 +332,12 @@ static const struct verb verbs[] = {
 		"A bucket that is there already is left as it is. With -d and no\n"
 		"store in the folder the store is made, too.\n"
 		"\n"
+		"  --ttl-max TIME   keys go by themselves after so long at the\n"
+		"                   latest: 30s, 5m, 2h, 7d; for sessions, caches\n"
+		"\n"
 		"  kv create shopping\n"
-		"  kv -d /var/lib/kv/shop create shopping photos\n",
+		"  kv -d /var/lib/kv/shop create shopping photos\n"
+		"  kv create sessions --ttl-max 1h\n",
 	    .least = 1,
 	    .most = 1 << 20,
 	    .over_port = create_over_port,

@@ -31,6 +31,7 @@ enum slot {
 	SLOT_VALUES,
 	SLOT_FROM,
 	SLOT_TTL,
+	SLOT_TTL_MAX,
 	SLOT_COUNT,
 	SLOT_OUT,
 	SLOT_SECRET,
@@ -77,6 +78,7 @@ static const struct option_row options[] = {
 	{ NULL, "--from", "watch", true, SLOT_FROM },
 	{ NULL, "--count", "watch", true, SLOT_COUNT },
 	{ NULL, "--ttl", "put", true, SLOT_TTL },
+	{ NULL, "--ttl-max", "create", true, SLOT_TTL_MAX },
 };
 
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -252,6 +254,9 @@ take_option(struct tool *t, enum slot slot, const char *value)
 		break;
 	case SLOT_TTL:
 		t->ttl = value;
+		break;
+	case SLOT_TTL_MAX:
+		t->ttl_max = value;
 		break;
 	case SLOT_COUNT:
 		t->count = value;

@@ -23,7 +23,7 @@ struct tool {
 	long port; /* 0: not given */
 	int timeout_ms;
 	bool json, values;
-	const char *from, *ttl, *count, *out;
+	const char *from, *ttl, *ttl_max, *count, *out;
 	const char *secret; /* file with the password to say */
 	const char *generation;
 	bool force, fingerprint, wait, peers, dry;
