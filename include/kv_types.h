@@ -7,6 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a program may call. */
+#if defined(__GNUC__)
+#define KV_API __attribute__((visibility("default")))
+#else
+#define KV_API
+#endif
+
 #define KV_CHECKED __attribute__((warn_unused_result))
 #define KV_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
