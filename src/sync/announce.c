@@ -97,6 +97,32 @@ learn_gap(struct replica *r, struct item_row row)
 	return KV_OK;
 }
 
+static bool
+is_its_own(const struct replica_link *l, uint64_t inc)
+{
+	size_t i = 0;
+
+	while (i < l->lineage_count && l->lineage[i].inc != inc)
+		i++;
+	return inc == l->inc || i < l->lineage_count;
+}
+
+/* Whose clock was fast has ticks of the future from its own runs, and if it is
+ * ours that is slow, all have: as long as nothing is to be taken in, that is
+ * heard, so that what we have gets there.  Nobody else can have them.  A row of
+ * ours above our head is no mistake: a copy of our disk closes our run at the
+ * clock's tick. */
+static int
+check_row(struct replica *r, struct replica_link *l, struct item_row row)
+{
+	if (row.inc == 0)
+		return link_refuse(r, l, BYE_PROTOCOL, "a row that cannot be");
+	if (row.tick > core_drift_limit(r) && row.inc != r->config.inc &&
+	    (l->has_warned || is_its_own(l, row.inc)))
+		return KV_OK;
+	return core_check_claim(r, l, row.inc, row.tick);
+}
+
 int
 announce_learn(struct replica *r, struct replica_link *l, struct kv_slice rows)
 {
@@ -104,11 +130,8 @@ announce_learn(struct replica *r, struct replica_link *l, struct kv_slice rows)
 	int rc = KV_OK;
 
 	while (rc == KV_OK && item_take_row(&rows, &row)) {
-		/* A row of ours above our head is no mistake: a copy of our
-		 * disk closes our run at the clock's tick. */
-		if (row.inc == 0)
-			return link_refuse(r, l, BYE_PROTOCOL,
-			    "a row that cannot be");
+		if ((rc = check_row(r, l, row)) < 0)
+			return rc;
 		if (row.tick > core_vv(r, row.inc))
 			l->rows_due_ms = 0;
 		rc = ticks_raise(&l->vv, row.inc, row.tick);

@@ -255,6 +255,12 @@ uint64_t core_vv(const struct replica *r, uint64_t inc);
 /* Nothing later than this is taken from peers. */
 uint64_t core_drift_limit(const struct replica *r);
 
+/* Can a peer know that inc wrote up to this tick?  Not of the far future, and
+ * of our own run no more than there is: who has more knows of a life of this
+ * host that it was put back from.  Refuses the link if not. */
+KV_CHECKED int core_check_claim(struct replica *r, struct replica_link *l,
+    uint64_t inc, uint64_t tick);
+
 static inline void
 core_sooner(uint64_t *next, uint64_t at)
 {

@@ -159,7 +159,8 @@ is_due_by_rows(struct replica *r, struct replica_link *l, bool *due)
 	for (i = 0; i < l->vv.count && rc == KV_OK && !*due; i++) {
 		inc = l->vv.rows[i].inc;
 		if (inc == l->inc || inc == r->config.inc ||
-		    l->vv.rows[i].tick <= vector_vv(&r->vector, inc))
+		    l->vv.rows[i].tick <= vector_vv(&r->vector, inc) ||
+		    l->vv.rows[i].tick > core_drift_limit(r))
 			continue;
 		rc = is_due_by_row(r, l, i, due);
 	}

@@ -203,6 +203,7 @@ keep_hello(struct replica *r, struct replica_link *l,
     const struct frame_hello *h)
 {
 	struct kv_slice rows = h->lineage;
+	uint64_t clock = r->store.ops->clock(r->store.self);
 	size_t i;
 
 	l->has_hello = true;
@@ -220,6 +221,11 @@ keep_hello(struct replica *r, struct replica_link *l,
 		l->from[i].reader.peer_inc = h->inc;
 	if (l->inc == 0 || l->uid == 0)
 		return link_refuse(r, l, BYE_PROTOCOL, "HELLO without ids");
+	for (i = 0; i < l->lineage_count; i++)
+		if (l->lineage[i].inc == r->config.inc &&
+		    l->lineage[i].tick > clock)
+			return link_refuse(r, l, BYE_PROTOCOL,
+			    "more of this run than it wrote, in a lineage");
 	return KV_OK;
 }
 

@@ -156,10 +156,13 @@ take_row(struct replica *r, struct replica_link *l, enum frame_stream kind,
     const struct op *op)
 {
 	struct receiver *from = &l->from[kind];
+	int rc;
 
 	if (kind == STREAM_OWN || op->row.inc == 0 ||
 	    from->rows.count > CORE_INCS_MAX)
 		return link_refuse(r, l, BYE_PROTOCOL, "a row that cannot be");
+	if ((rc = core_check_claim(r, l, op->row.inc, op->row.tick)) < 0)
+		return rc;
 	if (kind == STREAM_RANGE)
 		return resync_row(r, from, op);
 	if (op->flags != 0)
@@ -282,6 +285,9 @@ take_mark(struct replica *r, struct replica_link *l, enum frame_stream kind,
 	struct receiver *from = &l->from[kind];
 	int rc;
 
+	/* Its head is a claim about its own run. */
+	if ((rc = core_check_claim(r, l, l->inc, op->head)) < 0)
+		return rc;
 	if (kind == STREAM_RANGE)
 		return resync_mark(r, l, op);
 	if (op->cursor < from->cursor || op->cursor > op->head ||

@@ -187,6 +187,18 @@ core_drift_limit(const struct replica *r)
 	return (r->now.wall_ms + CORE_DRIFT_MS) << 16;
 }
 
+int
+core_check_claim(struct replica *r, struct replica_link *l, uint64_t inc,
+    uint64_t tick)
+{
+	if (tick > core_drift_limit(r))
+		return link_refuse(r, l, BYE_CLOCK, "claims of the future");
+	if (inc == r->config.inc && tick > r->store.ops->clock(r->store.self))
+		return link_refuse(r, l, BYE_PROTOCOL,
+		    "more of this run than it wrote");
+	return KV_OK;
+}
+
 /* ---- a turn ---- */
 
 int

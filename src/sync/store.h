@@ -88,6 +88,10 @@ struct sync_store_ops {
 	 * happens, although committing claims appends to the log. */
 	uint64_t (*head)(void *self);
 
+	/* The last tick that was given here, to whatever: no write of this run
+	 * and no claim about it has a higher one. */
+	uint64_t (*clock)(void *self);
+
 	/* The next record past the cursor, of what other hosts may want: PUT,
 	 * TOMB, or BUCKET.  Old versions of a key may be left out.
 	 * KV_ENOTFOUND: none up to head(); the cursor then stands at or past

@@ -80,6 +80,15 @@ store_head(void *self)
 	return ((struct syncd_store *)self)->head.seq;
 }
 
+static uint64_t
+store_clock(void *self)
+{
+	const struct syncd_store *s = self;
+
+	return __atomic_load_n(&engine_control(s->engine)->seq,
+	    __ATOMIC_RELAXED);
+}
+
 static int
 store_item(struct sync_item *item)
 {
@@ -396,6 +405,7 @@ syncd_store_ops(struct syncd_store *s)
 		.refresh = store_refresh,
 		.release = store_release,
 		.head = store_head,
+		.clock = store_clock,
 		.next = store_next,
 		.range = store_range,
 		.get = store_get,

@@ -49,12 +49,19 @@ struct script {
 /* ---- the node ---- */
 
 static void
-check_rows(const struct sim_store *s)
+check_rows(const struct sim_store *s, uint64_t most)
 {
 	const struct sync_row *row = sim_row(&s->now, INC);
+	unsigned i;
 
 	MUST(row == NULL || (row->vv <= s->now.clock && row->own == 0));
 	MUST(sim_row(&s->now, 0) == NULL);
+	for (i = 0; i < s->now.row_count; i++) {
+		row = &s->now.rows[i];
+		MUST(row->vv <= most && row->announced <= most);
+		MUST(row->purged <= most && row->own <= most);
+		MUST(row->full <= most && row->full_head <= most);
+	}
 }
 
 /* What foreign_commit() demands. */
@@ -79,7 +86,7 @@ check_store(const struct script *s)
 		MUST((t->buckets[i].row.options & BUCKET_LOCAL) == 0);
 	}
 	MUST(t->clock <= most);
-	check_rows(&s->store);
+	check_rows(&s->store, most);
 }
 
 static void

@@ -464,12 +464,55 @@ class Frames(Hostile):
             self.unharmed(name)
         p = self.peer()
         inc = int.from_bytes(p.of(kvpeer.HELLO)[0][17:25], "big")
-        p.send(vv(tick(), [(inc, tick(10))]))  # a clone's; not a mistake
         p.send(data(put(BID, b"k", b"v", at=tick(1000), inc=inc)))
         p.wait_closed()
         self.foo.wait_log("protocol error", "a write I never made")
         p.close()
         self.unharmed("own writes")
+
+    def test_claims_of_the_future_and_about_this_run(self):
+        hour = 3600000
+        own = self.peer()
+        inc = int.from_bytes(own.of(kvpeer.HELLO)[0][17:25], "big")
+        own.close()
+        for i, (name, frames) in enumerate((
+                ("a vector", [vv(tick(), [(99, tick(hour))])]),
+                ("the end of its log", [data(mark(1, head=tick(hour)))]),
+                ("a place in its log", [data(mark(tick(hour)))]))):
+            p = self.peer(greet=False)
+            p.send(hello(name=b"g%d@host" % i, uid=UID + i))
+            p.wait_frame(kvpeer.SUB)
+            p.send(*frames)
+            p.wait_closed()
+            self.assertEqual(p.bye(), (6, "claims of the future"), name)
+            self.foo.wait_log("warn", f"g{i}@host", "clock", limit=5)
+            p.close()
+            self.unharmed(name)
+        # What was asked for: a whole vector, and what was purged.
+        p = self.peer(greet=False)
+        p.send(hello(name=b"h0@host"), vv(tick(), [(99, tick())]))
+        p.wait_frame(kvpeer.PULL)
+        p.send(data(vvrow(99, tick(hour)), mark(1), kind=kvpeer.FULL))
+        p.wait_closed()
+        self.assertEqual(p.bye(), (6, "claims of the future"))
+        p.close()
+        p = self.peer(greet=False)
+        p.send(hello(name=b"h1@host"))
+        p.wait_frame(kvpeer.SUB)
+        p.send(u8(kvpeer.RESYNC) + u8(1))
+        p.wait_frame(kvpeer.RANGE)
+        p.send(data(vvrow(99, tick(hour), flags=1), mark(1),
+                    kind=kvpeer.DATA_RANGE))
+        p.wait_closed()
+        self.assertEqual(p.bye(), (6, "claims of the future"))
+        p.close()
+        self.unharmed("answers")
+        for name, frame in (
+                ("a vector", vv(tick(), [(inc, tick(60000))])),
+                ("a lineage", hello(lineage=[(inc, tick(60000))]))):
+            self.refused(name, [frame], "more of this run than it wrote",
+                         greet=frame[0] != kvpeer.HELLO)
+        self.verified()
 
     def test_odd_but_good_data_is_taken(self):
         name = b"b\x01\x02 \xff/../x"

@@ -35,6 +35,12 @@ ops_head(void *self)
 	return ((struct sim_store *)self)->now.head;
 }
 
+static uint64_t
+ops_clock(void *self)
+{
+	return ((struct sim_store *)self)->now.clock;
+}
+
 static bool
 bucket_is_local(const struct sim_bucket *b)
 {
@@ -409,6 +415,7 @@ sim_store_ops(struct sim_store *s)
 		.refresh = ops_refresh,
 		.release = ops_release,
 		.head = ops_head,
+		.clock = ops_clock,
 		.next = ops_next,
 		.range = ops_range,
 		.get = ops_get,
