@@ -90,6 +90,8 @@ learn_gap(struct replica *r, struct item_row row)
 	if (known != NULL &&
 	    (known->row.announced >= row.tick || known->row.vv >= row.tick))
 		return KV_OK;
+	if (!core_has_room(r, row.inc))
+		return KV_OK;
 	if ((rc = commit_row(r, row.inc, &at)) < 0)
 		return rc;
 	if (at->announced < row.tick)
@@ -137,7 +139,7 @@ announce_learn(struct replica *r, struct replica_link *l, struct kv_slice rows)
 		rc = ticks_raise(&l->vv, row.inc, row.tick);
 		if (rc == KV_OK)
 			rc = learn_gap(r, row);
-		if (l->vv.count > CORE_INCS_MAX)
+		if (l->vv.count > core_rows_max(r))
 			return link_refuse(r, l, BYE_LIMIT, "too many rows");
 	}
 	return rc;

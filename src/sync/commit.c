@@ -10,6 +10,7 @@
 #define RETRY_MS 20
 #define NO_ROOM_MS 500
 #define DURABLE_MS 10 /* between two looks */
+#define SCRATCH_KEEP 65536
 
 void
 commit_soon(struct replica *r)
@@ -31,7 +32,12 @@ commit_row(struct replica *r, uint64_t inc, struct sync_row **out)
 			return rc;
 		if ((known = vector_find(&r->vector, inc)) != NULL)
 			row->row = known->row;
+		else
+			r->batch.new_rows++;
 	}
+	/* It is to change: it and those that came after it go once more. */
+	if ((size_t)(row - r->batch.rows.rows) < r->batch.done_rows)
+		r->batch.done_rows = (size_t)(row - r->batch.rows.rows);
 	commit_soon(r);
 	*out = &row->row;
 	return KV_OK;
@@ -160,6 +166,7 @@ install(struct replica *r)
 	for (i = 0; i < r->batch.rows.count && rc == KV_OK; i++)
 		rc = vector_install(&r->vector, &r->batch.rows.rows[i].row);
 	r->head = r->store.ops->head(r->store.self);
+	core_count_runs(r);
 	return rc;
 }
 
@@ -205,6 +212,77 @@ refused(struct replica *r, int why)
 	return KV_EAGAIN;
 }
 
+/* Changes from `done` on, so many, or all rows from one on: data first, so that
+ * no claim is made before what it is of is there. */
+static struct sync_batch
+piece_of(const struct sync_batch *all, size_t done, size_t row, size_t n)
+{
+	struct sync_batch b = { 0 };
+
+	if (done < all->count) {
+		b.changes = all->changes + done;
+		b.count = n < all->count - done ? n : all->count - done;
+	} else if (row < all->row_count) {
+		b.rows = all->rows + row;
+		b.row_count =
+		    n < all->row_count - row ? n : all->row_count - row;
+	} else {
+		b.note_name = all->note_name;
+		b.note_value = all->note_value;
+	}
+	return b;
+}
+
+/* What does not fit into a segment of the log goes in pieces.  A note that does
+ * not fit is left out: then a RESYNC that is cut begins anew. */
+static int
+commit_pieces(struct replica *r, const struct sync_batch *all,
+    uint64_t *position)
+{
+	size_t n = all->count + all->row_count;
+	struct sync_batch b;
+	int rc;
+
+	for (;;) {
+		b = piece_of(all, r->batch.done, r->batch.done_rows, n);
+		if (b.count + b.row_count + b.note_name.len == 0)
+			return KV_OK;
+		rc = r->store.ops->commit(r->store.self, &b, position);
+		if (rc == KV_ETOOBIG && b.count + b.row_count > 1)
+			n = (b.count + b.row_count) / 2;
+		else if (rc < 0 && (rc != KV_ETOOBIG || b.note_name.len == 0))
+			return rc;
+		else if (b.note_name.len > 0)
+			return KV_OK;
+		r->batch.done += rc == KV_OK ? b.count : 0;
+		r->batch.done_rows += rc == KV_OK ? b.row_count : 0;
+	}
+}
+
+static int
+commit_batch(struct replica *r, struct sync_batch *b, uint64_t *position)
+{
+	int rc = KV_ETOOBIG;
+
+	if (b->count == 0 && b->row_count == 0 && !r->batch.has_note)
+		return KV_OK;
+	if (r->batch.done + r->batch.done_rows == 0)
+		rc = r->store.ops->commit(r->store.self, b, position);
+	return rc == KV_ETOOBIG ? commit_pieces(r, b, position) : rc;
+}
+
+/* It is in the store. */
+static void
+clear(struct replica *r)
+{
+	vector_clear(&r->batch.rows);
+	r->batch.new_rows = r->batch.done_rows = 0;
+	r->batch.note.len = 0;
+	r->batch.has_note = r->batch.is_refused = false;
+	r->batch.retry_ms = 0;
+	buf_shrink(&r->scratch, SCRATCH_KEEP);
+}
+
 int
 commit_now(struct replica *r)
 {
@@ -218,19 +296,16 @@ commit_now(struct replica *r)
 		return rc;
 	if (MUTATED(NOT_ATOMIC) && b.row_count > 0)
 		b.count = 0;
-	if (b.count > 0 || b.row_count > 0 || r->batch.has_note)
-		rc = r->store.ops->commit(r->store.self, &b, &position);
+	rc = commit_batch(r, &b, &position);
 	if (rc == KV_EAGAIN || rc == KV_ENOSPC)
 		return refused(r, rc);
 	if (rc < 0 || (rc = install(r)) < 0)
 		return rc;
-	vector_clear(&r->batch.rows);
-	r->batch.note.len = 0;
-	r->batch.has_note = r->batch.is_refused = false;
-	r->batch.retry_ms = 0;
+	clear(r);
 	if (MUTATED(NOT_ATOMIC) && r->batch.stage.count > b.count)
 		return KV_OK;
 	pending_clear(&r->batch.stage);
+	r->batch.done = 0;
 	r->batch.is_waiting = r->batch.is_urgent = false;
 	return ack_all(r, position);
 }

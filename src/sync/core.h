@@ -40,7 +40,9 @@
 #define CORE_LARGE_MAX 2	      /* in each direction and pool */
 #define CORE_LINKS_MAX 64
 #define CORE_INCS_MAX 65536
-#define CORE_OWNERS 128 /* names that are remembered */
+#define CORE_INCS_MANY 4096		 /* worth a warning */
+#define CORE_TIMEOUT_MS (10 * 60 * 1000) /* T, whatever a HELLO says */
+#define CORE_OWNERS 128			 /* names that are remembered */
 #define CORE_NEVER UINT64_MAX
 
 #define CORE_STREAMS (STREAM_RANGE + 1) /* [0] is not used */
@@ -169,7 +171,10 @@ struct replica_link {
 /* What is committed next. */
 struct batch {
 	struct pending stage;
-	struct vector rows; /* whole rows; few */
+	struct vector rows; /* whole rows */
+	size_t new_rows;    /* of these, that r->vector has not yet */
+	size_t done;	    /* of stage's changes: in the store already */
+	size_t done_rows;
 	struct buf note;
 	bool has_note;
 	bool is_waiting; /* since since_ms */
@@ -224,6 +229,7 @@ struct replica {
 	bool is_loaded;
 	bool wants_turn; /* at once: something waits for what is free now */
 	struct vector vector;
+	size_t runs_told; /* of the events about their number */
 	struct batch batch;
 	struct replica_link *links;
 	uint64_t last_number;	   /* of a link */
@@ -248,6 +254,15 @@ struct replica {
 /* Queue an event about a link; text may be NULL. */
 struct replica_event *core_event(struct replica *r,
     enum replica_event_kind kind, const struct replica_link *l);
+
+/* May there be a row for inc?  All rows of the node have one bound: what is
+ * said of a run beyond it is passed by, as if it had not been said. */
+bool core_has_room(const struct replica *r, uint64_t inc);
+/* The most rows that a node may have: there are some to spare for the runs that
+ * link with it. */
+size_t core_rows_max(const struct replica *r);
+/* Say it when they are many. */
+void core_count_runs(struct replica *r);
 
 /* What we have of inc: our own run is at head. */
 uint64_t core_vv(const struct replica *r, uint64_t inc);

@@ -18,7 +18,7 @@ own_vector(struct replica *r, struct ticks *out)
 	size_t i;
 
 	for (i = 0; i < r->vector.count && rc == KV_OK; i++) {
-		row = &r->vector.rows[i].row;
+		row = &vector_at(&r->vector, i)->row;
 		if (row->vv > 0 && row->inc != r->config.inc)
 			rc = ticks_set(out, row->inc, row->vv);
 	}
@@ -160,7 +160,8 @@ is_due_by_rows(struct replica *r, struct replica_link *l, bool *due)
 		inc = l->vv.rows[i].inc;
 		if (inc == l->inc || inc == r->config.inc ||
 		    l->vv.rows[i].tick <= vector_vv(&r->vector, inc) ||
-		    l->vv.rows[i].tick > core_drift_limit(r))
+		    l->vv.rows[i].tick > core_drift_limit(r) ||
+		    !core_has_room(r, inc))
 			continue;
 		rc = is_due_by_row(r, l, i, due);
 	}

@@ -213,7 +213,9 @@ keep_hello(struct replica *r, struct replica_link *l,
 	l->start = h->start_tick;
 	l->head = h->head_tick;
 	if (h->timeout_ms > l->timeout_ms)
-		l->timeout_ms = h->timeout_ms;
+		l->timeout_ms = h->timeout_ms < CORE_TIMEOUT_MS
+		    ? h->timeout_ms
+		    : CORE_TIMEOUT_MS;
 	while (l->lineage_count < FRAME_LINEAGE_MAX &&
 	    item_take_row(&rows, &l->lineage[l->lineage_count]))
 		l->lineage_count++;
@@ -316,6 +318,9 @@ go_up(struct replica *r, struct replica_link *l)
 {
 	if (count_up(r) >= CORE_LINKS_MAX)
 		return link_refuse(r, l, BYE_LIMIT, "too many peers");
+	if (r->vector.count + r->batch.new_rows >= core_rows_max(r) &&
+	    !core_has_room(r, l->inc))
+		return link_refuse(r, l, BYE_LIMIT, "too many runs of nodes");
 	l->state = LINK_UP;
 	l->needs_sub = true;
 	note_owner(r, l);

@@ -159,10 +159,12 @@ take_row(struct replica *r, struct replica_link *l, enum frame_stream kind,
 	int rc;
 
 	if (kind == STREAM_OWN || op->row.inc == 0 ||
-	    from->rows.count > CORE_INCS_MAX)
+	    from->rows.count > core_rows_max(r))
 		return link_refuse(r, l, BYE_PROTOCOL, "a row that cannot be");
 	if ((rc = core_check_claim(r, l, op->row.inc, op->row.tick)) < 0)
 		return rc;
+	if (!core_has_room(r, op->row.inc))
+		return KV_OK;
 	if (kind == STREAM_RANGE)
 		return resync_row(r, from, op);
 	if (op->flags != 0)
@@ -183,6 +185,8 @@ receive_claim(struct replica *r, uint64_t inc, uint64_t vv, uint64_t purged)
 		vv = 0; /* our own run is what it is */
 	if (vv <= (known == NULL ? 0 : known->row.vv) &&
 	    purged <= (known == NULL ? 0 : known->row.purged))
+		return KV_OK;
+	if (!core_has_room(r, inc))
 		return KV_OK;
 	if ((rc = commit_row(r, inc, &row)) < 0)
 		return rc;

@@ -3,6 +3,7 @@
 
 #include "sync/core.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -70,6 +71,7 @@ set_defaults(struct replica_tuning *t)
 	t->credit = t->credit > 0 ? t->credit : 1u << 20;
 	t->batch_bytes = t->batch_bytes > 0 ? t->batch_bytes : 4u << 20;
 	t->range_keys = t->range_keys > 0 ? t->range_keys : 8192;
+	t->rows_max = t->rows_max > 0 ? t->rows_max : CORE_INCS_MAX;
 	t->digest_ms = t->digest_ms > 0 ? t->digest_ms : 5000;
 }
 
@@ -171,6 +173,7 @@ load_rows(struct replica *r)
 	if (rc == KV_OK) {
 		r->is_loaded = true;
 		r->purges = purges;
+		core_count_runs(r);
 	}
 	return rc;
 }
@@ -179,6 +182,46 @@ uint64_t
 core_vv(const struct replica *r, uint64_t inc)
 {
 	return inc == r->config.inc ? r->head : vector_vv(&r->vector, inc);
+}
+
+bool
+core_has_room(const struct replica *r, uint64_t inc)
+{
+	return r->vector.count + r->batch.new_rows <
+	    r->config.tuning.rows_max ||
+	    vector_find(&r->vector, inc) != NULL ||
+	    vector_find(&r->batch.rows, inc) != NULL;
+}
+
+size_t
+core_rows_max(const struct replica *r)
+{
+	size_t max = r->config.tuning.rows_max;
+
+	return max + max / 64 + 1;
+}
+
+/* Each number is told of once. */
+void
+core_count_runs(struct replica *r)
+{
+	const size_t bounds[] = { CORE_INCS_MANY, r->config.tuning.rows_max };
+	struct replica_event *e;
+	size_t i;
+
+	for (i = 0; i < sizeof(bounds) / sizeof(*bounds); i++) {
+		if (r->vector.count < bounds[i] || r->runs_told >= bounds[i])
+			continue;
+		r->runs_told = bounds[i];
+		e = core_event(r, REPLICA_MANY_RUNS, NULL);
+		snprintf(e->text, sizeof(e->text), "%zu runs of nodes%s",
+		    r->vector.count,
+		    i == 0
+			? " are known, one begins at each start: does one start "
+			  "again and again?"
+			: ", no more can be known: what others have of "
+			  "further ones is passed by");
+	}
 }
 
 uint64_t

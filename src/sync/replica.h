@@ -41,6 +41,7 @@ struct replica_tuning {
 	uint32_t batch_bytes; /* of one commit, about: 4 MiB; one value and
 			       * mark_bytes may come on top */
 	uint32_t range_keys;  /* own keys that one RANGE spans: 8192 */
+	uint32_t rows_max;    /* runs of which rows are kept: 65536 */
 	uint32_t digest_ms;   /* between two looks at the digests: 5 s */
 	bool has_no_digests;  /* none are sent, nothing is repaired */
 };
@@ -95,6 +96,7 @@ struct replica_config {
 	X(REPLICA_IN_STEP, "in-step")	  /* and done with it */               \
 	X(REPLICA_DIVERGED, "diverged")	  /* digests differ: repair */         \
 	X(REPLICA_NO_ROOM, "no-room")	  /* the store refuses: paused */      \
+	X(REPLICA_MANY_RUNS, "many-runs") /* rows of vectors, text has it */   \
 	X(REPLICA_REDIRECT, "redirect")	  /* dial that port instead */         \
 	X(REPLICA_PROTOCOL, "protocol")	  /* a frame that cannot be */
 

@@ -251,9 +251,15 @@ resync_record(struct replica *r, const struct sync_item *item)
 int
 resync_row(struct replica *r, struct receiver *from, const struct op *op)
 {
-	return ticks_raise(op->flags & OP_PURGED ? &r->resync.source_purged
-						 : &from->rows,
-	    op->row.inc, op->row.tick);
+	struct resync *s = &r->resync;
+
+	if (!(op->flags & OP_PURGED))
+		return ticks_raise(&from->rows, op->row.inc, op->row.tick);
+	/* One source after the other may tell of others. */
+	if (s->purged.count + s->source_purged.count >= core_rows_max(r) &&
+	    vector_find(&r->vector, op->row.inc) == NULL)
+		return KV_OK;
+	return ticks_raise(&s->source_purged, op->row.inc, op->row.tick);
 }
 
 /* ---- claims ---- */

@@ -16,6 +16,7 @@ void
 vector_fini(struct vector *v)
 {
 	free(v->rows);
+	free(v->order);
 	vector_init(v);
 }
 
@@ -32,7 +33,7 @@ place_of(const struct vector *v, uint64_t inc)
 
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
-		if (v->rows[mid].row.inc < inc)
+		if (v->rows[v->order[mid]].row.inc < inc)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -44,8 +45,9 @@ struct vector_row *
 vector_find(const struct vector *v, uint64_t inc)
 {
 	size_t i = place_of(v, inc);
+	struct vector_row *row = i < v->count ? &v->rows[v->order[i]] : NULL;
 
-	return i < v->count && v->rows[i].row.inc == inc ? &v->rows[i] : NULL;
+	return row != NULL && row->row.inc == inc ? row : NULL;
 }
 
 static int
@@ -53,12 +55,16 @@ reserve(struct vector *v, size_t n)
 {
 	size_t cap = v->cap * 2 > n ? v->cap * 2 : n;
 	struct vector_row *rows;
+	uint32_t *order;
 
 	if (n <= v->cap)
 		return KV_OK;
 	if ((rows = realloc(v->rows, cap * sizeof(*rows))) == NULL)
 		return KV_ENOMEM;
 	v->rows = rows;
+	if ((order = realloc(v->order, cap * sizeof(*order))) == NULL)
+		return KV_ENOMEM;
+	v->order = order;
 	v->cap = cap;
 	return KV_OK;
 }
@@ -69,16 +75,18 @@ vector_make(struct vector *v, uint64_t inc, struct vector_row **out)
 	size_t i = place_of(v, inc);
 	int rc;
 
-	if (i >= v->count || v->rows[i].row.inc != inc) {
-		if ((rc = reserve(v, v->count + 1)) < 0)
-			return rc;
-		memmove(&v->rows[i + 1], &v->rows[i],
-		    (v->count - i) * sizeof(*v->rows));
-		memset(&v->rows[i], 0, sizeof(v->rows[i]));
-		v->rows[i].row.inc = inc;
-		v->count++;
+	if (i < v->count && v->rows[v->order[i]].row.inc == inc) {
+		*out = &v->rows[v->order[i]];
+		return KV_OK;
 	}
-	*out = &v->rows[i];
+	if ((rc = reserve(v, v->count + 1)) < 0)
+		return rc;
+	memmove(&v->order[i + 1], &v->order[i],
+	    (v->count - i) * sizeof(*v->order));
+	v->order[i] = (uint32_t)v->count;
+	*out = &v->rows[v->count++];
+	memset(*out, 0, sizeof(**out));
+	(*out)->row.inc = inc;
 	return KV_OK;
 }
 

@@ -2,8 +2,8 @@
 #ifndef KV_SYNC_VECTOR_H
 #define KV_SYNC_VECTOR_H
 
-/* The rows of all incarnations, as they are committed, in memory; ordered by
- * inc.  Pointers to rows last until the next vector_make. */
+/* The rows of all incarnations, as they are committed, in memory.  Pointers to
+ * rows last until the next vector_make. */
 
 #include "sync/store.h"
 
@@ -15,7 +15,9 @@ struct vector_row {
 };
 
 struct vector {
-	struct vector_row *rows;
+	struct vector_row *rows; /* as they came */
+	uint32_t *order;	 /* their places, by inc: what has to move when
+				  * one comes is little */
 	size_t count, cap;
 	uint64_t version; /* counts changes of vv */
 };
@@ -23,6 +25,13 @@ struct vector {
 void vector_init(struct vector *v);
 void vector_fini(struct vector *v);
 void vector_clear(struct vector *v);
+
+/* In the order of incs. */
+static inline struct vector_row *
+vector_at(const struct vector *v, size_t i)
+{
+	return &v->rows[v->order[i]];
+}
 
 /* NULL: not known. */
 struct vector_row *vector_find(const struct vector *v, uint64_t inc);

@@ -296,6 +296,9 @@ news_one(struct syncd *s, const struct replica_event *e)
 	case REPLICA_NO_ROOM:
 		log_warn("changes wait node=%s reason=\"%s\"", name, e->text);
 		break;
+	case REPLICA_MANY_RUNS:
+		log_warn("many runs what=\"%s\"", e->text);
+		break;
 	case REPLICA_PROTOCOL:
 		news_protocol(s, p, e, e->text);
 		break;

@@ -32,8 +32,10 @@ def private_bytes(pid):
 class Hostile(kvtest.Case):
     """foo is attacked; bar is its good peer."""
 
+    env = {}
+
     def setUp(self):
-        self.cluster = Cluster()
+        self.cluster = Cluster(**self.env)
         self.addCleanup(self.cluster.__exit__)
         self.foo, self.bar = self.cluster.start("foo", "bar")
         self.syncd = self.foo.child(SYNCD)
@@ -646,6 +648,25 @@ class Frames(Hostile):
         self.unharmed("rows")
         self.verified()
 
+    @limit(180)
+    def test_vectors_of_many_links_have_one_bound(self):
+        for link in range(3):
+            p = self.peer()
+            for i in range(15):
+                first = 1 + (link * 15 + i) * 4000
+                p.send(vv(tick(), [(first + j, 1) for j in range(4000)]))
+            p.send(ping(11))
+            self.pong(p, 11)
+            p.close()
+        self.foo.wait_log("many runs", "no more can be known")
+        self.assertEqual(self.foo.count_log("many runs"), 2)
+        self.unharmed("rows of many")
+        # A run that nobody has heard of yet links with us and is taken in.
+        self.bar.child(SYNCD).kill_and_wait()
+        self.bar.in_step(20)
+        self.unharmed("a new run")
+        self.verified()
+
     def test_BYE_and_then_more(self):
         p = self.peer()
         p.send(u8(kvpeer.BYE) + u8(1) + b"so long", ping(1), u8(0x7e))
@@ -665,6 +686,21 @@ class Frames(Hostile):
                      f"an answer to seed {seed}")
             p.close()
         self.unharmed("random frames")
+        self.verified()
+
+
+class SmallLog(Hostile):
+    env = {"KV_SEGMENT_SIZE": "1m", "KV_VALUE_MAX": "400k"}
+
+    def test_rows_that_no_segment_holds_are_kept_in_pieces(self):
+        p = self.peer()
+        p.send(*[vv(tick(), [(1 + i * 4000 + j, 1) for j in range(4000)])
+                 for i in range(15)])
+        p.send(ping(12))
+        self.pong(p, 12)
+        p.close()
+        self.unharmed("rows")
+        self.foo.wait_log("many runs", "known")
         self.verified()
 
 

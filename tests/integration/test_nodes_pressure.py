@@ -80,6 +80,33 @@ class Pressure(kvtest.Case):
         self.assertLess(worst, seconds * kvtest.SLOW)
         return worst
 
+    # -- a small log
+
+    @limit(240)
+    def test_batches_that_no_segment_holds_are_taken_in_pieces(self):
+        env = {"KV_SEGMENT_SIZE": str(MIB), "KV_VALUE_MAX": "400k"}
+        c = self.cluster(**env)
+        nodes = f"foo@{HOST},bar@{HOST}"
+        foo = c.add("foo", nodes)
+        with foo.resp() as r:
+            for i in range(80):
+                r.must("HSET", "d", f"large{i}", "v" * (300 << 10))
+                for j in range(50):
+                    r.must("HSET", "d", f"small{i}.{j}", "v" * 100)
+        bar = c.add("bar", nodes)
+        self.alike("d", foo, bar)
+        # By seq too, not only in the order of keys.
+        syncd = bar.child(SYNCD)
+        bar.stop()
+        with foo.resp() as r:
+            for i in range(80):
+                r.must("HSET", "d", f"large{i}", "w" * (300 << 10))
+        bar.start()
+        syncd = bar.child(SYNCD)
+        self.alike("d", foo, bar)
+        self.assertTrue(syncd.is_alive())
+        self.verified(foo, bar)
+
     # -- a full disk
 
     def small_disk(self, mib):

@@ -350,6 +350,8 @@ do_refuse(struct world *w, unsigned x, unsigned p)
 
 	(void)p;
 	w->node[x].store.refuse = codes[world_random(w, 4)];
+	w->node[x].store.room = world_random(w, 4);
+	w->node[x].store.fills = world_random(w, 4);
 	return true;
 }
 

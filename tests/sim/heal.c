@@ -33,6 +33,7 @@ mend_all(struct world *w)
 	for (x = 0; x < w->node_count; x++) {
 		n = &w->node[x];
 		n->store.refuse = KV_OK;
+		n->store.fills = 0;
 		n->store.fuse = 0;
 		for (y = 0; y < w->node_count; y++)
 			w->is_blocked[x][y] = false;

@@ -329,6 +329,9 @@ ops_commit(void *self, const struct sync_batch *b, uint64_t *position)
 		return KV_ESYSTEM;
 	if (s->refuse < 0)
 		return s->refuse;
+	if (s->room > 0 &&
+	    b->count + b->row_count + (b->note_name.len > 0) > s->room)
+		return KV_ETOOBIG;
 	for (i = 0; i < b->count; i++) {
 		in = &b->changes[i].item;
 		assert(!(in->record.flags & RECORD_LOCAL));
@@ -345,6 +348,8 @@ ops_commit(void *self, const struct sync_batch *b, uint64_t *position)
 		put_note(s, b->note_name, b->note_value);
 	*position = ++s->now.position;
 	s->claims++;
+	if (s->fills > 0 && --s->fills == 0)
+		s->refuse = KV_EAGAIN;
 	if (s->fuse > 0 && --s->fuse == 0) {
 		sim_sync(s);
 		s->is_burnt = true;

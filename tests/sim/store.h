@@ -69,8 +69,10 @@ struct sim_store {
 	/* The world around it. */
 	struct arena *arena;
 	uint64_t wall_ms;
-	int refuse; /* KV_OK, or what commit and writes return */
-	int fuse;   /* commits until the process dies; 0: it does not */
+	unsigned fills; /* commits after which the log is full; 0: never */
+	int refuse;	/* KV_OK, or what commit and writes return */
+	unsigned room;	/* of a commit: changes, rows, a note; 0: any number */
+	int fuse;	/* commits until the process dies; 0: it does not */
 	bool is_burnt;
 	bool wants_tree;     /* somebody waits for a checkpoint */
 	bool is_reading;     /* between refresh and release */

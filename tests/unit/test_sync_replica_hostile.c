@@ -371,6 +371,96 @@ who_ended_a_run_later_than_it_is_now_is_refused(void **state)
 	assert_int_equal(nodes_events(n, 0, REPLICA_PROTOCOL), 1);
 }
 
+/* ---- bounds ---- */
+
+#define ROWS_MAX 20
+
+/* Rows of runs that there never were, on each link. */
+static int
+tell_runs(struct nodes *n, uint64_t from, size_t count)
+{
+	struct frame f = { .type = FRAME_VV };
+	struct buf bytes;
+	size_t i;
+	int rc;
+
+	buf_init(&bytes);
+	for (i = 0; i < count; i++)
+		assert_int_equal(item_put_row(&bytes,
+				     (struct item_row){ from + i, 1 }),
+		    KV_OK);
+	f.u.rows.rows = buf_slice(&bytes);
+	rc = say(n, &f);
+	buf_fini(&bytes);
+	return rc;
+}
+
+static void
+rows_have_one_bound_over_all_links(void **state)
+{
+	struct nodes *n = *state;
+	uint64_t runs = 100000;
+	unsigned i;
+
+	nodes_stop(n, 0);
+	n->node[0].config.tuning.rows_max = ROWS_MAX;
+	nodes_start(n, 0);
+	for (i = 0; i < 6; i++) {
+		joined(n);
+		assert_int_equal(tell_runs(n, runs, ROWS_MAX / 2), KV_OK);
+		runs += ROWS_MAX / 2;
+		nodes_pass(n, 50);
+		assert_true(nodes_are_up(n, 0, 1));
+		assert_true(n->node[0].store.now.row_count <= ROWS_MAX + 2);
+	}
+	assert_int_equal(nodes_events(n, 0, REPLICA_MANY_RUNS), 1);
+	/* More than there can be on one link end it. */
+	assert_int_equal(tell_runs(n, runs, ROWS_MAX * 2), KV_ECLOSED);
+	/* Nobody else is harmed: who links with us has his row. */
+	n->now_ms += 1000;
+	nodes_stop(n, 1);
+	nodes_start(n, 1);
+	joined(n);
+	nodes_put(n, 1, "k", "v");
+	nodes_pass(n, 100);
+	assert_non_null(nodes_get(n, 0, "k"));
+	assert_true(
+	    sim_row(&n->node[0].store.now, n->node[1].store.inc)->vv > 0);
+}
+
+static bool
+nothing_passes(struct nodes *n, size_t from, size_t to, struct kv_slice frame)
+{
+	(void)n;
+	(void)from;
+	(void)to;
+	(void)frame;
+	return false;
+}
+
+static void
+nobody_can_ask_to_be_waited_for_without_end(void **state)
+{
+	struct nodes *n = *state;
+	struct frame f = { .type = FRAME_HELLO };
+
+	n->filter = nothing_passes;
+	nodes_join(n, 0, 1);
+	nodes_turn(n, 0);
+	f.u.hello.name = slice_of("x@host");
+	f.u.hello.uid = f.u.hello.inc = 5;
+	f.u.hello.wall_ms = n->node[0].store.wall_ms;
+	f.u.hello.timeout_ms = UINT32_MAX;
+	assert_int_equal(say(n, &f), KV_OK);
+	assert_true(nodes_are_up(n, 0, 1));
+	n->now_ms += 10 * MINUTE - 1000;
+	nodes_turn(n, 0);
+	assert_true(nodes_are_up(n, 0, 1));
+	n->now_ms += 2000;
+	nodes_turn(n, 0);
+	assert_false(nodes_are_up(n, 0, 1));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, done)
 
 int
@@ -384,6 +474,8 @@ main(void)
 		TEST(who_has_another_time_is_heard_and_not_believed),
 		TEST(who_has_more_of_a_run_than_it_wrote_is_refused),
 		TEST(who_ended_a_run_later_than_it_is_now_is_refused),
+		TEST(rows_have_one_bound_over_all_links),
+		TEST(nobody_can_ask_to_be_waited_for_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,6 +294,48 @@ a_write_crosses_each_link_of_a_mesh_once(void **state)
 	assert_int_equal(after - before, 50);
 }
 
+/* A commit as large as it comes does not fit the log: data first, then claims. */
+static void
+what_does_not_fit_the_log_at_once_goes_in_pieces(void **state)
+{
+	struct nodes *n = *state;
+	const struct sync_row *row;
+	char key[8];
+	int i;
+
+	n->node[1].store.room = 1;
+	for (i = 0; i < 50; i++) {
+		snprintf(key, sizeof(key), "%d", i);
+		nodes_put(n, 0, key, "v");
+	}
+	joined(n);
+	nodes_pass(n, 1000);
+	for (i = 0; i < 50; i++) {
+		snprintf(key, sizeof(key), "%d", i);
+		assert_non_null(nodes_get(n, 1, key));
+	}
+	row = sim_row(&n->node[1].store.now, n->node[0].store.inc);
+	assert_non_null(row);
+	assert_true(row->vv >= n->node[0].store.now.head);
+	/* Not all of it, and then the log is full. */
+	nodes_part(n, 0, 1);
+	nodes_put(n, 0, "a", "v");
+	nodes_put(n, 0, "b", "v");
+	nodes_put(n, 0, "c", "v");
+	n->node[1].store.fills = 2;
+	joined(n);
+	assert_non_null(nodes_get(n, 1, "a"));
+	assert_null(nodes_get(n, 1, "c"));
+	assert_true(sim_row(&n->node[1].store.now, n->node[0].store.inc)->vv <
+	    n->node[0].store.now.head);
+	nodes_put(n, 0, "d", "v");
+	nodes_pass(n, 100);
+	n->node[1].store.refuse = KV_OK;
+	nodes_pass(n, 200);
+	assert_non_null(nodes_get(n, 1, "c"));
+	assert_non_null(nodes_get(n, 1, "d"));
+}
+
 #define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, done)
 
 int
@@ -305,6 +347,7 @@ main(void)
 		TEST(values_larger_than_the_credit_arrive, setup),
 		TEST(no_more_than_the_credit_is_on_the_way, setup),
 		TEST(a_full_disk_loses_nothing_and_no_link, setup),
+		TEST(what_does_not_fit_the_log_at_once_goes_in_pieces, setup),
 		TEST(an_ack_is_durable_when_the_disk_has_it, setup),
 		TEST(what_was_not_committed_comes_again, setup),
 		TEST(vectors_are_told_twenty_times_a_second_at_most, setup),
