@@ -43,7 +43,7 @@ static const char allow_others[] =
 /* Not even then: what would go round in circles, end the node, or change what
  * only its own host decides. */
 static const char allow_never[] =
-    " call kv.call barrier kv.barrier shutdown config auth quit ";
+    " call kv.call barrier kv.barrier kv.kick shutdown config auth quit ";
 
 struct allow {
 	bool data, diagnostics;

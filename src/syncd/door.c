@@ -6,6 +6,7 @@
  *	WAIT seq n ms		ms 0: likewise
  *	BARRIER seq ms
  *	CLIENTS form
+ *	KICK [node]		without: all
  *
  * form is L, 2 or 3: the protocol of the client.  The answer is bulk strings,
  * bytes for the client, and at the end a status, an integer or an error whose
@@ -13,10 +14,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <utlist.h>
 
+#include "base/log.h"
 #include "base/num.h"
 #include "proto/reply.h"
 #include "syncd/desk.h"
+#include "syncd/peer.h"
 
 #define DOOR_HELD 131072 /* bytes that a worker may leave unread */
 #define DOOR_PIECE 65536
@@ -281,6 +285,35 @@ door_clients(struct desk_conn *c, const struct kv_slice *args, size_t argc)
 		door_feed(c);
 }
 
+/* The links of that node end; how many. */
+static void
+door_kick(struct desk_conn *c, const struct kv_slice *args, size_t argc)
+{
+	struct desk *d = desk_of(c);
+	char node[FRAME_NAME_MAX + 1] = "", text[NUM_TEXT_MAX + 1];
+	struct replica_status st;
+	unsigned count = 0;
+	struct peer *p;
+
+	if (argc > 1 && args[1].len < sizeof(node))
+		memcpy(node, args[1].data, args[1].len);
+	DL_FOREACH(d->s->peers, p) {
+		if (!p->is_up || p->link == NULL || p->is_kicked)
+			continue;
+		replica_status(d->s->replica, p->link, &st);
+		if (argc > 1 &&
+		    (node[0] == '\0' || !services_name_fits(node, st.name)))
+			continue;
+		p->is_kicked = true;
+		count++;
+		log_info("kick node=%s address=%s", st.name, p->address);
+	}
+	if (count > 0)
+		desk_wants_turn(d);
+	text[num_format_u64(text, count)] = '\0';
+	door_end(c, ':', text);
+}
+
 static void
 door_begin(struct desk_conn *c, const struct request *r)
 {
@@ -293,6 +326,7 @@ door_begin(struct desk_conn *c, const struct request *r)
 		{ "wait", 4, 4, door_wait },
 		{ "barrier", 3, 3, door_barrier },
 		{ "clients", 2, 2, door_clients },
+		{ "kick", 1, 2, door_kick },
 	};
 	size_t i;
 

@@ -208,7 +208,9 @@ peer_take(struct peer *p)
 	unsigned n = 0;
 
 	p->has_more = false;
-	if (p->state == PEER_OPEN &&
+	if (p->state == PEER_OPEN && p->is_kicked)
+		replica_leave(p->s->replica, p->link, BYE_KICKED);
+	else if (p->state == PEER_OPEN &&
 	    channel_is_worn(&p->channel, syncd_now(p->s)))
 		replica_leave(p->s->replica, p->link, BYE_WORN);
 	while (p->state == PEER_OPEN &&

@@ -35,6 +35,7 @@ struct peer {
 	bool has_ended; /* the other end sends no more */
 	bool has_more;	/* for another turn */
 	bool has_said_all;
+	bool is_kicked; /* to be left in the next turn */
 };
 
 /* Takes fd and the session in any case.  rest: what came behind the handshake.

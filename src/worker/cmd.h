@@ -26,6 +26,7 @@ call_handler cmd_acl, cmd_module, cmd_function, cmd_script, cmd_cluster;
 call_handler cmd_debug, cmd_replicaof, cmd_sync, cmd_lolwut;
 /* cmd_peers.c */
 call_handler cmd_wait, cmd_waitaof, cmd_kv_barrier, cmd_kv_call, cmd_kv_clients;
+call_handler cmd_kv_kick;
 /* A time limit; false: it is answered. */
 bool cmd_peers_limit(struct call *c, struct kv_slice text, uint64_t *ms);
 /* cmd_nodes.c: messages of PUBLISH that this host's kv-syncd could not hand on,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What needs other hosts: WAIT, BARRIER, CALL, CLIENTS.  kv-syncd is asked, the
+/* What needs other hosts: WAIT, BARRIER, CALL, CLIENTS, KICK.  kv-syncd is asked, the
  * client waits, the worker does not. */
 
 #include <ctype.h>
@@ -324,4 +324,33 @@ cmd_kv_clients(struct call *c)
 		return cmd_kv_clients_here(c);
 	rc = peers_ask(c, &q);
 	return rc < 0 ? peers_cannot_ask(c, rc) : rc;
+}
+
+/* ---- KICK ---- */
+
+int
+cmd_kv_kick(struct call *c)
+{
+	struct kv_slice words[] = { { "KICK", 4 },
+		c->argc > 1 ? c->args[1] : (struct kv_slice){ "", 0 } };
+	struct peers_question q = { .words = words,
+		.count = c->argc > 1 ? 2 : 1,
+		.limit_ms = PEERS_GRACE_MS };
+	struct peers_answer answer;
+	int rc = KV_OK;
+
+	if (c->argc > 2)
+		return call_error(c, "ERR syntax error");
+	if (!peers_has_asked(c->session)) {
+		rc = peers_ask(c, &q);
+		return rc < 0 ? peers_cannot_ask(c, rc) : rc;
+	}
+	if (!peers_answered(c, &answer))
+		return KV_OK;
+	if (answer.is_error)
+		rc = cmd_peers_error(c, answer.text);
+	else
+		reply_integer(c->reply, answer.number);
+	peers_end(c->session);
+	return rc;
 }

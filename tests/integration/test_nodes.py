@@ -3,6 +3,7 @@
 """Several nodes on loopback: what is written on one is on all, through deaths,
 restarts and reloads."""
 
+import json
 import os
 import signal
 import time
@@ -373,6 +374,29 @@ class Reloads(Nodes):
             nodes[step % 2].child(SYNCD).kill_and_wait()
             for node in nodes:
                 node.in_step()
+        # Nor is there one left that was made with the old secret, after this.
+        def anew(node, other, since):
+            row = node.nodes()[other.node]
+            return row["state"] == "up" and row["since_ms"] > since
+        since = foo.nodes()[bar.node]["since_ms"]
+        self.assertEqual(foo.tool("kick", "nobody", code=1).stderr,
+                         "kv: no link to nobody\n")
+        self.assertEqual(foo.tool("kick", "bar", code=0).stdout,
+                         "1 link closed\n")
+        for node, other in (foo, bar), (bar, foo):
+            node.wait_log("node down", "connection lost: kicked")
+            wait_for(lambda: anew(node, other, since), 10, "a new link")
+        foo.put("c", "after", "v")
+        bar.wait_value("c", "after", b"v")
+        since = bar.nodes()[foo.node]["since_ms"]
+        self.assertEqual(json.loads(bar.tool("--json", "kick", "--all",
+                                             code=0).stdout), {"closed": 1})
+        wait_for(lambda: anew(bar, foo, since), 10, "a new link")
+        self.assertIn("name a node", bar.tool("kick", code=2).stderr)
+        bar.tool("kick", "foo", "--all", code=2)
+        with bar.resp() as r:
+            self.assertEqual(r.call("KV.KICK", "baz"), 0)
+            self.assertIn("DENIED", str(r.call("KV.CALL", "foo", "KV.KICK")))
         for node in nodes:
             self.assertEqual(node.count_log("cookie rejected"), 0)
             self.assertEqual(node.count_log("generation unknown"), 0)

@@ -40,6 +40,7 @@ enum slot {
 	SLOT_FINGERPRINT,
 	SLOT_WAIT,
 	SLOT_PEERS,
+	SLOT_ALL,
 	SLOT_DRY,
 	SLOT_HELP,
 	SLOT_VERSION,
@@ -71,6 +72,7 @@ static const struct option_row options[] = {
 	{ NULL, "--fingerprint", "cookie", false, SLOT_FINGERPRINT },
 	{ NULL, "--wait", "nodes", false, SLOT_WAIT },
 	{ NULL, "--peers", "verify", false, SLOT_PEERS },
+	{ NULL, "--all", "kick", false, SLOT_ALL },
 	{ NULL, "--dry-run", "repair-clock", false, SLOT_DRY },
 	{ NULL, "--force", "repair-clock", false, SLOT_FORCE },
 	{ NULL, "--values", "ls", false, SLOT_VALUES },
@@ -229,6 +231,7 @@ take_flag(struct tool *t, enum slot slot)
 	t->fingerprint |= slot == SLOT_FINGERPRINT;
 	t->wait |= slot == SLOT_WAIT;
 	t->peers |= slot == SLOT_PEERS;
+	t->all |= slot == SLOT_ALL;
 	t->dry |= slot == SLOT_DRY;
 }
 
@@ -276,6 +279,7 @@ take_option(struct tool *t, enum slot slot, const char *value)
 	case SLOT_FINGERPRINT:
 	case SLOT_WAIT:
 	case SLOT_PEERS:
+	case SLOT_ALL:
 	case SLOT_DRY:
 		take_flag(t, slot);
 		break;

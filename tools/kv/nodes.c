@@ -208,7 +208,52 @@ nodes(struct tool *t)
 	return t->wait && !fine ? EXIT_ABSENT : EXIT_FINE;
 }
 
+/* ---- kick ---- */
+
+static int
+kick(struct tool *t)
+{
+	const char *node = t->argc > 0 ? t->argv[0] : NULL;
+	const struct kv_value *reply;
+	long long closed;
+	int code;
+
+	if ((node == NULL) != t->all) {
+		tool_say("kick: name a node, or --all");
+		return EXIT_USAGE;
+	}
+	code = node == NULL ? ASK(t, &reply, kv_text("KV.KICK"))
+			    : ASK(t, &reply, kv_text("KV.KICK"), kv_text(node));
+	if (code != EXIT_FINE)
+		return code;
+	closed = (long long)kv_value_integer(reply);
+	if (t->json)
+		print_json(json_pack("{s:I}", "closed", (json_int_t)closed));
+	else if (closed > 0)
+		printf("%lld link%s closed\n", closed, closed == 1 ? "" : "s");
+	else
+		tool_say("no link to %s", node == NULL ? "any node" : node);
+	return closed > 0 ? EXIT_FINE : EXIT_ABSENT;
+}
+
 static const struct verb verbs[] = {
+	{
+	    .name = "kick",
+	    .args = "NODE | --all",
+	    .summary = "close links to other nodes; they are made anew",
+	    .help =
+		"Closes the link to a node, or all of them. Both ends dial again at\n"
+		"once, and shake hands with the cookie that they have now: the last\n"
+		"step when a cookie was changed because somebody knows it. Changes\n"
+		"go on where they were. NODE is a name as kv nodes shows it, or what\n"
+		"stands before the @. Exits with 1 when there is no such link.\n"
+		"\n"
+		"  kv kick bar\n"
+		"  kv kick --all\n",
+	    .least = 0,
+	    .most = 1,
+	    .over_port = kick,
+	},
 	{
 	    .name = "nodes",
 	    .args = "[--wait]",
