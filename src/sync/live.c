@@ -112,7 +112,7 @@ live_timers(struct replica *r, struct replica_link *l, uint64_t *next_ms)
 	}
 	silence = r->now.mono_ms - l->heard_ms;
 	if (silence >= l->timeout_ms) {
-		link_end(r, l, 0, "silence");
+		link_end(r, l, 0, REPLICA_SILENCE);
 		return KV_OK;
 	}
 	if (silence / quarter(l) > l->missed)

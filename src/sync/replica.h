@@ -106,6 +106,9 @@ enum replica_event_kind {
 #undef X
 };
 
+/* The text of DOWN, with no leave taken, when nothing came for T. */
+#define REPLICA_SILENCE "silence"
+
 /* name, uid and inc are set whenever the peer's HELLO was read. */
 struct replica_event {
 	enum replica_event_kind kind;

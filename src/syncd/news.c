@@ -134,8 +134,10 @@ news_reason(unsigned bye)
 		[BYE_REDIRECT] = MEMBER_NAME,
 	};
 
-	return bye < sizeof(reasons) / sizeof(reasons[0]) ? reasons[bye]
-							  : MEMBER_LOST;
+	/* 0: nobody took leave. */
+	return bye > 0 && bye < sizeof(reasons) / sizeof(reasons[0])
+	    ? reasons[bye]
+	    : MEMBER_LOST;
 }
 
 /* It never came up: the candidate is told, and who it is, if that is known. */
@@ -176,10 +178,15 @@ news_link_lost(struct peer *p, enum member_reason reason, const char *detail,
 static void
 news_down(struct peer *p, const struct replica_event *e)
 {
+	bool is_silent = e->bye == 0 && strcmp(e->text, REPLICA_SILENCE) == 0;
 	enum member_reason reason = news_reason(e->bye);
 	const char *detail = e->text;
 	char text[CLOCKS_TEXT];
 
+	if (is_silent) {
+		reason = MEMBER_SILENT;
+		detail = "";
+	}
 	/* The usual text says no more than our own words do. */
 	if (reason != MEMBER_LOST &&
 	    strcmp(detail, frame_bye_text(e->bye)) == 0)
@@ -200,7 +207,7 @@ news_down(struct peer *p, const struct replica_event *e)
 		news_dial_failed(p, reason, detail, e->bye, e->uid);
 	else if (e->bye == 0 && reason == MEMBER_PROTOCOL)
 		news_protocol(p->s, p, e, detail);
-	else if (e->bye == 0 && strcmp(e->text, "silence") == 0)
+	else if (is_silent)
 		news_protocol(p->s, p, e, "no HELLO after the handshake");
 }
 

@@ -207,6 +207,31 @@ class Deaths(Nodes):
         self.alike("g", foo, bar)
         self.assertIsNone(bar.get("g", "k7"))
 
+    def test_a_node_that_hangs_is_said_to_be_silent(self):
+        """Who is in the list of nodes, and who only came; the connections
+        stand, the kernels answer."""
+        c, foo, bar = self.two(KV_SYNC_TIMEOUT="1s")
+        guest = c.add("guest", f"foo@{HOST}")
+        guest.in_step()
+        hung = [n.child(SYNCD) for n in (bar, guest)]
+        for p in hung:
+            os.kill(p.pid, signal.SIGSTOP)
+        began = time.time() * 1000
+        try:
+            for node in (bar, guest):
+                line = foo.wait_log("node down", node.node)
+                self.assertIn('reason="silent"', line)
+                row = wait_for(lambda: foo.nodes().get(node.node), 5)
+                self.assertNotEqual(row["state"], "up")
+                self.assertGreater(row["since_ms"], began - 5000)
+            foo.wait_state(guest.node, "down", "silent")
+        finally:
+            for p in hung:
+                os.kill(p.pid, signal.SIGCONT)
+        foo.put("after", "k", "v")
+        bar.wait_value("after", "k", b"v")
+        guest.wait_value("after", "k", b"v")
+
     def test_another_kvd_on_the_store_takes_over(self):
         c, foo, bar = self.two()
         heir = c.add("foo", f"foo@{HOST},bar@{HOST}", store=foo.store)

@@ -54,6 +54,14 @@ class Nodes(kvtest.Case):
         return sum(json.loads(x)["tries"] for x in
                    host.kv("--json", "nodes").stdout.splitlines())
 
+    def named(self, host, other, reason, *more):
+        """Down for this reason, in `kv nodes` and once in the log."""
+        self.sees(host, other, "down", reason, *more)
+        said = wait_for(lambda: [x for x in host.log_text().splitlines()
+                                 if "node down" in x and other.node in x], 10,
+                        f"{other.node} in the log of {host.node}")
+        self.assertIn(f'reason="{reason}', said[-1])
+
     def value(self, host, bucket, key, limit=20):
         def found():
             with host.line() as c:
@@ -162,7 +170,7 @@ class Hanging(Nodes):
                 d.create(f"b{n}")
                 slowest = max(slowest, time.monotonic() - began)
         self.assertLess(slowest, 1)
-        self.sees(one, three, "down")
+        self.named(one, three, "silent")
         self.wake(stopped)
         net.wait_in_step(60)
         self.note(f"slowest of 100 rounds beside a hung node: "
