@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/internal.h"
+#include "engine/prefetch.h"
 #include "sync/merge.h"
 
 /* So often a batch is decided without the mutex, then with it. */
@@ -45,14 +46,15 @@ foreign_bucket(struct engine *e, uint64_t bid, struct bucket *out)
 }
 
 static int
-foreign_stage(struct engine *e, const struct bucket *b, struct record *r)
+foreign_stage(struct engine *e, const struct bucket *b, struct record *r,
+    const struct stage_old *old)
 {
 	int rc;
 
 	r->flags |= RECORD_FOREIGN;
 	if (r->deadline != 0)
 		r->flags |= RECORD_DEADLINE;
-	if ((rc = stage_record(e, b, r, STAGE_NO_ROW)) < 0)
+	if ((rc = stage_over(e, b, r, STAGE_NO_ROW, old)) < 0)
 		return rc;
 	e->stage.items[e->stage.count - 1].decided = true;
 	foreign_see_stamp(e, r->stamp);
@@ -61,7 +63,7 @@ foreign_stage(struct engine *e, const struct bucket *b, struct record *r)
 
 static int
 foreign_erase(struct engine *e, const struct bucket *b,
-    const struct record *there)
+    const struct record *there, const struct stage_old *old)
 {
 	struct record r = { .type = RECORD_TOMB,
 		.flags = there->flags & RECORD_RELAY,
@@ -73,12 +75,12 @@ foreign_erase(struct engine *e, const struct bucket *b,
 	if (there->type == RECORD_TOMB)
 		return KV_OK;
 	bucket_limit(b, stamp_ms(r.stamp), &r);
-	return foreign_stage(e, b, &r);
+	return foreign_stage(e, b, &r, old);
 }
 
 static int
 foreign_merge(struct engine *e, const struct bucket *b, const struct record *in,
-    const struct record *there)
+    const struct record *there, const struct stage_old *old)
 {
 	struct record r = { .type = in->type,
 		.stamp = in->stamp,
@@ -94,14 +96,15 @@ foreign_merge(struct engine *e, const struct bucket *b, const struct record *in,
 	else
 		r.flags |= in->flags & RECORD_EXPIRED;
 	bucket_limit(b, stamp_ms(r.stamp), &r);
-	return foreign_stage(e, b, &r);
+	return foreign_stage(e, b, &r, old);
 }
 
 static int
 foreign_record(struct engine *e, const struct foreign *f)
 {
-	const struct record *in = &f->record;
-	struct record there;
+	const struct record *in = &f->record, *there = NULL;
+	struct record staged;
+	struct stage_old old;
 	struct bucket b;
 	int rc;
 
@@ -112,14 +115,19 @@ foreign_record(struct engine *e, const struct foreign *f)
 		return rc;
 	if (b.options & BUCKET_LOCAL)
 		return KV_OK;
-	rc = engine_get_raw(e, in->bid, in->key, &there);
-	if (rc < 0 && rc != KV_ENOTFOUND)
+	if ((rc = stage_look(e, WAL_KEY, in->bid, in->key, &old)) < 0)
 		return rc;
+	if (old.has) {
+		there = &old.record;
+	} else if (old.earlier >= 0) {
+		stage_view(e, old.earlier, &staged);
+		there = &staged;
+	}
 	if (f->how == FOREIGN_MERGE)
-		return foreign_merge(e, &b, in, rc == KV_OK ? &there : NULL);
-	if (!merge_erases(rc == KV_OK ? &there : NULL, in->stamp))
+		return foreign_merge(e, &b, in, there, &old);
+	if (!merge_erases(there, in->stamp))
 		return KV_OK;
-	return foreign_erase(e, &b, &there);
+	return foreign_erase(e, &b, there, &old);
 }
 
 static int
@@ -193,6 +201,26 @@ foreign_row(struct engine *e, struct kv_slice name, const struct bucket *in)
 
 /* ---- the batch ---- */
 
+/* Look-ups wait for memory, the next ones together. */
+static void
+foreign_prefetch(struct engine *e, const struct foreign *batch, size_t n)
+{
+	struct prefetch p = { .count = 0 };
+	size_t i;
+
+	for (i = 0; i < n && i < PREFETCH_MAX; i++) {
+		const struct record *r = &batch[i].record;
+
+		if ((r->type != RECORD_PUT && r->type != RECORD_TOMB) ||
+		    r->key.len > KV_KEY_MAX)
+			continue;
+		p.bid[p.count] = r->bid;
+		p.key[p.count++] = r->key;
+	}
+	if (p.count > 1)
+		engine_prefetch(e, &p);
+}
+
 static int
 foreign_stage_batch(struct engine *e, const struct foreign *batch, size_t n)
 {
@@ -202,6 +230,8 @@ foreign_stage_batch(struct engine *e, const struct foreign *batch, size_t n)
 	for (i = 0; rc == KV_OK && i < n; i++) {
 		const struct record *r = &batch[i].record;
 
+		if (i % PREFETCH_MAX == 0)
+			foreign_prefetch(e, batch + i, n - i);
 		if (batch[i].how == FOREIGN_NOTE)
 			rc = foreign_stage_note(e, r);
 		else if (r->type == RECORD_PUT || r->type == RECORD_TOMB)

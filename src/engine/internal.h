@@ -255,10 +255,23 @@ void told_encode(struct stage *s, const struct stage_item *item,
 void told_new(struct wal_record *w, const struct count *before,
     uint64_t now_ms);
 
+/* What there is of a key before a record of it is staged. */
+struct stage_old {
+	uint64_t hash;
+	int32_t earlier;      /* item staged before, -1 */
+	bool has;	      /* else the view has this one, raw */
+	struct record record; /* gone with the view */
+};
+KV_CHECKED int stage_look(struct engine *e, enum wal_class class, uint64_t bid,
+    struct kv_slice key, struct stage_old *out);
+
 /* Stage a record of bucket b, whose row may be unknown: bid and dropped only.
  * Failures as of engine_put. */
 KV_CHECKED int stage_record(struct engine *e, const struct bucket *b,
     const struct record *r, enum stage_row row);
+/* The same for who has looked already. */
+KV_CHECKED int stage_over(struct engine *e, const struct bucket *b,
+    const struct record *r, enum stage_row row, const struct stage_old *old);
 /* NULL: the batch does not write to that bucket yet. */
 struct stage_bucket *stage_find_bucket(const struct engine *e, uint64_t bid);
 

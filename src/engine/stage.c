@@ -83,13 +83,10 @@ static bool
 stage_is_key(const struct stage *s, size_t item, uint64_t hash,
     enum wal_class class, uint64_t bid, struct kv_slice key)
 {
-	const struct wal_record *w;
+	const struct wal_record *w = stage_bytes(s, item);
 
-	if (s->items[item].hash != hash)
-		return false;
-	w = stage_bytes(s, item);
-	return w->bid == bid && wal_class(w->type) == class &&
-	    slice_equal(wal_record_key(w), key);
+	return s->items[item].hash == hash && w->bid == bid &&
+	    wal_class(w->type) == class && slice_equal(wal_record_key(w), key);
 }
 
 int32_t
@@ -227,23 +224,22 @@ stage_bucket_of(struct engine *e, const struct bucket *of, uint32_t *out)
 	return KV_OK;
 }
 
-/* What the view, or an earlier record of the batch, has for the key. */
-static int
-stage_before(struct engine *e, const struct bucket *b, const struct record *r,
-    struct stage_item *item)
+int
+stage_look(struct engine *e, enum wal_class class, uint64_t bid,
+    struct kv_slice key, struct stage_old *out)
 {
 	uint64_t revealed = e->revealed;
-	struct record old;
 	int rc;
 
-	item->earlier = stage_find(e, item->hash, wal_class((uint8_t)r->type),
-	    r->bid, r->key);
-	if (item->earlier >= 0 || wal_class((uint8_t)r->type) != WAL_KEY)
+	out->hash = index_hash_key(e->control->hash_secret, class, bid, key);
+	out->has = false;
+	index_prefetch(engine_segment(e, e->view_hi), out->hash);
+	out->earlier = stage_find(e, out->hash, class, bid, key);
+	if (out->earlier >= 0 || class != WAL_KEY)
 		return KV_OK;
-	rc = view_get_raw(e, item->hash, r->bid, r->key, &old);
+	rc = view_get_raw(e, out->hash, bid, key, &out->record);
 	e->revealed = revealed; /* nobody is shown it */
-	if (rc == KV_OK)
-		stage_count(b, &old, &item->before);
+	out->has = rc == KV_OK;
 	return rc == KV_ENOTFOUND ? KV_OK : rc;
 }
 
@@ -312,26 +308,25 @@ stage_reserve(struct engine *e)
 }
 
 int
-stage_record(struct engine *e, const struct bucket *b, const struct record *r,
-    enum stage_row row)
+stage_over(struct engine *e, const struct bucket *b, const struct record *r,
+    enum stage_row row, const struct stage_old *old)
 {
 	struct stage *s = &e->stage;
-	struct stage_item item = { .row = row };
+	struct stage_item item = { .row = row,
+		.hash = old->hash,
+		.earlier = old->earlier };
 	int rc;
 
 	if (r->key.len > KV_KEY_MAX || r->value.len > e->segment_size)
 		return KV_ETOOBIG;
 	item.len =
 	    (uint32_t)wal_record_size(r->flags, r->key.len, r->value.len);
-	if ((rc = stage_check(e, r, item.len)) < 0)
-		return rc;
-	item.hash = index_hash_key(e->control->hash_secret,
-	    wal_class((uint8_t)r->type), r->bid, r->key);
-	index_prefetch(engine_segment(e, e->view_hi), item.hash);
-	if ((rc = stage_bucket_of(e, b, &item.bucket)) < 0 ||
-	    (rc = stage_before(e, b, r, &item)) < 0 ||
+	if ((rc = stage_check(e, r, item.len)) < 0 ||
+	    (rc = stage_bucket_of(e, b, &item.bucket)) < 0 ||
 	    (rc = stage_reserve(e)) < 0)
 		return rc;
+	if (old->has)
+		stage_count(b, &old->record, &item.before);
 	item.offset = (uint32_t)s->bytes.len;
 	told_encode(s, &item, r);
 	if ((rc = stage_add_item(s, &item)) < 0)
@@ -340,6 +335,19 @@ stage_record(struct engine *e, const struct bucket *b, const struct record *r,
 	s->rows += row != STAGE_NO_ROW;
 	s->timed += r->type == RECORD_PUT && r->deadline != 0;
 	return KV_OK;
+}
+
+int
+stage_record(struct engine *e, const struct bucket *b, const struct record *r,
+    enum stage_row row)
+{
+	struct stage_old old;
+	int rc;
+
+	if (r->key.len > KV_KEY_MAX)
+		return KV_ETOOBIG;
+	rc = stage_look(e, wal_class((uint8_t)r->type), r->bid, r->key, &old);
+	return rc < 0 ? rc : stage_over(e, b, r, row, &old);
 }
 
 static uint8_t
