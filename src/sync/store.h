@@ -68,7 +68,8 @@ struct sync_change {
 	struct sync_item item;
 };
 
-/* One atomic piece of the log: the data and the claims made of it. */
+/* Data and the claims made of it: the claims are in the log together with the
+ * last of the data, or not at all. */
 struct sync_batch {
 	const struct sync_change *changes;
 	size_t count;
@@ -137,8 +138,10 @@ struct sync_store_ops {
 	 * durable() must reach.  Local clocks move past every stamp in it.
 	 * KV_EAGAIN: the log is full now; KV_ENOSPC: disk or memory are;
 	 * KV_ETOOBIG: more than a segment of the log holds; KV_EINVAL: a stamp
-	 * from too far in the future, or of a local bucket; then nothing was
-	 * done.  The snapshot moves on to include it. */
+	 * from too far in the future, or of a local bucket; then no claim and
+	 * no note was taken over, and of the changes, if any, the first ones:
+	 * the same batch again finds them no news.  The snapshot moves on to
+	 * include it. */
 	KV_CHECKED int (*commit)(void *self, const struct sync_batch *b,
 	    uint64_t *position);
 	uint64_t (*durable)(void *self);

@@ -17,6 +17,8 @@
 #include "tree/range.h"
 #include "tree/schema.h"
 
+#define STORE_PIECE 256 /* records that are appended at once */
+
 struct syncd_store {
 	struct engine *engine;
 	struct syncd_self self;
@@ -237,6 +239,27 @@ store_settle(void *self, uint64_t *since)
 
 /* ---- writing ---- */
 
+/* Data may come into the log without what is claimed of it, never the other way
+ * round: it would be sent again, and be no news.  So only the last piece has to
+ * be one with the claims, and clients of this host who write meanwhile do not
+ * wait for the mutex while thousands of records are appended. */
+static int
+store_append(struct syncd_store *s, const struct sync_batch *b,
+    uint64_t *position)
+{
+	const struct foreign *items = s->batch.items;
+	size_t left = b->count, claims = s->batch.count - b->count;
+	int rc = KV_OK;
+
+	for (; rc == KV_OK && left > STORE_PIECE; left -= STORE_PIECE) {
+		rc = foreign_commit(s->engine, items, STORE_PIECE, position);
+		items += STORE_PIECE;
+	}
+	return rc < 0
+	    ? rc
+	    : foreign_commit(s->engine, items, left + claims, position);
+}
+
 static int
 store_commit(void *self, const struct sync_batch *b, uint64_t *position)
 {
@@ -249,8 +272,7 @@ store_commit(void *self, const struct sync_batch *b, uint64_t *position)
 	for (i = 0; rc == KV_OK && i < b->row_count; i++)
 		rc = rows_reserve(&s->rows, b->rows[i].inc);
 	if (rc == KV_OK)
-		rc = foreign_commit(s->engine, s->batch.items, s->batch.count,
-		    position);
+		rc = store_append(s, b, position);
 	if (rc < 0)
 		return rc;
 	for (i = 0; rc == KV_OK && i < b->row_count; i++)

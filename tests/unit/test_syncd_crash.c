@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Death while changes of other hosts are taken over: data and the claims made
- * of it are there together, or not at all. */
+/* Death while changes of other hosts are taken over: a claim is there only with
+ * all of the data that it was made of. */
 
 #include "syncd/store.h"
 
@@ -19,7 +19,7 @@
 #include "engine/maintain.h"
 #include "engine_model.h"
 
-#define KEYS 30
+#define KEYS 600 /* more than are appended at once */
 #define DEATHS 20
 #define OTHERS 7
 
@@ -101,6 +101,7 @@ take_over(uint64_t version)
 	unsigned place = model_random(m, KEYS + 1), k;
 	char names[KEYS][16];
 	uint64_t position;
+	int rc;
 
 	changes[place] = drop_before(version);
 	for (k = 0; k < KEYS; k++)
@@ -111,9 +112,14 @@ take_over(uint64_t version)
 				.bid = engine_bucket_id(slice_of("b")),
 				.key = key_name(k, names[k]),
 				.value = slice_of("v") } };
-	EXPECT(s.ops->refresh(s.self) == KV_OK);
-	EXPECT(s.ops->commit(s.self, &b, &position) == KV_OK);
-	s.ops->release(s.self);
+	do {
+		EXPECT(s.ops->refresh(s.self) == KV_OK);
+		rc = s.ops->commit(s.self, &b, &position);
+		s.ops->release(s.self);
+		if (rc == KV_EAGAIN) /* the log is full, maybe midway */
+			EXPECT(maintain_settle(e) == KV_OK);
+	} while (rc == KV_EAGAIN);
+	EXPECT(rc == KV_OK);
 }
 
 static void
@@ -124,36 +130,46 @@ open_store(void)
 	s = syncd_store_ops(store);
 }
 
+/* Or newer: the claim comes last. */
+static bool
+has_key(unsigned k, uint64_t claimed, uint64_t in_tree, struct record *r)
+{
+	uint64_t bid = engine_bucket_id(slice_of("b"));
+	struct sync_item item;
+	char name[16];
+	int rc;
+
+	rc = s.ops->get(s.self, bid, key_name(k, name), r);
+	EXPECT(rc == KV_OK || (rc == KV_ENOTFOUND && claimed == 0));
+	EXPECT(rc < 0 || r->stamp.tick >= claimed);
+	if (in_tree > 0) {
+		EXPECT(s.ops->range(s.self, bid, key_name(k, name), false,
+			   &item) == KV_OK);
+		EXPECT(item.record.stamp.tick >= in_tree);
+	}
+	return rc == KV_OK;
+}
+
 /* What is claimed must be there; in the tree, of the tree. */
 static void
 check_claims(void)
 {
-	uint64_t claimed = vv(false), in_tree = vv(true);
-	const struct bucket *b;
-	struct sync_item item;
+	uint64_t claimed = vv(false), in_tree = vv(true), shown = 0;
+	const struct bucket *b = NULL;
 	struct totals sums;
-	char name[16];
 	struct record r;
 	unsigned k;
-	int rc;
 
 	EXPECT(in_tree <= claimed);
 	EXPECT(s.ops->refresh(s.self) == KV_OK);
-	for (k = 0; k < KEYS; k++) {
-		uint64_t bid = engine_bucket_id(slice_of("b"));
-
-		rc = s.ops->get(s.self, bid, key_name(k, name), &r);
-		EXPECT(rc == (claimed > 0 ? KV_OK : KV_ENOTFOUND));
-		EXPECT(rc < 0 || r.stamp.tick == claimed);
-		if (in_tree == 0)
-			continue;
-		rc = s.ops->range(s.self, bid, key_name(k, name), false, &item);
-		EXPECT(rc == KV_OK && item.record.stamp.tick >= in_tree);
-	}
-	EXPECT(engine_bucket(e, slice_of("b"), &b) ==
-	    (claimed > 0 ? KV_OK : KV_ENOTFOUND));
-	EXPECT(claimed == 0 || engine_totals(e, b, &sums) == KV_OK);
-	EXPECT(claimed == 0 || sums.keys == KEYS);
+	if (engine_bucket(e, slice_of("b"), &b) < 0)
+		b = NULL;
+	EXPECT(b != NULL || claimed == 0);
+	for (k = 0; k < KEYS; k++)
+		if (has_key(k, claimed, in_tree, &r) && b != NULL)
+			shown += bucket_shows(b, r.stamp);
+	EXPECT(b == NULL ||
+	    (engine_totals(e, b, &sums) == KV_OK && sums.keys == shown));
 	s.ops->release(s.self);
 	EXPECT(engine_verify(e, print_finding, NULL, NULL) == 0);
 }
