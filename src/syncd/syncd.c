@@ -112,7 +112,7 @@ syncd_exchange(struct syncd *s, uint64_t *next_ms)
 	    (rc = desk_turn(s->desk, next_ms)) == KV_OK) {
 		syncd_give_all(s);
 		post_sent(s->desk);
-		feed_tail(s->engine, &s->tail);
+		s->tail.position = engine_position(s->engine);
 	}
 	replica_release(s->replica);
 	return rc;
@@ -192,7 +192,7 @@ syncd_before_sleep(void *arg)
 	if (s->peers == NULL)
 		return;
 	end = engine_control(s->engine)->wal_end;
-	if (feed_want(s->engine, &s->tail) ||
+	if ((!gather_waits(s) && feed_want(s->engine, &s->tail)) ||
 	    (engine_durable(s->engine) < end &&
 		engine_want_durable(s->engine, end))) {
 		s->turn_wanted = true;
@@ -433,6 +433,7 @@ syncd_open(struct syncd *s, struct loop *loop, struct engine *e,
 	s->seed = rng_u64() | 1;
 	s->timer.expired = syncd_timer;
 	s->due.expired = syncd_dial;
+	gather_init(&s->gather);
 	s->stop_limit.expired = syncd_stop_now;
 	s->wake = (struct loop_source){ .ready = syncd_woken,
 		.fd = engine_wake_fd(e),

@@ -21,6 +21,7 @@
 #include "sync/member.h"
 #include "sync/psk.h"
 #include "sync/replica.h"
+#include "syncd/gather.h"
 
 #define SYNCD_VERSION 1	      /* of the protocol */
 #define SYNCD_PEERS_MAX 64    /* authenticated */
@@ -67,6 +68,7 @@ struct syncd {
 	struct peer *peers; /* utlist */
 	size_t peer_count;
 	struct feed tail;	 /* where the log ended in the last turn */
+	struct gather gather;	 /* are records coming thick and fast? */
 	struct loop_source wake; /* from the engine */
 	struct timer timer;	 /* of the replica */
 	struct timer due;	 /* the next candidate to dial */
