@@ -68,6 +68,13 @@ class Sharing(Nodes):
             a.ok("DELETE", "s", "k")
             self.assertEqual(b.read_line(), b"k DELETED")
 
+    def test_replication_lets_clients_of_its_host_go_first(self):
+        _, foo, _ = self.two()
+        nice = {p.name: os.getpriority(os.PRIO_PROCESS, p.pid)
+                for p in foo.children()}
+        for name in ("kv-worker", "kv-walwriter", "kv-checkpointer"):
+            self.assertLess(nice[name], nice[SYNCD], nice)
+
     def test_a_change_is_there_within_milliseconds(self):
         _, foo, bar = self.two()
         with foo.line() as a, bar.line() as b:
