@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "ask.h"
 #include "print.h"
@@ -100,18 +99,6 @@ show_json(const struct node *n)
 }
 
 static void
-show_since(struct kv_slice since)
-{
-	time_t at = (time_t)(number(since) / 1000);
-	char text[32];
-	struct tm tm;
-
-	if (at > 0 && localtime_r(&at, &tm) != NULL &&
-	    strftime(text, sizeof(text), "%F %T", &tm) > 0)
-		printf("  since %s", text);
-}
-
-static void
 show_text(const struct node *n)
 {
 	bool up = equal(n->state, "up"), self = equal(n->state, "self");
@@ -128,7 +115,10 @@ show_text(const struct node *n)
 		printf("  ");
 		print_bytes(n->address);
 	}
-	show_since(n->since);
+	if (number(n->since) >= 1000) {
+		printf("  since ");
+		print_time((uint64_t)number(n->since));
+	}
 	if (number(n->behind) > 0)
 		printf("  %lld ms behind", (long long)number(n->behind));
 	if (number(n->unacked) > 0)
@@ -181,23 +171,14 @@ look(struct tool *t, bool show, bool *fine)
 	return EXIT_FINE;
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int
 nodes(struct tool *t)
 {
-	int64_t end = now_ms() + t->timeout_ms;
+	int64_t end = tool_now_ms() + t->timeout_ms;
 	bool fine = false;
 	int code;
 
-	while (t->wait && !fine && now_ms() < end) {
+	while (t->wait && !fine && tool_now_ms() < end) {
 		if ((code = look(t, false, &fine)) != EXIT_FINE)
 			return code;
 		if (!fine)

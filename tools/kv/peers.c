@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "ask.h"
 #include "print.h"
@@ -180,15 +179,6 @@ out:
 	return code;
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* A difference counts when it stays: writes are always on their way. */
 static int
 peer_verify(struct tool *t, const char *node, int64_t end, int *findings)
@@ -197,7 +187,7 @@ peer_verify(struct tool *t, const char *node, int64_t end, int *findings)
 
 	for (;;) {
 		code = peer_look(t, node, false, &found);
-		if (code != EXIT_FINE || found <= 0 || now_ms() >= end)
+		if (code != EXIT_FINE || found <= 0 || tool_now_ms() >= end)
 			break;
 		poll(NULL, 0, LOOK_STEP_MS);
 	}
@@ -242,7 +232,7 @@ peers_verify(struct tool *t)
 	char **names = NULL;
 	size_t count = 0, i;
 	int findings = 0, code = peers_names(t, &names, &count);
-	int64_t end = now_ms() + t->timeout_ms;
+	int64_t end = tool_now_ms() + t->timeout_ms;
 
 	for (i = 0; i < count && code == EXIT_FINE; i++)
 		code = peer_verify(t, names[i], end, &findings);

@@ -7,9 +7,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tool.h"
+
+#define QUIET_MS 1000 /* before progress shows */
 
 bool
 print_is_terminal(void)
@@ -159,6 +162,45 @@ print_json(json_t *value)
 	json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
 	putchar('\n');
 	json_decref(value);
+}
+
+void
+print_time(uint64_t ms)
+{
+	time_t at = (time_t)(ms / 1000);
+	char text[32];
+	struct tm tm;
+
+	if (localtime_r(&at, &tm) != NULL &&
+	    strftime(text, sizeof(text), "%F %T", &tm) > 0)
+		fputs(text, stdout);
+}
+
+void
+print_progress_begin(struct print_progress *p, const char *what)
+{
+	*p = (struct print_progress){ what, tool_now_ms(), -1,
+		isatty(STDERR_FILENO) };
+}
+
+void
+print_progress(struct print_progress *p, uint64_t done, uint64_t of)
+{
+	int percent = of == 0 ? 0 : (int)(done * 100 / of);
+
+	if (!p->on_terminal || percent == p->percent ||
+	    tool_now_ms() - p->began_ms < QUIET_MS)
+		return;
+	p->percent = percent;
+	fprintf(stderr, "\r%s %3d %%", p->what, percent);
+}
+
+void
+print_progress_end(struct print_progress *p)
+{
+	if (p->percent >= 0)
+		fputs("\r\033[K", stderr);
+	p->percent = -1;
 }
 
 int

@@ -29,6 +29,22 @@ json_t *print_number_to_json(uint64_t x);
 /* One line; takes the reference. */
 void print_json(json_t *value);
 
+/* Of the wall clock, in local time: "2026-11-22 12:15:39". */
+void print_time(uint64_t ms);
+
+/* How far a long job is, as a line on stderr: on a terminal only, and not in
+ * its first second. */
+struct print_progress {
+	const char *what;
+	int64_t began_ms;
+	int percent; /* shown, -1: nothing */
+	bool on_terminal;
+};
+
+void print_progress_begin(struct print_progress *p, const char *what);
+void print_progress(struct print_progress *p, uint64_t done, uint64_t of);
+void print_progress_end(struct print_progress *p); /* and before other output */
+
 /* Flush; EXIT_TROUBLE after saying so when output was lost. */
 int print_end(int code);
 

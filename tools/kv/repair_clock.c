@@ -4,50 +4,22 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "print.h"
 #include "tool.h"
 
-#define QUIET_S 1 /* before progress shows */
-
-struct repairing {
-	time_t began;
-	int percent; /* shown, -1: nothing */
-};
-
-static time_t
-seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
 static void
 progress(void *user, uint64_t done, uint64_t of)
 {
-	struct repairing *r = user;
-	int percent = of == 0 ? 0 : (int)(done * 100 / of);
-
-	if (percent == r->percent || seconds() - r->began < QUIET_S)
-		return;
-	r->percent = percent;
-	fprintf(stderr, "\rrepair-clock %3d %%", percent);
+	print_progress(user, done, of);
 }
 
 static void
 show_time(const char *what, uint64_t ms)
 {
-	time_t at = (time_t)(ms / 1000);
-	char text[32];
-	struct tm tm;
-
-	if (localtime_r(&at, &tm) != NULL &&
-	    strftime(text, sizeof(text), "%F %T", &tm) > 0)
-		printf("%s %s\n", what, text);
+	printf("%s ", what);
+	print_time(ms);
+	putchar('\n');
 }
 
 /* "1 h 0 min", of milliseconds. */
@@ -119,11 +91,11 @@ static int
 repair_clock(struct tool *t)
 {
 	struct kv_clock_repaired repaired;
-	struct repairing state = { seconds(), -1 };
+	struct print_progress shown;
 	struct kv_clock_repair how = { .dry = t->dry,
 		.force = t->force,
-		.progress = isatty(STDERR_FILENO) ? progress : NULL,
-		.user = &state };
+		.progress = progress,
+		.user = &shown };
 	int rc;
 
 	if (t->port != 0 || t->socket != NULL || t->host != NULL) {
@@ -137,9 +109,9 @@ repair_clock(struct tool *t)
 		    kv_error(rc));
 		return EXIT_NOBODY;
 	}
+	print_progress_begin(&shown, "repair-clock");
 	rc = kv_repair_clock(t->where, NULL, &how, &repaired);
-	if (state.percent >= 0)
-		fputs("\r\033[K", stderr);
+	print_progress_end(&shown);
 	if (rc < 0)
 		return failed(t, &repaired, rc);
 	show(t, &repaired);

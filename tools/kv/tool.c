@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 
 void
 tool_say(const char *fmt, ...)
@@ -81,6 +82,15 @@ tool_no_bucket(const struct tool *t)
 {
 	tool_say("no such bucket: %s", t->argv[0]);
 	return EXIT_ABSENT;
+}
+
+int64_t
+tool_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 bool

@@ -85,6 +85,9 @@ int tool_no_bucket(const struct tool *t);
  * user. */
 void tool_hide(void);
 
+/* Of a clock that only goes forward. */
+int64_t tool_now_ms(void);
+
 /* Numbers of options: false after saying what is wrong. */
 bool tool_number(const char *option, const char *text, uint64_t *out);
 /* With ms, s, m, h or d; seconds when bare. */

@@ -3,44 +3,21 @@
 /* verify: does everything in the store agree? */
 
 #include <stdio.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "print.h"
 #include "tool.h"
 
-#define QUIET_S 1 /* before progress shows */
-
 struct verification {
 	const struct tool *tool;
-	time_t began;
-	int percent; /* shown, -1: nothing */
-	bool on_terminal;
+	struct print_progress progress;
 };
-
-static time_t
-seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
-static void
-clear_progress(struct verification *v)
-{
-	if (v->percent >= 0)
-		fputs("\r\033[K", stderr);
-	v->percent = -1;
-}
 
 static void
 report(void *user, const char *line)
 {
 	struct verification *v = user;
 
-	clear_progress(v);
+	print_progress_end(&v->progress);
 	if (v->tool->json)
 		print_json(json_pack("{s:s}", "finding", line));
 	else
@@ -51,25 +28,19 @@ static void
 progress(void *user, uint64_t done, uint64_t of)
 {
 	struct verification *v = user;
-	int percent = of == 0 ? 0 : (int)(done * 100 / of);
 
-	if (!v->on_terminal || percent == v->percent ||
-	    seconds() - v->began < QUIET_S)
-		return;
-	v->percent = percent;
-	fprintf(stderr, "\rverify %3d %%", percent);
+	print_progress(&v->progress, done, of);
 }
 
 static int
 verify_over_store(struct tool *t)
 {
-	struct verification v = { .tool = t,
-		.began = seconds(),
-		.percent = -1,
-		.on_terminal = isatty(STDERR_FILENO) };
-	int found = kv_verify(t->store, report, progress, &v);
+	struct verification v = { .tool = t };
+	int found;
 
-	clear_progress(&v);
+	print_progress_begin(&v.progress, "verify");
+	found = kv_verify(t->store, report, progress, &v);
+	print_progress_end(&v.progress);
 	if (found < 0)
 		return tool_failed(t, "verify", found);
 	if (t->json)
