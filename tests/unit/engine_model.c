@@ -116,6 +116,24 @@ model_free(struct model_shared *m)
 	munmap(m, sizeof(*m));
 }
 
+struct model_shared *model;
+
+int
+model_set_up(void **state)
+{
+	(void)state;
+	model = model_new();
+	return 0;
+}
+
+int
+model_tear_down(void **state)
+{
+	(void)state;
+	model_free(model);
+	return 0;
+}
+
 void
 model_cut_power(struct model_shared *m)
 {
@@ -136,6 +154,19 @@ model_open(struct model_shared *m, enum engine_durability durability)
 
 	EXPECT(engine_open(&o, &e) == KV_OK);
 	return e;
+}
+
+static void
+model_print(void *user, const char *line)
+{
+	(void)user;
+	fprintf(stderr, "verify: %s\n", line);
+}
+
+int
+model_findings(struct engine *e)
+{
+	return engine_verify(e, model_print, NULL, NULL);
 }
 
 /* ---- the roles ---- */

@@ -61,6 +61,12 @@ struct model_shared {
 /* Shared memory and an empty folder for a store; exits on failure. */
 struct model_shared *model_new(void);
 void model_free(struct model_shared *m);
+
+/* For cmocka: a new one for each test. */
+extern struct model_shared *model;
+int model_set_up(void **state);
+int model_tear_down(void **state);
+
 /* The memory of the machine is gone; nobody may have the store open. */
 void model_cut_power(struct model_shared *m);
 
@@ -76,6 +82,9 @@ void model_commit(struct model_shared *m, struct engine *e);
 /* All that was committed survives a power cut from here on; some of it, or
  * all, moves to the tree. */
 void model_maintain(struct model_shared *m, struct engine *e, bool all);
+
+/* What the verifier finds wrong; its lines go to stderr. */
+int model_findings(struct engine *e);
 
 /* Everything that can be asked, against the model.  Makes its own view. */
 void model_check(struct model_shared *m, struct engine *e);

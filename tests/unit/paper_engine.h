@@ -362,6 +362,8 @@ NEVER(int, scan_seek, struct scan *s, struct kv_slice k)
 NEVER(int, scan_next, struct scan *s, struct record *r)
 NEVER(void, feed_tail, struct engine *e, struct feed *f)
 NEVER(int, feed_seek, struct engine *e, struct feed *f, uint64_t s)
+NEVER(int, feed_seek_in, struct engine *e, struct feed *f, uint64_t s,
+    const struct bucket *b)
 NEVER(int, feed_next, struct engine *e, struct feed *f, struct record *r)
 NEVER(bool, feed_want, struct engine *e, const struct feed *f)
 NEVER(int, ask_begin, struct engine *e, enum ask_what w, struct kv_slice b,

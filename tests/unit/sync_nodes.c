@@ -46,6 +46,27 @@ nodes_free(struct nodes *n)
 	free(n);
 }
 
+int
+nodes_two(void **state)
+{
+	*state = nodes_new(2);
+	return 0;
+}
+
+int
+nodes_three(void **state)
+{
+	*state = nodes_new(3);
+	return 0;
+}
+
+int
+nodes_done(void **state)
+{
+	nodes_free(*state);
+	return 0;
+}
+
 static uint64_t
 wall(const struct nodes *n, size_t i)
 {

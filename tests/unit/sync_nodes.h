@@ -50,6 +50,11 @@ struct nodes {
 struct nodes *nodes_new(size_t count);
 void nodes_free(struct nodes *n);
 
+/* For cmocka: two or three for each test, in *state. */
+int nodes_two(void **state);
+int nodes_three(void **state);
+int nodes_done(void **state);
+
 /* (Re)start the process of a node; all its links are gone. */
 void nodes_start(struct nodes *n, size_t i);
 void nodes_stop(struct nodes *n, size_t i);

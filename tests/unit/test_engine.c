@@ -22,24 +22,6 @@
 #define BATCHES 120
 #define DEATHS 25
 
-static struct model_shared *m;
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	m = model_new();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	model_free(m);
-	return 0;
-}
-
 typedef void life(enum engine_durability durability);
 
 /* Run one life in a child; false: it was killed, as it was meant to be. */
@@ -64,37 +46,24 @@ live(life *run, enum engine_durability durability)
 }
 
 static void
-print_finding(void *user, const char *line)
-{
-	(void)user;
-	fprintf(stderr, "verify: %s\n", line);
-}
-
-static void
-verify(struct engine *e)
-{
-	EXPECT(engine_verify(e, print_finding, NULL, NULL) == 0);
-}
-
-static void
 work(struct engine *e, unsigned batches)
 {
 	while (batches-- > 0) {
-		model_commit(m, e);
-		switch (model_random(m, 30)) {
+		model_commit(model, e);
+		switch (model_random(model, 30)) {
 		case 0:
-			model_maintain(m, e, true);
-			model_follow(m, e);
+			model_maintain(model, e, true);
+			model_follow(model, e);
 			break;
 		case 1:
-			model_maintain(m, e, false);
+			model_maintain(model, e, false);
 			break;
 		case 2:
-			verify(e);
+			EXPECT(model_findings(e) == 0);
 			break;
 		case 3:
 		case 4:
-			model_check(m, e);
+			model_check(model, e);
 			break;
 		default:
 			break;
@@ -105,16 +74,16 @@ work(struct engine *e, unsigned batches)
 static void
 life_to_the_end(enum engine_durability durability)
 {
-	struct engine *e = model_open(m, durability);
+	struct engine *e = model_open(model, durability);
 
-	model_find(m, e, false);
-	model_check(m, e);
+	model_find(model, e, false);
+	model_check(model, e);
 	work(e, BATCHES);
-	model_check(m, e);
-	verify(e);
+	model_check(model, e);
+	EXPECT(model_findings(e) == 0);
 	engine_close(e);
 	/* Stopped in order: everything is safe. */
-	m->durable = m->newest;
+	model->durable = model->newest;
 }
 
 static void
@@ -126,7 +95,7 @@ random_changes_are_all_there_after_each_orderly_stop(void **state)
 	for (i = 0; i < LIVES; i++) {
 		assert_true(live(life_to_the_end, DURABILITY_ALWAYS));
 		if (i % 3 == 2)
-			model_cut_power(m); /* nothing was left there */
+			model_cut_power(model); /* nothing was left there */
 	}
 }
 
@@ -143,11 +112,11 @@ the_same_holds_when_the_disk_is_written_once_a_second(void **state)
 static void
 life_without_end(enum engine_durability durability)
 {
-	struct engine *e = model_open(m, durability);
+	struct engine *e = model_open(model, durability);
 
-	model_find(m, e, false);
-	model_check(m, e);
-	work(e, 1 + model_random(m, BATCHES / 2));
+	model_find(model, e, false);
+	model_check(model, e);
+	work(e, 1 + model_random(model, BATCHES / 2));
 	_exit(0); /* all its locks and its memory go at once */
 }
 
@@ -169,12 +138,13 @@ die_soon(void)
 {
 	const char *point = getenv("KV_TEST_CRASH");
 	struct itimerval t = { { 0, 0 },
-		{ point != NULL, 1 + (suseconds_t)model_random(m, 30000) } };
+		{ point != NULL,
+		    1 + (suseconds_t)model_random(model, 30000) } };
 	char text[64];
 
 	if (point != NULL) {
 		snprintf(text, sizeof(text), "%s:%u", point,
-		    1 + model_random(m, 12));
+		    1 + model_random(model, 12));
 		EXPECT(setenv("KV_CRASH", text, 1) == 0);
 	}
 	EXPECT(setitimer(ITIMER_REAL, &t, NULL) == 0);
@@ -185,12 +155,12 @@ life_cut_short(enum engine_durability durability)
 {
 	struct engine *e;
 
-	if (model_random(m, 4) == 0)
+	if (model_random(model, 4) == 0)
 		die_soon(); /* perhaps while recovering */
-	e = model_open(m, durability);
-	model_find(m, e, false);
-	model_check(m, e);
-	verify(e);
+	e = model_open(model, durability);
+	model_find(model, e, false);
+	model_check(model, e);
+	EXPECT(model_findings(e) == 0);
 	die_soon();
 	for (;;)
 		work(e, 1);
@@ -210,14 +180,14 @@ a_process_killed_at_any_instruction_loses_no_commit(void **state)
 static void
 life_after_power_cut(enum engine_durability durability)
 {
-	struct engine *e = model_open(m, durability);
+	struct engine *e = model_open(model, durability);
 
-	model_find(m, e, true);
-	model_check(m, e);
-	verify(e);
+	model_find(model, e, true);
+	model_check(model, e);
+	EXPECT(model_findings(e) == 0);
 	/* The log ends at a state: so must what was handed out of it. */
-	model_maintain(m, e, model_random(m, 2));
-	model_follow(m, e);
+	model_maintain(model, e, model_random(model, 2));
+	model_follow(model, e);
 	die_soon();
 	for (;;)
 		work(e, 1);
@@ -231,7 +201,7 @@ a_power_cut_leaves_a_prefix_with_all_that_was_durable(void **state)
 	(void)state;
 	for (i = 0; i < DEATHS; i++) {
 		live(life_after_power_cut, DURABILITY_ALWAYS);
-		model_cut_power(m);
+		model_cut_power(model);
 	}
 }
 
@@ -239,7 +209,7 @@ a_power_cut_leaves_a_prefix_with_all_that_was_durable(void **state)
 static void
 survivor(int from, int to)
 {
-	struct engine *e = model_open(m, DURABILITY_ALWAYS);
+	struct engine *e = model_open(model, DURABILITY_ALWAYS);
 	char byte;
 
 	EXPECT(write(to, "r", 1) == 1);
@@ -249,15 +219,15 @@ survivor(int from, int to)
 		engine_lock(e);
 		engine_unlock(e);
 		engine_release(e);
-		model_find(m, e, false);
-		if (model_random(m, 2))
-			verify(e);
-		model_commit(m, e);
-		model_check(m, e);
-		verify(e);
-		if (model_random(m, 3) == 0) {
-			model_maintain(m, e, true);
-			model_follow(m, e);
+		model_find(model, e, false);
+		if (model_random(model, 2))
+			EXPECT(model_findings(e) == 0);
+		model_commit(model, e);
+		model_check(model, e);
+		EXPECT(model_findings(e) == 0);
+		if (model_random(model, 3) == 0) {
+			model_maintain(model, e, true);
+			model_follow(model, e);
 		}
 		EXPECT(write(to, "r", 1) == 1);
 	}
@@ -268,9 +238,9 @@ survivor(int from, int to)
 static void
 victim(enum engine_durability durability)
 {
-	struct engine *e = model_open(m, durability);
+	struct engine *e = model_open(model, durability);
 
-	model_find(m, e, false);
+	model_find(model, e, false);
 	die_soon();
 	for (;;)
 		work(e, 1);
@@ -309,7 +279,8 @@ the_living_mend_what_one_killed_within_an_append_left(void **state)
 int
 main(int argc, char **argv)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, model_set_up, model_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(random_changes_are_all_there_after_each_orderly_stop),
 		TEST(the_same_holds_when_the_disk_is_written_once_a_second),

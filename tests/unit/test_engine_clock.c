@@ -20,24 +20,7 @@
 #define HOUR 3600000
 #define ROUNDS 200
 
-static struct model_shared *m;
 static struct engine *e;
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	m = model_new();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	model_free(m);
-	return 0;
-}
 
 static void
 write_key(const char *key, uint64_t deadline)
@@ -96,19 +79,6 @@ step_to_another_run(uint64_t inc)
 	EXPECT(e->control->inc != inc);
 }
 
-static void
-print_finding(void *user, const char *line)
-{
-	(void)user;
-	fprintf(stderr, "verify: %s\n", line);
-}
-
-static void
-verify(void)
-{
-	EXPECT(engine_verify(e, print_finding, NULL, NULL) == 0);
-}
-
 static int
 find_vv(void *user, const struct sync_row *row)
 {
@@ -128,7 +98,7 @@ a_new_run_begins_in_the_same_memory(void **state)
 	struct stamp before;
 
 	(void)state;
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	inc = find[0] = e->control->inc;
 	write_key("before", 0);
 	before = raw("before").stamp;
@@ -147,7 +117,7 @@ a_new_run_begins_in_the_same_memory(void **state)
 	write_key("before", 0);
 	assert_int_equal(raw("before").stamp.inc, e->control->inc);
 	assert_int_equal(raw("after").stamp.inc, inc);
-	verify();
+	EXPECT(model_findings(e) == 0);
 	assert_int_equal(syncd_store_new(e, &store), KV_OK);
 	s = syncd_store_ops(store);
 	assert_int_equal(s.ops->refresh(s.self), KV_OK);
@@ -160,7 +130,7 @@ a_new_run_begins_in_the_same_memory(void **state)
 	assert_true(syncd_store_self(store)->start > raw("after").stamp.tick);
 	syncd_store_free(store);
 	steps(3);
-	verify();
+	EXPECT(model_findings(e) == 0);
 	engine_close(e);
 }
 
@@ -171,7 +141,7 @@ drift_and_small_steps_are_followed(void **state)
 	int i;
 
 	(void)state;
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	inc = e->control->inc;
 	for (i = 0; i < 10; i++) {
 		steps(1);
@@ -194,7 +164,7 @@ the_memory_is_adopted_after_it(void **state)
 	(void)state;
 	assert_int_equal(pipe(told), 0);
 	if ((pid = fork()) == 0) {
-		e = model_open(m, DURABILITY_EVERYSEC);
+		e = model_open(model, DURABILITY_EVERYSEC);
 		steps(1);
 		inc = e->control->inc;
 		jump(40000);
@@ -208,10 +178,10 @@ the_memory_is_adopted_after_it(void **state)
 	assert_int_equal(read(told[0], &inc, sizeof(inc)), sizeof(inc));
 	close(told[0]);
 	close(told[1]);
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	assert_int_equal(e->control->inc, inc);
 	assert_int_equal(raw("k").stamp.inc, inc);
-	verify();
+	EXPECT(model_findings(e) == 0);
 	engine_close(e);
 }
 
@@ -222,7 +192,7 @@ nothing_expires_for_an_hour_after_a_jump_far_ahead(void **state)
 	unsigned i;
 
 	(void)state;
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	inc = e->control->inc;
 	steps(1);
 	write_key("k", 1);
@@ -245,7 +215,7 @@ static void
 nothing_expires_while_replication_doubts_the_clock(void **state)
 {
 	(void)state;
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	steps(1);
 	write_key("k", 1);
 	clockwatch_doubt(e);
@@ -257,7 +227,8 @@ nothing_expires_while_replication_doubts_the_clock(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, model_set_up, model_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_new_run_begins_in_the_same_memory),
 		TEST(drift_and_small_steps_are_followed),

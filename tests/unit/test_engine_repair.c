@@ -26,30 +26,13 @@
 #define ROWS 4096
 #define DEATHS 30
 
-static struct model_shared *m;
 static struct engine *e;
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	m = model_new();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	model_free(m);
-	return 0;
-}
 
 static struct clock_repaired
 repair(bool dry, bool force, int expected)
 {
-	const struct engine_options o = { .dir = m->dir,
-		.shm_dir = m->shm,
+	const struct engine_options o = { .dir = model->dir,
+		.shm_dir = model->shm,
 		.segment_size = 1u << 20,
 		.map_size = 1ull << 30,
 		.durability = DURABILITY_EVERYSEC };
@@ -79,19 +62,6 @@ write_key(const char *bucket, const char *key)
 	EXPECT(engine_put(e, b, slice_of(key), slice_of("v"), 0) == KV_OK);
 	EXPECT(engine_commit(e, &end) == KV_OK);
 	engine_release(e);
-}
-
-static void
-print_finding(void *user, const char *line)
-{
-	(void)user;
-	fprintf(stderr, "verify: %s\n", line);
-}
-
-static void
-verify(void)
-{
-	EXPECT(engine_verify(e, print_finding, NULL, NULL) == 0);
 }
 
 /* ---- what the tree has ---- */
@@ -173,9 +143,9 @@ static void
 commit_many(unsigned n)
 {
 	while (n-- > 0) {
-		model_commit(m, e);
-		if (model_random(m, 8) == 0)
-			model_maintain(m, e, model_random(m, 2) == 0);
+		model_commit(model, e);
+		if (model_random(model, 8) == 0)
+			model_maintain(model, e, model_random(model, 2) == 0);
 	}
 }
 
@@ -187,7 +157,7 @@ everything_is_there_in_its_old_order(void **state)
 	size_t n;
 
 	(void)state;
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	commit_many(COMMITS);
 	put_ahead(HOUR);
 	commit_many(COMMITS);
@@ -198,15 +168,15 @@ everything_is_there_in_its_old_order(void **state)
 	assert_true(out.was_due);
 	assert_true(out.records > 0);
 	assert_true(out.newest_ms > out.now_ms + HOUR - 60000);
-	e = model_open(m, DURABILITY_EVERYSEC);
-	verify();
+	e = model_open(model, DURABILITY_EVERYSEC);
+	EXPECT(model_findings(e) == 0);
 	assert_int_equal(read_rows(after), n);
 	compare_rows(n, limit);
-	model_check(m, e);
+	model_check(model, e);
 	commit_many(COMMITS);
-	model_check(m, e);
+	model_check(model, e);
 	assert_true(e->control->seq <= limit + (COMMITS << 16));
-	verify();
+	EXPECT(model_findings(e) == 0);
 	engine_close(e);
 }
 
@@ -217,7 +187,7 @@ nothing_is_done_when_nothing_is_due(void **state)
 	size_t n;
 
 	(void)state;
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	commit_many(COMMITS);
 	put_ahead(CLOCK_DRIFT_MS - 60000);
 	write_key("b", "within the limit");
@@ -225,7 +195,7 @@ nothing_is_done_when_nothing_is_due(void **state)
 	engine_close(e);
 	out = repair(false, false, KV_OK);
 	assert_false(out.was_due);
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	assert_int_equal(read_rows(after), n);
 	assert_memory_equal(before, after, n * sizeof(*before));
 	engine_close(e);
@@ -238,7 +208,7 @@ a_dry_run_counts_and_changes_nothing(void **state)
 	size_t n;
 
 	(void)state;
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	write_key("b", "sane");
 	put_ahead(HOUR);
 	write_key("c", "one");
@@ -249,7 +219,7 @@ a_dry_run_counts_and_changes_nothing(void **state)
 	assert_true(dry.was_due);
 	assert_int_equal(dry.records, 2);
 	assert_int_equal(dry.buckets, 1);
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	assert_int_equal(read_rows(after), n);
 	assert_memory_equal(before, after, n * sizeof(*before));
 	engine_close(e);
@@ -269,7 +239,7 @@ it_is_refused_while_somebody_has_the_store_open(void **state)
 	assert_int_equal(pipe(ready), 0);
 	assert_int_equal(pipe(end), 0);
 	if ((pid = fork()) == 0) {
-		e = model_open(m, DURABILITY_EVERYSEC);
+		e = model_open(model, DURABILITY_EVERYSEC);
 		put_ahead(HOUR);
 		write_key("b", "k");
 		EXPECT(write(ready[1], "", 1) == 1);
@@ -333,7 +303,7 @@ version_vectors_are_clipped_and_the_lineage_is_of_the_repair(void **state)
 	struct kv_slice lineage;
 
 	(void)state;
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	put_ahead(HOUR);
 	write_key("b", "k");
 	runs[0] = e->control->inc;
@@ -348,7 +318,7 @@ version_vectors_are_clipped_and_the_lineage_is_of_the_repair(void **state)
 	engine_close(e);
 	out = repair(false, false, KV_OK);
 	limit = (out.now_ms + CLOCK_DRIFT_MS) << 16;
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	assert_memory_equal(&(struct schema_vector[]){ get_vector(7) }, &theirs,
 	    sizeof(theirs));
 	assert_int_equal(get_vector(8).vv, limit);
@@ -373,7 +343,7 @@ a_clock_that_is_slow_now_is_not_believed(void **state)
 	struct clock_repaired out;
 
 	(void)state;
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	put_ahead(HOUR);
 	write_key("b", "k");
 	theirs.vv = e->control->seq;
@@ -405,7 +375,7 @@ who_follows_from_a_seq_of_before_is_told_of_a_gap(void **state)
 	struct clock_repaired out;
 
 	(void)state;
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	write_key("b", "k");
 	sane = e->control->seq;
 	put_ahead(HOUR);
@@ -416,7 +386,7 @@ who_follows_from_a_seq_of_before_is_told_of_a_gap(void **state)
 	engine_close(e);
 	out = repair(false, false, KV_OK);
 	limit = (out.now_ms + CLOCK_DRIFT_MS) << 16;
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	assert_int_equal(seek(sane), KV_OK);
 	assert_int_equal(seek(limit), KV_OK);
 	assert_int_equal(seek(limit + 1), KV_ENOTFOUND);
@@ -438,15 +408,15 @@ look_is_old(size_t n)
 {
 	bool is_old;
 
-	e = model_open(m, DURABILITY_EVERYSEC);
-	verify();
+	e = model_open(model, DURABILITY_EVERYSEC);
+	EXPECT(model_findings(e) == 0);
 	EXPECT(read_rows(after) == n);
 	is_old = after[n - 1].seq == before[n - 1].seq;
 	if (is_old)
 		EXPECT(memcmp(before, after, n * sizeof(*before)) == 0);
 	else
 		compare_rows(n, after[n - 1].seq - 2 * ROWS);
-	model_check(m, e);
+	model_check(model, e);
 	engine_close(e);
 	return is_old;
 }
@@ -460,7 +430,7 @@ a_repair_that_is_killed_leaves_the_old_store_or_the_new(void **state)
 
 	(void)state;
 	for (i = 0; i < DEATHS; i++) {
-		e = model_open(m, DURABILITY_EVERYSEC);
+		e = model_open(model, DURABILITY_EVERYSEC);
 		commit_many(COMMITS / 10);
 		put_ahead(24 * HOUR);
 		commit_many(COMMITS / 10);
@@ -470,7 +440,7 @@ a_repair_that_is_killed_leaves_the_old_store_or_the_new(void **state)
 			(void)repair(false, false, KV_OK);
 			_exit(0);
 		}
-		usleep(model_random(m, 2000 * (i + 1)));
+		usleep(model_random(model, 2000 * (i + 1)));
 		kill(pid, SIGKILL);
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 		old += look_is_old(n);
@@ -481,7 +451,8 @@ a_repair_that_is_killed_leaves_the_old_store_or_the_new(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, model_set_up, model_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(everything_is_there_in_its_old_order),
 		TEST(nothing_is_done_when_nothing_is_due),

@@ -27,13 +27,6 @@ static struct model_shared *m;
 static struct engine *e;
 
 static void
-print_finding(void *user, const char *line)
-{
-	(void)user;
-	print_error("verify: %s\n", line);
-}
-
-static void
 refresh(void)
 {
 	assert_int_equal(engine_refresh(e), KV_OK);
@@ -90,7 +83,7 @@ settle(void)
 		assert_int_equal(sweep_step(e, &more, &next), KV_OK);
 	}
 	assert_int_equal(maintain_settle(e), KV_OK);
-	assert_int_equal(engine_verify(e, print_finding, NULL, NULL), 0);
+	assert_int_equal(model_findings(e), 0);
 	refresh();
 }
 

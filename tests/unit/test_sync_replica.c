@@ -10,27 +10,6 @@
 
 #include "sync_nodes.h"
 
-static int
-two(void **state)
-{
-	*state = nodes_new(2);
-	return 0;
-}
-
-static int
-three(void **state)
-{
-	*state = nodes_new(3);
-	return 0;
-}
-
-static int
-done(void **state)
-{
-	nodes_free(*state);
-	return 0;
-}
-
 static void
 is_at(struct nodes *n, size_t i, const char *key, const char *value)
 {
@@ -158,15 +137,17 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_one_writes_the_other_has,
-		    two, done),
-		cmocka_unit_test_setup_teardown(who_was_away_catches_up, two,
-		    done),
+		    nodes_two, nodes_done),
+		cmocka_unit_test_setup_teardown(who_was_away_catches_up,
+		    nodes_two, nodes_done),
 		cmocka_unit_test_setup_teardown(
-		    links_fall_silent_when_nothing_is_written, three, done),
-		cmocka_unit_test_setup_teardown(a_line_of_three_hands_on, three,
-		    done),
+		    links_fall_silent_when_nothing_is_written, nodes_three,
+		    nodes_done),
+		cmocka_unit_test_setup_teardown(a_line_of_three_hands_on,
+		    nodes_three, nodes_done),
 		cmocka_unit_test_setup_teardown(
-		    who_missed_a_purged_delete_reads_ranges, two, done),
+		    who_missed_a_purged_delete_reads_ranges, nodes_two,
+		    nodes_done),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,20 +16,6 @@
 
 #define MINUTE (60 * 1000)
 
-static int
-setup(void **state)
-{
-	*state = nodes_new(2);
-	return 0;
-}
-
-static int
-done(void **state)
-{
-	nodes_free(*state);
-	return 0;
-}
-
 static void
 joined(struct nodes *n)
 {
@@ -461,7 +447,7 @@ nobody_can_ask_to_be_waited_for_without_end(void **state)
 	assert_false(nodes_are_up(n, 0, 1));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, done)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, nodes_two, nodes_done)
 
 int
 main(void)

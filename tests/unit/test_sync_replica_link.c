@@ -12,27 +12,6 @@
 
 #define MINUTE 60000
 
-static int
-two(void **state)
-{
-	*state = nodes_new(2);
-	return 0;
-}
-
-static int
-three(void **state)
-{
-	*state = nodes_new(3);
-	return 0;
-}
-
-static int
-done(void **state)
-{
-	nodes_free(*state);
-	return 0;
-}
-
 /* The bye of the last DOWN of a node; -1: there was none. */
 static int
 last_bye(const struct nodes *n, size_t i)
@@ -366,24 +345,28 @@ one_link_may_be_left_with_a_reason(void **state)
 	assert_true(nodes_are_up(n, 2, 0));
 }
 
-#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, done)
+#define TEST(name, setup)                                                      \
+	cmocka_unit_test_setup_teardown(name, setup, nodes_done)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(both_dial_and_one_link_stays, two),
-		TEST(a_restarted_peer_takes_its_place_after_a_second, two),
-		TEST(two_processes_of_one_cloned_store_are_one_too_many, three),
-		TEST(a_name_has_one_owner, three),
-		TEST(a_node_does_not_talk_to_itself, two),
-		TEST(the_name_that_was_dialled_is_the_name_that_answers, two),
-		TEST(who_dialled_a_sibling_is_told_its_port, two),
-		TEST(silence_is_the_end_and_pings_break_it, two),
-		TEST(a_clock_that_is_off_is_told_once, two),
-		TEST(a_write_of_the_far_future_is_not_taken, two),
-		TEST(who_stops_says_so, two),
-		TEST(one_link_may_be_left_with_a_reason, three),
+		TEST(both_dial_and_one_link_stays, nodes_two),
+		TEST(a_restarted_peer_takes_its_place_after_a_second,
+		    nodes_two),
+		TEST(two_processes_of_one_cloned_store_are_one_too_many,
+		    nodes_three),
+		TEST(a_name_has_one_owner, nodes_three),
+		TEST(a_node_does_not_talk_to_itself, nodes_two),
+		TEST(the_name_that_was_dialled_is_the_name_that_answers,
+		    nodes_two),
+		TEST(who_dialled_a_sibling_is_told_its_port, nodes_two),
+		TEST(silence_is_the_end_and_pings_break_it, nodes_two),
+		TEST(a_clock_that_is_off_is_told_once, nodes_two),
+		TEST(a_write_of_the_far_future_is_not_taken, nodes_two),
+		TEST(who_stops_says_so, nodes_two),
+		TEST(one_link_may_be_left_with_a_reason, nodes_three),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,13 +40,6 @@ three(void **state)
 	return 0;
 }
 
-static int
-done(void **state)
-{
-	nodes_free(*state);
-	return 0;
-}
-
 static void
 checkpoint(struct nodes *n, size_t i)
 {
@@ -312,7 +305,7 @@ a_source_that_never_answers_is_left_for_another(void **state)
 	all_are_in_step(n);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, three, done)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, three, nodes_done)
 
 int
 main(void)

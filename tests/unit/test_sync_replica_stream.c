@@ -16,27 +16,6 @@
 
 #define MIB (1u << 20)
 
-static int
-setup(void **state)
-{
-	*state = nodes_new(2);
-	return 0;
-}
-
-static int
-three(void **state)
-{
-	*state = nodes_new(3);
-	return 0;
-}
-
-static int
-done(void **state)
-{
-	nodes_free(*state);
-	return 0;
-}
-
 static void
 joined(struct nodes *n)
 {
@@ -336,22 +315,24 @@ what_does_not_fit_the_log_at_once_goes_in_pieces(void **state)
 	assert_non_null(nodes_get(n, 1, "d"));
 }
 
-#define TEST(name, setup) cmocka_unit_test_setup_teardown(name, setup, done)
+#define TEST(name, setup)                                                      \
+	cmocka_unit_test_setup_teardown(name, setup, nodes_done)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_new_link_tells_how_far_the_peers_disk_is, setup),
-		TEST(a_long_vector_has_marks_in_it, three),
-		TEST(values_larger_than_the_credit_arrive, setup),
-		TEST(no_more_than_the_credit_is_on_the_way, setup),
-		TEST(a_full_disk_loses_nothing_and_no_link, setup),
-		TEST(what_does_not_fit_the_log_at_once_goes_in_pieces, setup),
-		TEST(an_ack_is_durable_when_the_disk_has_it, setup),
-		TEST(what_was_not_committed_comes_again, setup),
-		TEST(vectors_are_told_twenty_times_a_second_at_most, setup),
-		TEST(a_write_crosses_each_link_of_a_mesh_once, three),
+		TEST(a_new_link_tells_how_far_the_peers_disk_is, nodes_two),
+		TEST(a_long_vector_has_marks_in_it, nodes_three),
+		TEST(values_larger_than_the_credit_arrive, nodes_two),
+		TEST(no_more_than_the_credit_is_on_the_way, nodes_two),
+		TEST(a_full_disk_loses_nothing_and_no_link, nodes_two),
+		TEST(what_does_not_fit_the_log_at_once_goes_in_pieces,
+		    nodes_two),
+		TEST(an_ack_is_durable_when_the_disk_has_it, nodes_two),
+		TEST(what_was_not_committed_comes_again, nodes_two),
+		TEST(vectors_are_told_twenty_times_a_second_at_most, nodes_two),
+		TEST(a_write_crosses_each_link_of_a_mesh_once, nodes_three),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

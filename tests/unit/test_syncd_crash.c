@@ -23,33 +23,9 @@
 #define DEATHS 20
 #define OTHERS 7
 
-static struct model_shared *m;
 static struct engine *e;
 static struct syncd_store *store;
 static struct sync_store s;
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	m = model_new();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	model_free(m);
-	return 0;
-}
-
-static void
-print_finding(void *user, const char *line)
-{
-	(void)user;
-	fprintf(stderr, "verify: %s\n", line);
-}
 
 static int
 find_vv(void *user, const struct sync_row *row)
@@ -98,7 +74,7 @@ take_over(uint64_t version)
 		.count = KEYS + 1,
 		.rows = &row,
 		.row_count = 1 };
-	unsigned place = model_random(m, KEYS + 1), k;
+	unsigned place = model_random(model, KEYS + 1), k;
 	char names[KEYS][16];
 	uint64_t position;
 	int rc;
@@ -125,7 +101,7 @@ take_over(uint64_t version)
 static void
 open_store(void)
 {
-	e = model_open(m, DURABILITY_EVERYSEC);
+	e = model_open(model, DURABILITY_EVERYSEC);
 	EXPECT(syncd_store_new(e, &store) == KV_OK);
 	s = syncd_store_ops(store);
 }
@@ -171,7 +147,7 @@ check_claims(void)
 	EXPECT(b == NULL ||
 	    (engine_totals(e, b, &sums) == KV_OK && sums.keys == shown));
 	s.ops->release(s.self);
-	EXPECT(engine_verify(e, print_finding, NULL, NULL) == 0);
+	EXPECT(model_findings(e) == 0);
 }
 
 /* A life that ends at any instruction. */
@@ -179,8 +155,8 @@ static void
 live(void)
 {
 	struct itimerval death = { .it_value = { 0,
-				       1000 + model_random(m, 40000) } };
-	unsigned settle = 1 + model_random(m, 60), i = 0;
+				       1000 + model_random(model, 40000) } };
+	unsigned settle = 1 + model_random(model, 60), i = 0;
 	uint64_t version;
 
 	open_store();
@@ -199,7 +175,7 @@ look(void)
 {
 	open_store();
 	check_claims();
-	m->newest = vv(false) > 0;
+	model->newest = vv(false) > 0;
 	syncd_store_free(store);
 	engine_close(e);
 	_exit(0);
@@ -228,9 +204,9 @@ die_again_and_again(bool power)
 
 		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
 		if (power)
-			model_cut_power(m);
+			model_cut_power(model);
 		assert_int_equal(in_child(look), 0);
-		any += m->newest;
+		any += model->newest;
 	}
 	assert_true(any > 0);
 }
@@ -252,7 +228,8 @@ a_claim_is_there_with_its_data_after_a_power_cut(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, model_set_up, model_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_claim_is_there_with_its_data_after_a_death),
 		TEST(a_claim_is_there_with_its_data_after_a_power_cut),

@@ -18,29 +18,11 @@
 
 #include "tree_model.h"
 
-static char folder[64];
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	folder_make(folder);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	folder_remove(folder);
-	return 0;
-}
-
 static int
 try_open(bool writable, unsigned max_readers, struct tree **out)
 {
 	struct tree_options options = {
-		.folder = folder,
+		.folder = tree_folder,
 		.map_size = (uint64_t)1 << 20,
 		.max_readers = max_readers,
 		.writable = writable,
@@ -61,9 +43,9 @@ a_reader_of_no_tree_is_told_so(void **state)
 
 	(void)state;
 	assert_int_equal(try_open(false, 8, &t), KV_ENOTFOUND);
-	snprintf(file, sizeof(file), "%s/data.mdb", folder);
+	snprintf(file, sizeof(file), "%s/data.mdb", tree_folder);
 	assert_int_equal(stat(file, &st), -1);
-	folder_remove(folder);
+	folder_remove(tree_folder);
 	assert_int_equal(try_open(false, 8, &t), KV_ENOTFOUND);
 	assert_null(t);
 }
@@ -78,7 +60,7 @@ write_meta(const char *name, const char *value, size_t n)
 
 	assert_int_equal(mdb_env_create(&env), 0);
 	assert_int_equal(mdb_env_set_maxdbs(env, 16), 0);
-	assert_int_equal(mdb_env_open(env, folder, MDB_NOSYNC, 0600), 0);
+	assert_int_equal(mdb_env_open(env, tree_folder, MDB_NOSYNC, 0600), 0);
 	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
 	if (name != NULL) {
 		char copy[16];
@@ -114,7 +96,7 @@ another_format_or_byteorder_is_refused_by_readers_and_writers(void **state)
 	struct tree *t;
 
 	(void)state;
-	tree_close(folder_open(folder, true));
+	tree_close(folder_open(tree_folder, true));
 	write_meta("format", "\0\0\0\2", 4);
 	assert_int_equal(try_open(false, 8, &t), KV_EVERSION);
 	assert_int_equal(try_open(true, 8, &t), KV_EVERSION);
@@ -136,7 +118,7 @@ a_file_that_is_no_lmdb_is_corrupt(void **state)
 	int i;
 
 	(void)state;
-	snprintf(file, sizeof(file), "%s/data.mdb", folder);
+	snprintf(file, sizeof(file), "%s/data.mdb", tree_folder);
 	assert_non_null(f = fopen(file, "w"));
 	for (i = 0; i < 10000; i++)
 		fputc('x', f);
@@ -152,14 +134,14 @@ folder_and_files_are_for_the_owner_only(void **state)
 	char path[80];
 
 	(void)state;
-	folder_remove(folder);
-	tree_close(folder_open(folder, true));
-	assert_int_equal(stat(folder, &st), 0);
+	folder_remove(tree_folder);
+	tree_close(folder_open(tree_folder, true));
+	assert_int_equal(stat(tree_folder, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0700);
-	snprintf(path, sizeof(path), "%s/data.mdb", folder);
+	snprintf(path, sizeof(path), "%s/data.mdb", tree_folder);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	snprintf(path, sizeof(path), "%s/lock.mdb", folder);
+	snprintf(path, sizeof(path), "%s/lock.mdb", tree_folder);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 }
@@ -235,7 +217,7 @@ read_when_told(void *arg)
 static void
 a_reader_follows_a_writer_past_the_size_of_its_map(void **state)
 {
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	struct tree_stat stat = { 0 };
 	struct model m;
 	struct pipes p;
@@ -251,7 +233,7 @@ a_reader_follows_a_writer_past_the_size_of_its_map(void **state)
 		_exit(read_when_told(&p));
 	close(p.done[1]);
 	assert_int_equal(read(p.done[0], &c, 1), 1);
-	t = folder_open(folder, true);
+	t = folder_open(tree_folder, true);
 	model_init(&m, 7);
 	for (c = 1; c < 100; c++) {
 		model_write(&m, 500);
@@ -292,12 +274,12 @@ a_killed_reader_is_seen_to_pin_pages_until_it_is_reaped(void **state)
 	char c;
 
 	(void)state;
-	tree_close(folder_open(folder, true));
+	tree_close(folder_open(tree_folder, true));
 	assert_int_equal(pipe(ready), 0);
 	if ((pid = fork()) == 0)
 		_exit(hold_a_snapshot(&ready[1]));
 	assert_int_equal(read(ready[0], &c, 1), 1);
-	t = folder_open(folder, true);
+	t = folder_open(tree_folder, true);
 	model_init(&m, 7);
 	model_apply(t, &m, 0);
 	model_write(&m, 5);
@@ -320,7 +302,7 @@ a_killed_reader_is_seen_to_pin_pages_until_it_is_reaped(void **state)
 static void
 an_empty_tree_has_nothing_and_stands_at_zero(void **state)
 {
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	struct tree_position p = { 1, 1 };
 	struct totals sum = { 1, 1, { 1, 1 } };
 	struct kv_slice value;
@@ -348,7 +330,7 @@ static void
 keys_of_impossible_length_are_not_found(void **state)
 {
 	static const char bytes[1000];
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	struct bucket b;
 	struct record r;
 	size_t n;
@@ -370,7 +352,7 @@ a_meta_value_is_kept_and_the_trees_own_are_refused(void **state)
 {
 	static const char *const own[] = { "format", "byteorder", "position",
 		"applying", "purged_seq", "purges", "" };
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	struct kv_slice value;
 	size_t i;
 
@@ -379,7 +361,7 @@ a_meta_value_is_kept_and_the_trees_own_are_refused(void **state)
 	assert_int_equal(apply_meta(t, "uid", slice_of("second")), KV_OK);
 	assert_int_equal(apply_meta(t, "void", slice_of("")), KV_OK);
 	tree_close(t);
-	t = folder_open(folder, true);
+	t = folder_open(tree_folder, true);
 	assert_int_equal(tree_renew(t), KV_OK);
 	assert_int_equal(tree_meta_get(t, "uid", &value), KV_OK);
 	assert_true(slice_equal(value, slice_of("second")));
@@ -396,7 +378,7 @@ a_meta_value_is_kept_and_the_trees_own_are_refused(void **state)
 static void
 stat_counts_rows_and_pages(void **state)
 {
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	struct tree_stat stat;
 	struct model m;
 
@@ -423,7 +405,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, folder_set_up, folder_tear_down)
 		T(a_reader_of_no_tree_is_told_so),
 		T(a_reader_of_a_tree_without_databases_is_told_so),
 		T(another_format_or_byteorder_is_refused_by_readers_and_writers),

@@ -12,31 +12,13 @@
 
 #include "tree_model.h"
 
-static char folder[64];
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	folder_make(folder);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	folder_remove(folder);
-	return 0;
-}
-
 /* ---- whole checkpoints ------------------------------------------------- */
 
 static void
 an_empty_checkpoint_moves_the_position_only(void **state)
 {
 	struct apply a = { .to = { 77, 5 } };
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	struct tree_position p;
 
 	(void)state;
@@ -53,7 +35,7 @@ static void
 a_checkpoint_behind_the_tree_is_refused(void **state)
 {
 	struct apply a = { .to = { 77, 5 } };
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 
 	(void)state;
 	assert_int_equal(apply_checkpoint(t, &a), KV_OK);
@@ -71,7 +53,7 @@ count_pause(void *user)
 static void
 a_small_checkpoint_is_one_transaction(void **state)
 {
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	unsigned pauses = 0;
 	struct model m;
 	struct batch b;
@@ -96,7 +78,7 @@ a_small_checkpoint_is_one_transaction(void **state)
 static void
 a_refused_record_leaves_the_tree_as_it_was(void **state)
 {
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	uint64_t before;
 	struct model m;
 	struct batch b;
@@ -123,7 +105,7 @@ a_bucket_row_gets_its_records_seq_and_is_found_by_id(void **state)
 	struct bucket b = { .bid = 8, .created = { 50, 1 }, .seq = 0 };
 	struct record r = { .type = RECORD_BUCKET, .seq = 70 };
 	struct apply a = { .records = &r, .count = 1, .to = { 1, 70 } };
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	char row[SCHEMA_BUCKET_ROW];
 
 	(void)state;
@@ -159,7 +141,7 @@ put_position(struct tree *t, const char *key, const char *value, uint64_t seq)
 static void
 positions_are_replaced_and_removed_by_an_empty_one(void **state)
 {
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	struct tree_scan *s;
 	struct record r;
 
@@ -191,7 +173,7 @@ static struct tree *
 open_small(uint64_t map_size)
 {
 	struct tree_options options = {
-		.folder = folder,
+		.folder = tree_folder,
 		.map_size = map_size,
 		.max_readers = 8,
 		.writable = true,
@@ -239,7 +221,7 @@ a_full_map_is_an_error_until_there_is_room(void **state)
 static void
 what_a_snapshot_shows_stays_while_it_is_held(void **state)
 {
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	struct record before, still;
 	struct model m;
 	unsigned i;
@@ -279,7 +261,7 @@ what_a_snapshot_shows_stays_while_it_is_held(void **state)
 static void
 thousands_of_random_checkpoints_equal_the_model(void **state)
 {
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	struct model m;
 	unsigned i;
 
@@ -315,7 +297,7 @@ thousands_of_random_checkpoints_equal_the_model(void **state)
 			assert_tree_is(t, &m);
 		if (tree_model_random(&m, 50) == 0) {
 			tree_close(t);
-			t = folder_open(folder, true);
+			t = folder_open(tree_folder, true);
 		}
 	}
 	assert_tree_is(t, &m);
@@ -326,7 +308,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, folder_set_up, folder_tear_down)
 		T(an_empty_checkpoint_moves_the_position_only),
 		T(a_checkpoint_behind_the_tree_is_refused),
 		T(a_small_checkpoint_is_one_transaction),

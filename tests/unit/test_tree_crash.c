@@ -18,24 +18,6 @@
 
 #include "tree_model.h"
 
-static char folder[64];
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	folder_make(folder);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	folder_remove(folder);
-	return 0;
-}
-
 /* ---- broken off -------------------------------------------------------- */
 
 static void
@@ -54,7 +36,7 @@ apply_until_death(struct batch *b, size_t chunk, unsigned k)
 	pid_t pid;
 
 	if ((pid = fork()) == 0) {
-		struct tree *t = folder_open(folder, true);
+		struct tree *t = folder_open(tree_folder, true);
 
 		if (batch_apply(t, b, chunk, die_after, &k) != KV_OK)
 			_exit(1);
@@ -81,7 +63,7 @@ copy_folder(const char *from, const char *to)
 static void
 make_history(struct model *m, uint64_t seed, unsigned writes)
 {
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	unsigned i;
 
 	model_init(m, seed);
@@ -106,15 +88,15 @@ a_checkpoint_broken_off_anywhere_is_made_again(void **state)
 	make_history(&m, test_seed(__func__), 100);
 	model_take(&m, &b);
 	folder_make(saved);
-	copy_folder(folder, saved);
+	copy_folder(tree_folder, saved);
 	for (k = 1; died; k++) {
 		struct tree *t;
 		uint64_t seq;
 
-		copy_folder(saved, folder);
+		copy_folder(saved, tree_folder);
 		died = apply_until_death(&b, 7, k);
 		deaths += died;
-		t = folder_open(folder, true);
+		t = folder_open(tree_folder, true);
 		assert_int_equal(tree_renew(t), KV_OK);
 		assert_int_equal(tree_unfinished(t, &seq), KV_OK);
 		assert_true(seq == 0 || (died && seq == m.seq));
@@ -147,13 +129,13 @@ a_checkpoint_broken_off_again_and_again_is_made_in_the_end(void **state)
 		for (i = 0; i < 4; i++)
 			apply_until_death(&b, 7,
 			    1 + (unsigned)tree_model_random(&m, 50));
-		t = folder_open(folder, true);
+		t = folder_open(tree_folder, true);
 		assert_int_equal(batch_apply(t, &b, 0, NULL, NULL), KV_OK);
 		assert_tree_is(t, &m);
 		tree_close(t);
 		batch_fini(&b);
-		folder_remove(folder);
-		folder_make(folder);
+		folder_remove(tree_folder);
+		folder_make(tree_folder);
 	}
 }
 
@@ -166,7 +148,7 @@ apply_until_alarm(struct batch *b, uint64_t us)
 	pid_t pid;
 
 	if ((pid = fork()) == 0) {
-		struct tree *t = folder_open(folder, true);
+		struct tree *t = folder_open(tree_folder, true);
 
 		setitimer(ITIMER_REAL, &in, NULL);
 		_exit(batch_apply(t, b, 7, NULL, NULL) == KV_OK ? 0 : 1);
@@ -193,7 +175,7 @@ a_writer_killed_at_any_instruction_loses_nothing(void **state)
 		model_take(&m, &b);
 		while (apply_until_alarm(&b, 1 + tree_model_random(&m, 3000)))
 			deaths++;
-		t = folder_open(folder, true);
+		t = folder_open(tree_folder, true);
 		assert_tree_is(t, &m);
 		tree_close(t);
 		batch_fini(&b);
@@ -233,7 +215,7 @@ a_purge_amid_a_broken_checkpoint_leaves_nothing_behind(void **state)
 		model_put(&m, 1, 3, 0);
 		model_take(&m, &b);
 		died = apply_until_death(&b, 5, k);
-		t = folder_open(folder, true);
+		t = folder_open(tree_folder, true);
 		purge_dropped(t);
 		assert_int_equal(batch_apply(t, &b, 0, NULL, NULL), KV_OK);
 		purge_dropped(t);
@@ -241,8 +223,8 @@ a_purge_amid_a_broken_checkpoint_leaves_nothing_behind(void **state)
 		assert_tree_is(t, &m);
 		tree_close(t);
 		batch_fini(&b);
-		folder_remove(folder);
-		folder_make(folder);
+		folder_remove(tree_folder);
+		folder_make(tree_folder);
 	}
 	assert_true(k > 10);
 }
@@ -256,7 +238,7 @@ a_repair_has_nothing_to_do_in_a_whole_tree(void **state)
 
 	(void)state;
 	make_history(&m, 77, 0);
-	t = folder_open(folder, true);
+	t = folder_open(tree_folder, true);
 	assert_int_equal(tree_renew(t), KV_OK);
 	before = tree_snapshot(t);
 	assert_int_equal(apply_repair(t, model_digest), KV_OK);
@@ -284,14 +266,14 @@ a_broken_checkpoint_is_overtaken_by_a_longer_one(void **state)
 		apply_until_death(&b, 7, k);
 		model_write(&longer, 60);
 		model_take(&longer, &c);
-		t = folder_open(folder, true);
+		t = folder_open(tree_folder, true);
 		assert_int_equal(batch_apply(t, &c, 11, NULL, NULL), KV_OK);
 		assert_tree_is(t, &longer);
 		tree_close(t);
 		batch_fini(&b);
 		batch_fini(&c);
-		folder_remove(folder);
-		folder_make(folder);
+		folder_remove(tree_folder);
+		folder_make(tree_folder);
 	}
 }
 
@@ -340,9 +322,9 @@ after_a_shorter_log_rows_are_kept_and_repair_mends_the_rest(void **state)
 		model_take(&m, &b);
 		assert_true(apply_until_death(&b, 5, 1 + round));
 		folder_make(saved);
-		copy_folder(folder, saved);
+		copy_folder(tree_folder, saved);
 		model_take(&shorter, &c);
-		t = folder_open(folder, true);
+		t = folder_open(tree_folder, true);
 		assert_int_equal(tree_renew(t), KV_OK);
 		assert_int_equal(tree_unfinished(t, &seq), KV_OK);
 		if (seq <= c.to.seq)
@@ -360,8 +342,8 @@ after_a_shorter_log_rows_are_kept_and_repair_mends_the_rest(void **state)
 		batch_fini(&b);
 		batch_fini(&c);
 		folder_remove(saved);
-		folder_remove(folder);
-		folder_make(folder);
+		folder_remove(tree_folder);
+		folder_make(tree_folder);
 	}
 	assert_true(mended > 20);
 }
@@ -370,7 +352,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, folder_set_up, folder_tear_down)
 		T(a_checkpoint_broken_off_anywhere_is_made_again),
 		T(a_checkpoint_broken_off_again_and_again_is_made_in_the_end),
 		T(a_writer_killed_at_any_instruction_loses_nothing),

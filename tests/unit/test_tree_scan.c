@@ -13,24 +13,6 @@
 
 #include "tree_model.h"
 
-static char folder[64];
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	folder_make(folder);
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	folder_remove(folder);
-	return 0;
-}
-
 /* ---- scans ------------------------------------------------------------- */
 
 static int
@@ -62,7 +44,7 @@ assert_seek(struct tree_scan *s, const struct record *sorted, size_t n,
 static void
 a_seek_finds_the_first_key_not_below(void **state)
 {
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	struct record all[MODEL_RECORDS], of[MODEL_KEYS];
 	struct totals sums[MODEL_BUCKETS];
 	struct tree_scan *s;
@@ -108,7 +90,7 @@ a_seek_by_number_finds_the_first_not_below(void **state)
 {
 	static const enum tree_order orders[] = { TREE_BY_SEQ, TREE_BY_DEADLINE,
 		TREE_BY_DEATH };
-	struct tree *t = folder_open(folder, true);
+	struct tree *t = folder_open(tree_folder, true);
 	struct model m;
 	size_t i, j, n;
 
@@ -150,7 +132,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, folder_set_up, folder_tear_down)
 		T(a_seek_finds_the_first_key_not_below),
 		T(a_seek_by_number_finds_the_first_not_below),
 	};

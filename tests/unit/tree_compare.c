@@ -250,6 +250,24 @@ folder_remove(const char *path)
 	assert_int_equal(system(command), 0);
 }
 
+char tree_folder[64];
+
+int
+folder_set_up(void **state)
+{
+	(void)state;
+	folder_make(tree_folder);
+	return 0;
+}
+
+int
+folder_tear_down(void **state)
+{
+	(void)state;
+	folder_remove(tree_folder);
+	return 0;
+}
+
 struct tree *
 folder_open(const char *path, bool writable)
 {

@@ -98,6 +98,11 @@ uint64_t test_seed(const char *test);
 void folder_make(char path[64]);
 void folder_remove(const char *path);
 
+/* For cmocka: a new one for each test. */
+extern char tree_folder[64];
+int folder_set_up(void **state);
+int folder_tear_down(void **state);
+
 /* Open without fsync, failing the test on error. */
 struct tree *folder_open(const char *path, bool writable);
 
