@@ -18,7 +18,7 @@ import time
 
 import hosts
 import writers
-from hosts import Network, kvtest, wait_for
+from hosts import Network, kvtest
 
 SEED = int(os.environ.get("KV_SEED", "0")) or random.randrange(1, 1 << 31)
 SECONDS = float(os.environ.get("KV_NET_SECONDS", "6"))
