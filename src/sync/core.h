@@ -58,6 +58,10 @@ struct sender {
 	struct buf out; /* ops; of these `sent` bytes went in frames */
 	size_t sent;
 	struct sync_cursor at;
+	/* Where older versions were left out: an ACK of `whole` or more says
+	 * that the peer has all up to there; of less, that it has all up to
+	 * `covered` once it is covered_at. */
+	uint64_t whole, covered, covered_at;
 	uint64_t credit;
 	uint64_t ops, bytes, passed; /* since the last MARK */
 	uint64_t marked;  /* highest cursor of a MARK: more cannot be acked */

@@ -42,6 +42,7 @@ struct sync_row {
 struct sync_cursor {
 	uint64_t seq;	/* of the last record handed out or passed by */
 	uint64_t place; /* the store's own; 0: not looked for yet */
+	bool has_gaps;	/* what was replaced before head() may be left out */
 };
 
 enum sync_change_how {

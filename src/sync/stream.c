@@ -152,6 +152,10 @@ stream_mark(struct replica *r, struct replica_link *l, struct sender *s,
 	s->ops = s->bytes = s->passed = 0;
 	if (s->marked < mark->cursor)
 		s->marked = mark->cursor;
+	if (s->covered_at == 0) {
+		s->covered = mark->cursor;
+		s->covered_at = r->head;
+	}
 	return KV_OK;
 }
 
@@ -180,6 +184,8 @@ stream_next(struct replica *r, struct replica_link *l, struct sender *s,
 		rc = r->store.ops->next(r->store.self, &s->at, &item);
 		if (rc < 0)
 			return rc;
+		if (s->at.has_gaps)
+			s->whole = r->head;
 		if (++s->passed >= PASSED_MAX)
 			break;
 	} while (!wants(r, l, &item));
@@ -298,6 +304,24 @@ stream_send(struct replica *r, struct replica_link *l, struct buf *out)
 
 /* ---- what the peer says of them ---- */
 
+/* It is on the peer's disk up to cursor: what of our log is there in any
+ * version?  What was left out of the stream had been replaced by something
+ * that stands behind it. */
+static void
+stream_durable(struct replica_link *l, struct sender *s, uint64_t cursor)
+{
+	uint64_t all = 0;
+
+	if (cursor >= s->whole)
+		all = cursor;
+	else if (s->covered_at > 0 && cursor >= s->covered_at)
+		all = s->covered;
+	if (cursor >= s->covered_at)
+		s->covered_at = 0;
+	if (l->acked_seq < all)
+		l->acked_seq = all;
+}
+
 int
 stream_ack(struct replica *r, struct replica_link *l, const struct frame *f)
 {
@@ -307,9 +331,8 @@ stream_ack(struct replica *r, struct replica_link *l, const struct frame *f)
 	if (a->cursor > s->marked)
 		return link_refuse(r, l, BYE_PROTOCOL,
 		    "ACK of what I never sent");
-	if (a->stream == STREAM_OWN && a->flags & FRAME_DURABLE &&
-	    l->acked_seq < a->cursor)
-		l->acked_seq = a->cursor;
+	if (a->stream == STREAM_OWN && a->flags & FRAME_DURABLE)
+		stream_durable(l, s, a->cursor);
 	if (!s->is_open)
 		return KV_OK; /* of what came before its end */
 	if (a->credit > CREDIT_MAX - s->credit)

@@ -111,7 +111,7 @@ store_next(void *self, struct sync_cursor *c, struct sync_item *out)
 	int rc;
 
 	rc = trail_next(s->engine, &s->trail, &t, &out->record);
-	*c = (struct sync_cursor){ t.seq, t.place };
+	*c = (struct sync_cursor){ t.seq, t.place, t.place == 0 };
 	return rc < 0 ? rc : store_item(out);
 }
 

@@ -72,6 +72,7 @@ ops_next(void *self, struct sync_cursor *c, struct sync_item *out)
 	unsigned i;
 
 	assert(s->is_reading);
+	c->has_gaps = true; /* there is one version of a key */
 	for (i = 0; i < s->now.record_count; i++) {
 		r = &s->now.records[i];
 		if (r->seq <= c->seq || r->seq >= seq ||

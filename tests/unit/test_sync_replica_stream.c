@@ -60,6 +60,39 @@ a_new_link_tells_how_far_the_peers_disk_is(void **state)
 	assert_int_equal(n->by_type[FRAME_DATA_OWN], frames);
 }
 
+/* What was replaced is not sent: the peer has it when it has what replaced it,
+ * which may stand far behind in the log. */
+static void
+a_replaced_write_is_on_the_peers_disk_with_what_replaced_it(void **state)
+{
+	struct nodes *n = *state;
+	char *large = calloc(1, MIB);
+	uint64_t first;
+	unsigned ms;
+
+	assert_non_null(large);
+	memset(large, 'x', MIB - 1);
+	joined(n);
+	nodes_part(n, 0, 1);
+	nodes_put(n, 0, "k", "v1");
+	first = n->node[0].store.now.clock;
+	nodes_put(n, 0, "a", large);
+	nodes_put(n, 0, "b", large);
+	nodes_put(n, 0, "k", "v2");
+	nodes_join(n, 0, 1);
+	for (ms = 0; ms < 2000; ms++) {
+		nodes_turn(n, ms % 2);
+		n->now_ms += ms % 2;
+		sim_sync(&n->node[1].store);
+		if (n->node[0].ends[1].link != NULL &&
+		    status(n, 0, 1).acked_seq >= first)
+			assert_non_null(nodes_get(n, 1, "k"));
+	}
+	assert_true(status(n, 0, 1).acked_seq > first);
+	assert_string_equal(nodes_get(n, 1, "k"), "v2");
+	free(large);
+}
+
 /* A vector of many runs, behind records that stand before claims in the log:
  * MARKs come wherever one is due. */
 static void
@@ -323,6 +356,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_new_link_tells_how_far_the_peers_disk_is, nodes_two),
+		TEST(a_replaced_write_is_on_the_peers_disk_with_what_replaced_it,
+		    nodes_two),
 		TEST(a_long_vector_has_marks_in_it, nodes_three),
 		TEST(values_larger_than_the_credit_arrive, nodes_two),
 		TEST(no_more_than_the_credit_is_on_the_way, nodes_two),
