@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""What the original does wrong between nodes, and that kv does not: the rows of
-the list of faults that need several hosts."""
+"""What the original does wrong between nodes, and that kv does not; all such
+faults, and where their tests are: tests/integration/test_fault_table.py."""
 
 import glob
 import json
@@ -117,6 +117,50 @@ class Joining(Nodes):
         self.assertEqual(len(found), 2200)
 
 
+    @kvtest.limit(120)
+    def test_a_node_that_was_stopped_rejoins_and_catches_up_each_time(self):
+        net = self.network(3)
+        one, two, three = net.hosts
+        with one.line() as c:
+            c.create("b")
+            for n in range(6):
+                (three.end if n % 2 else three.crash)()
+                c.put("b", "missed", str(n))
+                c.put("b", f"k{n}", "v")
+                three.start()
+                wait_for(lambda: self.value(three, "b", "missed") ==
+                         b"%d" % n, 30, f"what was missed, round {n}")
+                with three.line() as d:
+                    d.put("b", "back", str(n))
+                wait_for(lambda: self.value(two, "b", "back") == b"%d" % n,
+                         30, f"what it wrote, round {n}")
+        net.wait_in_step()
+
+    def test_create_costs_no_more_beside_two_nodes(self):
+        """The original's rate falls to a tenth; here nobody is waited for, so
+        half is for what other nodes take of this machine."""
+        def best(host):
+            with host.line() as c:
+                rates = []
+                for part in range(6):
+                    name = f"{host.net.id}x{host.host}x{part}x"
+                    began = time.monotonic()
+                    answers = c.batch(f"CREATE {name}{n}" for n in range(2000))
+                    rates.append(2000 / (time.monotonic() - began))
+                    self.assertEqual(set(answers), {b"OK"})
+                return max(rates)
+
+        three = self.network(3)
+        for other in three.hosts[1:]:
+            self.sees(three.hosts[0], other, "up")
+        among = best(three.hosts[0])
+        three.wait_in_step()
+        three.close()
+        alone = best(self.network(1).hosts[0])
+        self.note(f"{alone:.0f}/s alone, {among:.0f}/s among three")
+        self.assertGreater(among, alone / 5)
+
+
 class Links(Nodes):
     @kvtest.limit(90)
     def test_a_lost_link_is_made_again(self):
@@ -196,6 +240,34 @@ class Hanging(Nodes):
         self.wake(stopped)
         net.wait_in_step(60)
         self.note(f"slowest of 2000 writes: {slowest * 1000:.1f} ms")
+
+
+    @kvtest.limit(90)
+    def test_a_hung_node_that_subscribes_here_slows_no_writer(self):
+        """As the original's subscribers on other nodes do: over a CALL."""
+        net = self.network(2, args=("--sync-timeout", "60s"))
+        one, two = net.hosts
+        self.sees(two, one, "up")
+        with one.line() as c, two.line() as far:
+            c.create("b")
+            far.send(b"CALL %s SUBSCRIBE b\r\n" % one.node.encode())
+            # It hears, so it has subscribed.
+            wait_for(lambda: c.put("b", "k", "v") or far.read_quiet(0.02), 20,
+                     "the subscription")
+            worker = one.child("kv-worker")
+            before = worker.anon_bytes()
+            stopped = self.hang(two)
+            slowest = 0
+            for n in range(2000):  # 20 MB
+                began = time.monotonic()
+                c.put("b", f"k{n % 50}", "x" * 10000)
+                slowest = max(slowest, time.monotonic() - began)
+            grown = worker.anon_bytes() - before
+            self.wake(stopped)
+        self.note(f"slowest of 2000 writes: {slowest * 1000:.1f} ms, worker "
+                  f"grew by {grown >> 20} MiB")
+        self.assertLess(slowest, 2)
+        self.assertLess(grown, 96 << 20)
 
 
 class Cookies(Nodes):
