@@ -31,7 +31,8 @@
 	X(NO_GAP_RULE, "store: tombstones are purged past known gaps")         \
 	X(NO_PAUSE, "other streams go on during a RESYNC")                     \
 	X(REPAIR_CLOCK_NOW, "store: repair-clock begins at now")               \
-	X(NO_LAZY_PULL, "no pull of what nobody can claim")
+	X(NO_LAZY_PULL, "no pull of what nobody can claim")                    \
+	X(SHORT_AT_ONCE, "store: short tombstones go at once")
 
 enum sync_mutation {
 	MUTATE_NONE,

@@ -103,14 +103,18 @@ do_bucket(struct world *w, unsigned x, unsigned p)
 	unsigned bucket = world_random(w, GHOST_BUCKETS);
 	struct kv_slice name = ghost_bucket_name(bucket);
 	bool drop = world_random(w, 2);
+	uint32_t options = 0;
 	int rc;
 
 	(void)p;
 	if (!is_up(w, x))
 		return false;
 	s->wall_ms = world_wall(w, x);
-	rc = drop ? sim_drop(s, name)
-		  : sim_create(s, name, world_random(w, 2) ? BUCKET_STAYS : 0);
+	if (!drop)
+		options = world_random(w, 2) ? BUCKET_STAYS : 0;
+	if (w->plan.faults & FAULT_TTL && bucket == GHOST_SHORT)
+		options |= WORLD_TTL_S << BUCKET_TTL_SHIFT;
+	rc = drop ? sim_drop(s, name) : sim_create(s, name, options);
 	if (rc == KV_OK)
 		world_trace(w, "n%u %s bucket %u at %llx", x,
 		    drop ? "drops" : "creates", bucket,
@@ -175,6 +179,8 @@ do_sweep(struct world *w, unsigned x, unsigned p)
 	sim_sweep(s);
 	if (w->plan.faults & FAULT_DEADLINES)
 		sim_expire(s);
+	if (w->plan.faults & FAULT_TTL)
+		sim_purge_short(s, s->wall_ms - WORLD_APART_MS);
 	world_show(w, x);
 	return true;
 }

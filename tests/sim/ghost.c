@@ -28,6 +28,7 @@ ghost_reset(struct ghost *g, bool is_forgiving)
 	g->origin_count = g->write_count = g->purge_count = 0;
 	memset(g->table, 0, sizeof(g->table));
 	memset(g->purged, 0, sizeof(g->purged));
+	memset(g->forgotten, 0, sizeof(g->forgotten));
 	memset(g->violations, 0, sizeof(g->violations));
 	g->why[0] = '\0';
 	for (i = 0; i < GHOST_BUCKETS; i++)
@@ -75,8 +76,8 @@ ghost_key_name(unsigned key)
 		key == EMPTY_KEY ? 0 : 3 };
 }
 
-static unsigned
-key_number(struct kv_slice key)
+unsigned
+ghost_key_number(struct kv_slice key)
 {
 	if (key.len == 0)
 		return EMPTY_KEY;
@@ -149,7 +150,7 @@ ghost_wrote(struct ghost *g, const struct record *r)
 	w->tick = r->stamp.tick;
 	w->stamp = r->stamp;
 	w->origin = (uint16_t)ghost_number(g, r->stamp.inc);
-	w->key = (uint8_t)key_number(r->key);
+	w->key = (uint8_t)ghost_key_number(r->key);
 	w->value = r->value;
 }
 
@@ -157,7 +158,7 @@ void
 ghost_purged(struct ghost *g, unsigned node, const struct record *r,
     const struct sim_store *s)
 {
-	unsigned key = key_number(r->key), i;
+	unsigned key = ghost_key_number(r->key), i;
 	const struct sync_row *row;
 	struct ghost_purge *p;
 	int o;
@@ -286,7 +287,8 @@ is_covered(const struct ghost *g, const struct ghost_write *w,
 		return true;
 	if (stamp_compare(dropped, w->stamp) >= 0)
 		return true;
-	return stamp_compare(g->purged[w->key], w->stamp) >= 0;
+	return stamp_compare(g->purged[w->key], w->stamp) >= 0 ||
+	    stamp_compare(g->forgotten[w->key], w->stamp) >= 0;
 }
 
 void

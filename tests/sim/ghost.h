@@ -10,6 +10,7 @@
 
 #define GHOST_NODES 6
 #define GHOST_KEYS 18
+#define GHOST_SHORT (GHOST_BUCKETS - 1) /* may have a ttl_max */
 #define GHOST_BUCKETS 3
 #define GHOST_ORIGINS 2048
 #define GHOST_TABLE 4096
@@ -62,7 +63,9 @@ struct ghost {
 	unsigned write_count;
 	struct ghost_purge purges[GHOST_PURGES];
 	unsigned purge_count;
-	struct stamp purged[GHOST_KEYS]; /* the highest of each key */
+	struct stamp purged[GHOST_KEYS];    /* the highest of each key */
+	struct stamp forgotten[GHOST_KEYS]; /* of short ones */
+	bool has_short;			    /* bucket GHOST_SHORT may be so */
 	uint64_t bids[GHOST_BUCKETS];
 
 	/* There are no digests: what only they can find is no violation.  That
@@ -96,12 +99,17 @@ ghost_bucket_of(unsigned key)
 {
 	return key / (GHOST_KEYS / GHOST_BUCKETS);
 }
+unsigned ghost_key_number(struct kv_slice key);
 const struct record *ghost_find(const struct ghost *g,
     const struct sim_state *t, unsigned key);
 
 void ghost_wrote(struct ghost *g, const struct record *r);
 void ghost_purged(struct ghost *g, unsigned node, const struct record *r,
     const struct sim_store *s);
+/* A tombstone of a bucket with a ttl_max: nothing older is seen again. */
+void ghost_forgot(struct ghost *g, const struct record *r);
+void ghost_check_forgotten(struct ghost *g, unsigned node,
+    const struct sim_store *s, uint64_t wall_ms);
 /* The node's clock went back to this: later purges did not happen. */
 void ghost_unpurge(struct ghost *g, unsigned node, uint64_t clock);
 

@@ -214,6 +214,14 @@ check_buckets(struct ghost *g, const struct sim_store *const *stores,
 	}
 }
 
+/* All that is in it may be over by now, also what somebody limited who had an
+ * option that another's bucket of the name has not. */
+static bool
+is_short(const struct ghost *g, unsigned key)
+{
+	return g->has_short && ghost_bucket_of(key) == GHOST_SHORT;
+}
+
 void
 ghost_check_end(struct ghost *g, const struct ghost_end *e,
     const struct sim_store *const *stores, unsigned count, uint64_t over_ms)
@@ -235,6 +243,7 @@ ghost_check_end(struct ghost *g, const struct ghost_end *e,
 			check_undead(g, k, r);
 		}
 		if (forgiven || is_excused(g, e, stores[0], k) ||
+		    is_short(g, k) ||
 		    (e->deadline[k] != 0 && e->deadline[k] <= over_ms))
 			continue;
 		check_key(g, e, k, shown(g, stores[0], k, over_ms), count);

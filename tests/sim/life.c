@@ -154,6 +154,7 @@ local_write(struct sim_store *s, struct kv_slice bucket, struct record *r)
 	if (seq < r->stamp.tick) /* MUTATE_WALL_CLOCK */
 		s->now.clock = seq = r->stamp.tick;
 	r->seq = seq;
+	bucket_limit(&b->row, s->wall_ms, r);
 	if (b->row.options & BUCKET_LOCAL)
 		r->flags |= RECORD_LOCAL;
 	else
@@ -258,8 +259,8 @@ sim_checkpoint(struct sim_store *s, unsigned records)
 }
 
 /* A row of the tree is gone; so is what we see of it, unless it changed. */
-static void
-forget(struct sim_store *s, const struct record *gone)
+void
+store_forget(struct sim_store *s, const struct record *gone)
 {
 	struct sim_state *each[] = { &s->now, &s->synced, &s->tree };
 	const struct record *r, copy = *gone;
@@ -336,15 +337,15 @@ sim_purge(struct sim_store *s, uint64_t before_ms)
 		return;
 	while (i < s->tree.record_count) {
 		r = s->tree.records[i];
-		if (r.type != RECORD_TOMB || death_ms(&r) >= before_ms ||
-		    !may_go(s, &r, gap)) {
+		if (r.type != RECORD_TOMB || r.flags & RECORD_SHORT ||
+		    death_ms(&r) >= before_ms || !may_go(s, &r, gap)) {
 			i++;
 			continue;
 		}
 		if (s->watch.purged != NULL && !(r.flags & RECORD_LOCAL))
 			s->watch.purged(s->watch.user, &r);
 		note_purged(s, r.stamp);
-		forget(s, &r);
+		store_forget(s, &r);
 		s->purges++;
 	}
 }
@@ -358,7 +359,7 @@ sim_sweep(struct sim_store *s)
 	while (!s->is_half && i < s->tree.record_count) {
 		r = s->tree.records[i];
 		if (sim_is_killed(&s->tree, &r))
-			forget(s, &r);
+			store_forget(s, &r);
 		else
 			i++;
 	}
@@ -370,6 +371,7 @@ sim_expire(struct sim_store *s)
 	struct record *r;
 	unsigned i;
 
+	short_limit_all(s);
 	for (i = 0; s->refuse == KV_OK && i < s->now.record_count; i++) {
 		r = &s->now.records[i];
 		if (r->type != RECORD_PUT || !record_is_expired(r, s->wall_ms))
@@ -377,6 +379,7 @@ sim_expire(struct sim_store *s)
 		r->type = RECORD_TOMB;
 		r->flags |= RECORD_EXPIRED | RECORD_FOREIGN;
 		r->value = (struct kv_slice){ "", 0 };
+		short_limit(&s->now, stamp_ms(r->stamp), r);
 		r->seq = tick_next(s);
 		s->now.position++;
 		if (!(r->flags & RECORD_LOCAL))

@@ -33,6 +33,17 @@ on_purged(void *user, const struct record *r)
 	ghost_purged(&w->ghost, of->node, r, &w->node[of->node].store);
 }
 
+static void
+on_forgot(void *user, const struct record *r)
+{
+	struct watcher *of = user;
+	struct world *w = of->w;
+
+	world_trace(w, "n%u forgets %.*s of %llx", of->node, (int)r->key.len,
+	    r->key.data, (unsigned long long)r->stamp.tick);
+	ghost_forgot(&w->ghost, r);
+}
+
 void
 node_init(struct world *w, unsigned x)
 {
@@ -42,7 +53,8 @@ node_init(struct world *w, unsigned x)
 	memset(n, 0, sizeof(*n));
 	n->watcher = (struct watcher){ w, x };
 	sim_store_init(&n->store, &w->arena, world_random_u64(w));
-	n->store.watch = (struct sim_watch){ &n->watcher, on_wrote, on_purged };
+	n->store.watch =
+	    (struct sim_watch){ &n->watcher, on_wrote, on_purged, on_forgot };
 	n->skew_ms = (int64_t)world_random(w, (uint32_t)apart) - apart / 2;
 	snprintf(n->name, sizeof(n->name), "n%u@sim", x);
 }

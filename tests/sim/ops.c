@@ -227,21 +227,23 @@ ops_note(void *self, struct kv_slice name, struct kv_slice *value)
 /* ---- commit ---- */
 
 static void
-merge_record(struct sim_store *s, const struct record *r)
+merge_record(struct sim_store *s, const struct record *in)
 {
-	const struct record *was = sim_find(&s->now, r->bid, r->key);
-	struct record *at;
+	const struct record *was = sim_find(&s->now, in->bid, in->key);
+	struct record limited = *in, *r = &limited, *at;
 	uint8_t relay;
 
 	tick_absorb(s, r->stamp.tick);
 	if (!merge_wins(was, r))
 		return;
+	short_limit(&s->now, stamp_ms(r->stamp), r);
 	relay = merge_relay(was, s->inc);
 	at = state_enter(&s->now, r);
 	if (was == NULL)
 		at->key = arena_copy(s->arena, r->key);
 	at->type = r->type;
-	at->flags = (uint8_t)(r->flags & (RECORD_DEADLINE | RECORD_EXPIRED));
+	at->flags = (uint8_t)(r->flags &
+	    (RECORD_DEADLINE | RECORD_EXPIRED | RECORD_SHORT));
 	at->flags |= RECORD_FOREIGN | relay;
 	at->stamp = r->stamp;
 	at->deadline = r->deadline;
@@ -277,6 +279,7 @@ erase_record(struct sim_store *s, const struct record *r)
 	at->type = RECORD_TOMB;
 	at->flags |= RECORD_FOREIGN;
 	at->value = (struct kv_slice){ "", 0 };
+	short_limit(&s->now, stamp_ms(at->stamp), at);
 	at->seq = s->now.head = tick_next(s);
 }
 

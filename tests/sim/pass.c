@@ -40,6 +40,8 @@ pass_house(struct world *w)
 		sim_sweep(s);
 		if (w->plan.faults & FAULT_DEADLINES)
 			sim_expire(s);
+		if (w->plan.faults & FAULT_TTL)
+			sim_purge_short(s, s->wall_ms - WORLD_APART_MS);
 		world_show(w, x);
 	}
 }

@@ -19,6 +19,7 @@ const struct profile profiles[] = {
 	{ "clock-drops", FAULT_CLOCK | FAULT_DROPS },
 	{ "all", ALL },
 	{ "sealed", ALL | FAULT_SEALED },
+	{ "ttl", BOTH | FAULT_DEADLINES | FAULT_TTL },
 	{ NULL, 0 },
 };
 
@@ -63,6 +64,7 @@ static const struct within {
 	[MUTATE_NO_PAUSE] = { "both", 20000, false },
 	[MUTATE_REPAIR_CLOCK_NOW] = { "clock", 40000, false },
 	[MUTATE_NO_LAZY_PULL] = { "restores", 20000, false },
+	[MUTATE_SHORT_AT_ONCE] = { "ttl", 300, true },
 };
 
 struct mutation

@@ -54,6 +54,8 @@ struct sim_watch {
 	void (*wrote)(void *user, const struct record *r);
 	/* A tombstone is forgotten. */
 	void (*purged)(void *user, const struct record *r);
+	/* The same in a bucket with a ttl_max. */
+	void (*forgot)(void *user, const struct record *r);
 };
 
 struct sim_store {
@@ -118,10 +120,14 @@ void sim_checkpoint(struct sim_store *s, unsigned records);
  * checkpoint. */
 void sim_purge(struct sim_store *s, uint64_t before_ms);
 
+/* Those in buckets with a ttl_max that were over before this. */
+void sim_purge_short(struct sim_store *s, uint64_t before_ms);
+
 /* Forget records of the tree that a drop killed. */
 void sim_sweep(struct sim_store *s);
 
-/* Records past their deadline become tombstones of the same stamp. */
+/* Records past their deadline become tombstones of the same stamp; those of
+ * before their bucket's ttl_max get one. */
 void sim_expire(struct sim_store *s);
 
 /* The process is gone; with the power, what was not synced is too. */

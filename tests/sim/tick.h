@@ -15,4 +15,13 @@ uint64_t tick_stamp(struct sim_store *s, uint64_t seq);
 /* A foreign tick came in. */
 void tick_absorb(struct sim_store *s, uint64_t tick);
 
+/* life.c: a row of the tree is gone; so is what we see of it, unless it
+ * changed. */
+void store_forget(struct sim_store *s, const struct record *gone);
+
+/* short.c: what the ttl_max of its bucket makes of a record written at ms; of
+ * all that are there. */
+void short_limit(const struct sim_state *t, uint64_t ms, struct record *r);
+void short_limit_all(struct sim_store *s);
+
 #endif

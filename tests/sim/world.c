@@ -140,6 +140,9 @@ world_check(struct world *w, unsigned x)
 		sane = (world_wall(w, x) + WORLD_DRIFT_MS) << 16;
 	n->checked = n->store.claims;
 	ghost_check_claims(&w->ghost, x, &n->store, sane);
+	if (w->plan.faults & FAULT_TTL)
+		ghost_check_forgotten(&w->ghost, x, &n->store,
+		    world_wall(w, x));
 }
 
 void
@@ -217,6 +220,7 @@ world_choose_topology(struct world *w, unsigned n)
 static void
 begin(struct world *w, const struct world_plan *plan)
 {
+	uint32_t options[GHOST_BUCKETS] = { 0 };
 	unsigned i;
 
 	w->plan = *plan;
@@ -237,9 +241,12 @@ begin(struct world *w, const struct world_plan *plan)
 		node_init(w, i);
 		node_start(w, i);
 	}
+	w->ghost.has_short = plan->faults & FAULT_TTL;
+	if (w->ghost.has_short && world_random(w, 4) > 0)
+		options[GHOST_SHORT] = WORLD_TTL_S << BUCKET_TTL_SHIFT;
 	for (i = 0; i < GHOST_BUCKETS; i++) {
 		if (sim_create(&w->node[world_random(w, w->node_count)].store,
-			ghost_bucket_name(i), 0) < 0)
+			ghost_bucket_name(i), options[i]) < 0)
 			ghost_violation(&w->ghost, GHOST_ERROR, "create");
 	}
 }

@@ -14,6 +14,8 @@
 #define WORLD_ORIGINS 96       /* runs of nodes in a short run */
 #define WORLD_WALL 10000000u   /* ms since 1970 when a run begins */
 #define WORLD_DRIFT_MS 300000u /* MAX_DRIFT of kv-sync.7 */
+#define WORLD_TTL_S 30u	       /* of FAULT_TTL */
+#define WORLD_APART_MS 90000u  /* more than clocks differ then */
 #define WORLD_STREAMS 3
 #define WORLD_CHECK_EVERY 16 /* steps */
 
@@ -28,6 +30,7 @@ enum world_fault {
 	FAULT_CLONES = 64,  /* two stores of one uid; nodes of one name */
 	FAULT_LARGE = 128,  /* values over many frames */
 	FAULT_SEALED = 256, /* frames through handshake and channel */
+	FAULT_TTL = 512,    /* one bucket has a ttl_max, if it is made anew */
 };
 
 struct world_plan {
