@@ -167,7 +167,9 @@ news_link_lost(struct peer *p, enum member_reason reason, const char *detail,
 	struct syncd *s = p->s;
 
 	p->is_up = false;
-	if (members_down(s->members, p, reason, detail, syncd_now(s)))
+	/* When we end, it is not the others who are down. */
+	if (members_down(s->members, p, reason, detail, syncd_now(s)) &&
+	    !s->stopping)
 		log_warn("node down node=%s address=%s reason=\"%s%s%s\"", name,
 		    p->address, reason_text(reason),
 		    detail[0] != '\0' ? ": " : "", detail);

@@ -206,6 +206,7 @@ class Deaths(Nodes):
         bar.stop()
         foo.wait_state(bar.node, "down")
         foo.wait_log("node down", bar.node, "stopped")
+        self.assertEqual(bar.count_log("node down"), 0)  # it is not foo
         with foo.resp() as r:
             r.pipeline([("HSET", "g", f"k{i}", "v") for i in range(2000)])
             r.must("HDEL", "g", "k7")

@@ -133,7 +133,7 @@ show_text(const struct node *n)
 		print_bytes(n->reason);
 	}
 	if (number(n->tries) > 1)
-		printf(", %lld tries", (long long)number(n->tries));
+		printf("  (%lld tries)", (long long)number(n->tries));
 	putchar('\n');
 }
 
