@@ -362,7 +362,7 @@ append_note_buckets(struct engine *e)
 {
 	size_t i;
 
-	for (i = 0; i < e->stage.count; i++) {
+	for (i = 0; e->stage.rows > 0 && i < e->stage.count; i++) {
 		struct record r;
 		struct bucket b;
 
@@ -371,7 +371,8 @@ append_note_buckets(struct engine *e)
 			continue;
 		stage_view(e, (int32_t)i, &r);
 		if (schema_get_bucket(r.value, &b) == KV_OK &&
-		    !(b.options & BUCKET_DATABASE) && !bucket_is_hidden(r.key))
+		    !(b.options & BUCKET_DATABASE) &&
+		    !bucket_is_hidden(scope_bare(r.key)))
 			atomic_fetch_add(&e->control->buckets, 1);
 	}
 }

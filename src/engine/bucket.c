@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* Buckets by name: ids, digests, and the rows this process has asked for. */
+/* Buckets by name: ids, digests, and the rows this process has asked for.  The
+ * one place where a name becomes a bucket: a live one of this host alone, else
+ * the one that all hosts have. */
 
 #include <assert.h>
 #include <sodium.h>
@@ -18,8 +20,9 @@ struct bucket_entry {
 	uint64_t change; /* the bucket_change this row was read at */
 	uint64_t end;	 /* log position that shows it, 0: the tree */
 	bool known;	 /* there is a row, live or dropped */
+	struct bucket_entry *local; /* of the same name, once asked for */
 	UT_hash_handle hh;
-	char name[];
+	char name[]; /* of the row */
 };
 
 struct bucket_cache {
@@ -27,17 +30,22 @@ struct bucket_cache {
 };
 
 uint64_t
-engine_bucket_id(struct kv_slice name)
+engine_bucket_id(struct kv_slice row_name)
 {
 	crypto_generichash_state state;
 	unsigned char id[8];
+	uint64_t bid;
 
 	crypto_generichash_init(&state, NULL, 0, sizeof(id));
 	crypto_generichash_update(&state, (const unsigned char *)"bucket", 6);
-	crypto_generichash_update(&state, (const unsigned char *)name.data,
-	    name.len);
+	crypto_generichash_update(&state, (const unsigned char *)row_name.data,
+	    row_name.len);
 	crypto_generichash_final(&state, id, sizeof(id));
-	return bytes_get_be64(id);
+	bid = bytes_get_be64(id);
+	if (scope_of_name(row_name) == SCOPE_LOCAL)
+		return bid | SCOPE_LOCAL_IDS;
+	/* One of 2^24 must move out of the way. */
+	return scope_of_id(bid) == SCOPE_LOCAL ? bid & ~(1ull << 63) : bid;
 }
 
 void
@@ -93,92 +101,207 @@ bucket_cache_free(struct engine *e)
 	e->cache = NULL;
 }
 
+/* ---- rows of the view ---- */
+
 /* The newest row of the view: from the log, else from the tree. */
 static int
-bucket_read(struct engine *e, struct kv_slice name, struct bucket *out,
+bucket_read(struct engine *e, struct kv_slice row_name, struct bucket *out,
     uint64_t *end)
 {
-	uint64_t bid = engine_bucket_id(name), lsn = 0;
+	uint64_t bid = engine_bucket_id(row_name), lsn = 0;
 	struct record r;
 
 	*end = 0;
 	if (!e->log_empty)
 		lsn = view_find(e,
 		    index_hash_key(e->control->hash_secret, WAL_BUCKET_ROW, bid,
-			name),
-		    WAL_BUCKET_ROW, bid, name, e->view_end);
+			row_name),
+		    WAL_BUCKET_ROW, bid, row_name, e->view_end);
 	if (lsn == 0)
-		return tree_get_bucket(e->tree, name, out);
+		return tree_get_bucket(e->tree, row_name, out);
 	view_record(e, lsn, &r);
 	*end = r.end;
 	return schema_get_bucket(r.value, out);
 }
 
 static int
-bucket_enter(struct engine *e, struct kv_slice name, struct bucket_entry **out)
+bucket_enter(struct engine *e, struct kv_slice row_name,
+    struct bucket_entry **out)
 {
 	struct bucket_entry *entry;
 
-	if ((entry = calloc(1, sizeof(*entry) + name.len)) == NULL)
+	if ((entry = calloc(1, sizeof(*entry) + row_name.len)) == NULL)
 		return KV_ENOMEM;
-	memcpy(entry->name, name.data, name.len);
+	memcpy(entry->name, row_name.data, row_name.len);
 	entry->change = UINT64_MAX;
-	HASH_ADD_KEYPTR(hh, e->cache->entries, entry->name, name.len, entry);
+	HASH_ADD_KEYPTR(hh, e->cache->entries, entry->name, row_name.len,
+	    entry);
 	*out = entry;
 	return KV_OK;
 }
 
-/* The cached row, read anew when a bucket changed since. */
+/* Read the row anew when a bucket changed since. */
 static int
-bucket_lookup(struct engine *e, struct kv_slice name, struct bucket_entry **out)
+bucket_freshen(struct engine *e, struct bucket_entry *entry)
 {
-	struct bucket_entry *entry;
 	int rc;
 
-	HASH_FIND(hh, e->cache->entries, name.data, name.len, entry);
-	if (entry == NULL && (rc = bucket_enter(e, name, &entry)) < 0)
-		return rc;
 	if (entry->change != e->view_change) {
-		rc = bucket_read(e, name, &entry->bucket, &entry->end);
+		rc = bucket_read(e,
+		    (struct kv_slice){ entry->name, entry->hh.keylen },
+		    &entry->bucket, &entry->end);
 		if (rc < 0 && rc != KV_ENOTFOUND)
 			return rc;
 		entry->known = rc == KV_OK;
 		entry->change = e->view_change;
 	}
 	view_reveal(e, entry->end);
-	*out = entry;
 	return KV_OK;
 }
 
 /* A row staged in this batch, newer than what the view says. */
 static int
-bucket_staged(struct engine *e, struct kv_slice name, struct bucket *out)
+bucket_staged(struct engine *e, struct kv_slice row_name, struct bucket *out)
 {
 	struct record r;
 	uint64_t bid;
 	int32_t item;
 
-	if (e->stage.count == 0)
+	if (e->stage.rows == 0)
 		return KV_ENOTFOUND;
-	bid = engine_bucket_id(name);
+	bid = engine_bucket_id(row_name);
 	item = stage_find(e,
-	    index_hash_key(e->control->hash_secret, WAL_BUCKET_ROW, bid, name),
-	    WAL_BUCKET_ROW, bid, name);
+	    index_hash_key(e->control->hash_secret, WAL_BUCKET_ROW, bid,
+		row_name),
+	    WAL_BUCKET_ROW, bid, row_name);
 	if (item < 0)
 		return KV_ENOTFOUND;
 	stage_view(e, item, &r);
 	return schema_get_bucket(r.value, out);
 }
 
+/* The entry as the view and the batch have it: cached only until the batch is
+ * done, where that has a row of its own. */
+static int
+bucket_now(struct engine *e, struct bucket_entry *entry)
+{
+	struct bucket staged;
+	int rc;
+
+	if ((rc = bucket_freshen(e, entry)) < 0 || e->stage.rows == 0)
+		return rc;
+	rc = bucket_staged(e,
+	    (struct kv_slice){ entry->name, entry->hh.keylen }, &staged);
+	if (rc == KV_OK) {
+		entry->bucket = staged;
+		entry->known = true;
+		entry->change = UINT64_MAX;
+	}
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+static int
+bucket_lookup(struct engine *e, struct kv_slice row_name,
+    struct bucket_entry **out)
+{
+	int rc;
+
+	HASH_FIND(hh, e->cache->entries, row_name.data, row_name.len, *out);
+	if (*out == NULL && (rc = bucket_enter(e, row_name, out)) < 0)
+		return rc;
+	return bucket_now(e, *out);
+}
+
+/* ---- names ---- */
+
+static bool
+bucket_has_locals(const struct engine *e)
+{
+	return atomic_load_explicit(&e->control->locals,
+		   memory_order_relaxed) != 0;
+}
+
+static bool
+bucket_name_fits(struct kv_slice name)
+{
+	return name.len > 0 && name.len <= KV_BUCKET_MAX;
+}
+
+static bool
+entry_is_live(const struct bucket_entry *entry)
+{
+	return entry->known && bucket_is_live(&entry->bucket);
+}
+
+static int
+bucket_in(struct engine *e, enum scope scope, struct kv_slice name,
+    struct bucket_entry **out)
+{
+	char room[SCOPE_NAME_MAX];
+
+	if (!bucket_name_fits(name) ||
+	    (scope == SCOPE_LOCAL && !bucket_has_locals(e)))
+		return KV_ENOTFOUND;
+	return bucket_lookup(e, scope_row_name(scope, name, room), out);
+}
+
+/* The local one of the name that the entry is of, whether it lives or not. */
+static int
+bucket_local(struct engine *e, struct kv_slice name, struct bucket_entry *entry)
+{
+	char room[SCOPE_NAME_MAX];
+
+	if (entry->local != NULL)
+		return bucket_now(e, entry->local);
+	return bucket_lookup(e, scope_row_name(SCOPE_LOCAL, name, room),
+	    &entry->local);
+}
+
 int
-engine_bucket_row(struct engine *e, struct kv_slice name, struct bucket *out)
+engine_bucket(struct engine *e, struct kv_slice name, const struct bucket **out)
 {
 	struct bucket_entry *entry;
 	int rc;
 
-	if ((rc = bucket_staged(e, name, out)) != KV_ENOTFOUND)
-		return rc;
+	if (!bucket_name_fits(name))
+		return KV_ENOTFOUND;
 	if ((rc = bucket_lookup(e, name, &entry)) < 0)
+		return rc;
+	if (bucket_has_locals(e)) {
+		if ((rc = bucket_local(e, name, entry)) < 0)
+			return rc;
+		if (entry_is_live(entry->local))
+			entry = entry->local;
+	}
+	if (!entry_is_live(entry))
+		return KV_ENOTFOUND;
+	*out = &entry->bucket;
+	return KV_OK;
+}
+
+int
+engine_bucket_in(struct engine *e, enum scope scope, struct kv_slice name,
+    const struct bucket **out)
+{
+	struct bucket_entry *entry;
+	int rc;
+
+	if ((rc = bucket_in(e, scope, name, &entry)) < 0)
+		return rc;
+	if (!entry_is_live(entry))
+		return KV_ENOTFOUND;
+	*out = &entry->bucket;
+	return KV_OK;
+}
+
+int
+engine_row_in(struct engine *e, enum scope scope, struct kv_slice name,
+    struct bucket *out)
+{
+	struct bucket_entry *entry;
+	int rc;
+
+	if ((rc = bucket_in(e, scope, name, &entry)) < 0)
 		return rc;
 	if (!entry->known)
 		return KV_ENOTFOUND;
@@ -187,30 +310,22 @@ engine_bucket_row(struct engine *e, struct kv_slice name, struct bucket *out)
 }
 
 int
-engine_bucket(struct engine *e, struct kv_slice name, const struct bucket **out)
+engine_scope(struct engine *e, struct kv_slice name, enum scope *out)
 {
-	struct bucket_entry *entry;
-	struct bucket staged;
-	int rc;
+	const struct bucket *b;
+	int rc = engine_bucket_in(e, SCOPE_LOCAL, name, &b);
 
-	if (name.len == 0 || name.len > KV_BUCKET_MAX)
-		return KV_ENOTFOUND;
-	if ((rc = bucket_lookup(e, name, &entry)) < 0)
-		return rc;
-	if (e->stage.count > 0) {
-		rc = bucket_staged(e, name, &staged);
-		if (rc == KV_OK) {
-			/* Cached only until the batch is done. */
-			entry->bucket = staged;
-			entry->known = true;
-			entry->change = UINT64_MAX;
-		} else if (rc != KV_ENOTFOUND)
-			return rc;
-	}
-	if (!entry->known || !bucket_is_live(&entry->bucket))
-		return KV_ENOTFOUND;
-	*out = &entry->bucket;
-	return KV_OK;
+	*out = rc == KV_OK ? SCOPE_LOCAL : SCOPE_GLOBAL;
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+int
+engine_bucket_row(struct engine *e, struct kv_slice name, struct bucket *out)
+{
+	enum scope scope;
+	int rc = engine_scope(e, name, &scope);
+
+	return rc < 0 ? rc : engine_row_in(e, scope, name, out);
 }
 
 int
@@ -220,6 +335,7 @@ engine_bucket_by_id(struct engine *e, uint64_t bid, struct kv_slice *name,
 	uint64_t number = e->view_hi;
 	uint64_t hash = index_hash_row(e->control->hash_secret, bid);
 	struct record r;
+	int rc;
 
 	for (;; number--) {
 		const struct segment *s = engine_segment(e, number);
@@ -231,11 +347,14 @@ engine_bucket_by_id(struct engine *e, uint64_t bid, struct kv_slice *name,
 		if (at != 0) {
 			view_record(e, start + at, &r);
 			view_reveal(e, r.end);
-			*name = r.key;
+			*name = scope_bare(r.key);
 			return schema_get_bucket(r.value, out);
 		}
 		if (number <= e->view_lo)
 			break;
 	}
-	return tree_get_bucket_by_id(e->tree, bid, name, out);
+	rc = tree_get_bucket_by_id(e->tree, bid, name, out);
+	if (rc == KV_OK)
+		*name = scope_bare(*name);
+	return rc;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A bucket comes, or is asked to be more than it is. */
+/* A bucket comes, of all hosts or of this one alone, or is asked to be more than
+ * it is. */
 
 #include "engine/internal.h"
 
@@ -25,16 +26,23 @@ create_join(struct engine *e, const struct bucket *b, uint32_t *options)
 }
 
 int
-engine_create(struct engine *e, struct kv_slice name, uint32_t options)
+engine_create_in(struct engine *e, enum scope scope, struct kv_slice name,
+    uint32_t options)
 {
+	char room[SCOPE_NAME_MAX];
+	struct kv_slice row_name;
 	struct bucket b;
 	int rc;
 
 	if (name.len == 0 || name.len > KV_BUCKET_MAX)
 		return KV_ETOOBIG;
-	rc = engine_bucket_row(e, name, &b);
+	/* From now on names are looked for among them, too. */
+	if (scope == SCOPE_LOCAL)
+		atomic_fetch_add(&e->control->locals, 1);
+	row_name = scope_row_name(scope, name, room);
+	rc = engine_row_in(e, scope, name, &b);
 	if (rc == KV_ENOTFOUND)
-		b = (struct bucket){ .bid = engine_bucket_id(name) };
+		b = (struct bucket){ .bid = engine_bucket_id(row_name) };
 	else if (rc < 0)
 		return rc;
 	else if (bucket_is_live(&b)) {
@@ -43,5 +51,33 @@ engine_create(struct engine *e, struct kv_slice name, uint32_t options)
 			return rc;
 	}
 	b.options = options;
-	return stage_bucket_row(e, name, &b, STAGE_CREATE);
+	return stage_bucket_row(e, row_name, &b, STAGE_CREATE);
+}
+
+/* Local buckets of an older make have the id, and the row, of one that all
+ * hosts have. */
+static int
+create_old_local(struct engine *e, struct kv_slice name, enum scope *scope)
+{
+	const struct bucket *b;
+	int rc = engine_bucket_in(e, SCOPE_GLOBAL, name, &b);
+
+	if (rc == KV_OK && b->options & BUCKET_LOCAL)
+		*scope = SCOPE_GLOBAL;
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+int
+engine_create(struct engine *e, struct kv_slice name, uint32_t options)
+{
+	enum scope scope = SCOPE_LOCAL;
+	int rc;
+
+	rc = options & BUCKET_LOCAL ? create_old_local(e, name, &scope)
+				    : engine_scope(e, name, &scope);
+	if (rc < 0)
+		return rc;
+	if (scope == SCOPE_LOCAL)
+		options |= BUCKET_LOCAL;
+	return engine_create_in(e, scope, name, options);
 }

@@ -43,16 +43,27 @@ drop_tell(struct engine *e, const struct bucket *b)
 }
 
 int
-engine_drop(struct engine *e, struct kv_slice name)
+engine_drop_in(struct engine *e, enum scope scope, struct kv_slice name)
 {
+	char room[SCOPE_NAME_MAX];
 	struct bucket b;
 	int rc;
 
-	if ((rc = engine_bucket_row(e, name, &b)) < 0)
+	if ((rc = engine_row_in(e, scope, name, &b)) < 0)
 		return rc;
 	if (!bucket_is_live(&b))
 		return KV_ENOTFOUND;
 	if ((rc = drop_tell(e, &b)) < 0)
 		return rc;
-	return stage_bucket_row(e, name, &b, STAGE_DROP);
+	return stage_bucket_row(e, scope_row_name(scope, name, room), &b,
+	    STAGE_DROP);
+}
+
+int
+engine_drop(struct engine *e, struct kv_slice name)
+{
+	enum scope scope;
+	int rc = engine_scope(e, name, &scope);
+
+	return rc < 0 ? rc : engine_drop_in(e, scope, name);
 }

@@ -19,7 +19,7 @@
 
 #include <stdbool.h>
 
-#include "base/record.h"
+#include "base/scope.h"
 #include "shm/control.h"
 
 struct engine;
@@ -62,17 +62,29 @@ void engine_release(struct engine *e);
 /* Wall clock of this view, ms: what deadlines are compared with. */
 uint64_t engine_now_ms(const struct engine *e);
 
-/* The bucket of that name: staged, or live in this view.  KV_ENOTFOUND when
- * there is none.  *out is valid until the next refresh, commit or rollback. */
+/* The bucket that a bare name (base/scope.h) means: one of this host alone, if
+ * such a one is staged, or live in this view, else the one that all hosts have.
+ * KV_ENOTFOUND when there is none.  *out is valid until the next refresh, commit
+ * or rollback. */
 KV_CHECKED int engine_bucket(struct engine *e, struct kv_slice name,
     const struct bucket **out);
 
-/* The same row whether live or dropped (for status and sync). */
+/* Which of the two that is, or would be. */
+KV_CHECKED int engine_scope(struct engine *e, struct kv_slice name,
+    enum scope *out);
+
+/* The same row whether live or dropped. */
 KV_CHECKED int engine_bucket_row(struct engine *e, struct kv_slice name,
     struct bucket *out);
 
-/* The row of a bucket id, live or dropped; not looked for in the stage.
- * KV_ENOTFOUND: its row has not come yet (sync), or never will. */
+/* The one in that space, whatever the other has. */
+KV_CHECKED int engine_bucket_in(struct engine *e, enum scope scope,
+    struct kv_slice name, const struct bucket **out);
+KV_CHECKED int engine_row_in(struct engine *e, enum scope scope,
+    struct kv_slice name, struct bucket *out);
+
+/* The row of a bucket id, live or dropped, and its bare name; not looked for in
+ * the stage.  KV_ENOTFOUND: its row has not come yet (sync), or never will. */
 KV_CHECKED int engine_bucket_by_id(struct engine *e, uint64_t bid,
     struct kv_slice *name, struct bucket *out);
 
@@ -104,8 +116,9 @@ bool engine_bucket_changed(const struct engine *e, uint64_t bid,
 uint64_t engine_revealed(struct engine *e);
 
 /* 64-bit name of a bucket, the same on every host: BLAKE2b-64 of "bucket" and
- * the name (RFC 7693). */
-uint64_t engine_bucket_id(struct kv_slice name);
+ * the name (RFC 7693), without its highest bit if the 24 highest are all set.
+ * They are in the id of a local bucket: name is that of the row. */
+uint64_t engine_bucket_id(struct kv_slice row_name);
 
 /* ---- writing (stage.c, append.c) ---- */
 
@@ -144,11 +157,18 @@ KV_CHECKED int engine_expire(struct engine *e, const struct bucket *b,
 KV_CHECKED int engine_sweep_bucket(struct engine *e, const struct bucket *b);
 
 /* Make the bucket live (a no-op that still is KV_OK when it lives, but for
- * options that are new), or drop it with all that is in it.  KV_EEXIST: there
- * are keys in it, and its ttl_max is another one. */
+ * options that are new), or drop it with all that is in it: the one that the
+ * name means, but that BUCKET_LOCAL makes one of this host alone.  KV_EEXIST:
+ * there are keys in it, and its ttl_max is another one. */
 KV_CHECKED int engine_create(struct engine *e, struct kv_slice name,
     uint32_t options);
 KV_CHECKED int engine_drop(struct engine *e, struct kv_slice name);
+
+/* The one in that space, whatever the other has. */
+KV_CHECKED int engine_create_in(struct engine *e, enum scope scope,
+    struct kv_slice name, uint32_t options);
+KV_CHECKED int engine_drop_in(struct engine *e, enum scope scope,
+    struct kv_slice name);
 
 /* A message to those who follow the log with feed.messages, between the
  * changes staged before and after it; nobody else is aware of it.  The key,

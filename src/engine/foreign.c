@@ -109,6 +109,7 @@ foreign_record(struct engine *e, const struct foreign *f)
 	int rc;
 
 	if (in->key.len > KV_KEY_MAX || in->flags & RECORD_LOCAL ||
+	    scope_of_id(in->bid) == SCOPE_LOCAL ||
 	    !foreign_is_sane(e, in->stamp))
 		return KV_EINVAL;
 	if ((rc = foreign_bucket(e, in->bid, &b)) < 0)
@@ -184,10 +185,11 @@ foreign_row(struct engine *e, struct kv_slice name, const struct bucket *in)
 	int rc;
 
 	if (name.len == 0 || name.len > KV_BUCKET_MAX ||
-	    in->options & BUCKET_LOCAL || !foreign_is_sane(e, in->created) ||
+	    in->options & BUCKET_LOCAL || scope_of_name(name) == SCOPE_LOCAL ||
+	    !foreign_is_sane(e, in->created) ||
 	    !foreign_is_sane(e, in->dropped))
 		return KV_EINVAL;
-	rc = engine_bucket_row(e, name, &mine);
+	rc = engine_row_in(e, SCOPE_GLOBAL, name, &mine);
 	if (rc == KV_ENOTFOUND)
 		mine = (struct bucket){ .bid = engine_bucket_id(name) };
 	else if (rc < 0)

@@ -41,7 +41,8 @@ struct foreign {
 };
 
 /* Append what wins of the batch, and all notes, as one atomic piece, in the
- * order given.  A name that is, or was, a local bucket's here is passed by.
+ * order given.  A local bucket of the same name is another one; but what a local
+ * bucket of an older make has the id of is passed by.
  * *end: the position that shows it all, be it that what was there already is
  * newer.  Call it in a view; nothing may be staged.  On failure nothing was
  * written:

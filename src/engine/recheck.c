@@ -29,21 +29,24 @@ static bool
 recheck_has_bucket(const struct engine *e, const struct stage_item *item,
     struct kv_slice key, uint64_t end)
 {
-	char name[ENGINE_PREFIX_MAX + KV_KEY_MAX];
+	char bytes[ENGINE_PREFIX_MAX + KV_KEY_MAX], room[SCOPE_NAME_MAX];
+	struct kv_slice name = { bytes, item->prefix_len + key.len };
 
-	memcpy(name, item->prefix, item->prefix_len);
-	memcpy(name + item->prefix_len, key.data, key.len);
-	return recheck_bucket(e,
-	    engine_bucket_id(
-		(struct kv_slice){ name, item->prefix_len + key.len }),
-	    end);
+	memcpy(bytes, item->prefix, item->prefix_len);
+	memcpy(bytes + item->prefix_len, key.data, key.len);
+	if (name.len > KV_BUCKET_MAX)
+		return false;
+	return recheck_bucket(e, engine_bucket_id(name), end) ||
+	    recheck_bucket(e,
+		engine_bucket_id(scope_row_name(SCOPE_LOCAL, name, room)), end);
 }
 
 /* The row of a bucket that is to be alone: was a key of its name put? */
 static bool
 recheck_has_key(const struct engine *e, const struct stage_item *item,
-    struct kv_slice name, uint64_t end)
+    struct kv_slice row_name, uint64_t end)
 {
+	struct kv_slice name = scope_bare(row_name);
 	struct kv_slice key = { name.data + item->prefix_len,
 		name.len - item->prefix_len };
 	uint64_t hash =

@@ -356,31 +356,49 @@ recover_begin(struct engine *e, struct recovery *r)
 	return KV_OK;
 }
 
-/* SET must look for a bucket of the key's name only if there are any. */
+static int
+recover_look_for_buckets(struct tree_scan *scan, bool *named, bool *local)
+{
+	struct record r;
+	struct bucket b;
+	int rc;
+
+	/* Those of this host stand together. */
+	rc = tree_scan_seek(scan, slice_of(SCOPE_PREFIX), 0);
+	if (rc == KV_OK && (rc = tree_scan_next(scan, &r)) == KV_OK)
+		*local = scope_of_name(r.key) == SCOPE_LOCAL;
+	if (rc == KV_OK)
+		rc = tree_scan_seek(scan, (struct kv_slice){ "", 0 }, 0);
+	while (
+	    rc == KV_OK && !*named && (rc = tree_scan_next(scan, &r)) == KV_OK)
+		*named = schema_get_bucket(r.value, &b) == KV_OK &&
+		    !(b.options & BUCKET_DATABASE) &&
+		    !bucket_is_hidden(scope_bare(r.key));
+	return rc;
+}
+
+/* SET must look for a bucket of the key's name only if there are any, and for
+ * one of this host only if there are any of those. */
 static int
 recover_count_buckets(struct engine *e)
 {
+	struct control *c = e->control;
 	struct tree_scan *scan = NULL;
-	struct record r;
-	struct bucket b;
-	uint64_t n = 0;
+	bool named = false, local = false;
 	int rc;
 
 	if ((rc = tree_renew(e->tree)) < 0)
 		return rc;
 	rc = tree_scan_open(e->tree, TREE_BY_BUCKET, 0, &scan);
-	while (
-	    rc == KV_OK && n == 0 && (rc = tree_scan_next(scan, &r)) == KV_OK)
-		if (schema_get_bucket(r.value, &b) == KV_OK &&
-		    !(b.options & BUCKET_DATABASE) && !bucket_is_hidden(r.key))
-			n = 1;
+	if (rc == KV_OK)
+		rc = recover_look_for_buckets(scan, &named, &local);
 	tree_scan_close(scan);
 	tree_release(e->tree);
 	/* Rows in the log: not worth a walk, some are as good as none. */
-	if (atomic_load(&e->control->checkpointed) !=
-	    atomic_load(&e->control->wal_end))
-		n = 1;
-	atomic_store(&e->control->buckets, n);
+	if (atomic_load(&c->checkpointed) != atomic_load(&c->wal_end))
+		named = local = true;
+	atomic_store(&c->buckets, named);
+	atomic_store(&c->locals, local);
 	return rc == KV_ENOTFOUND ? KV_OK : rc;
 }
 

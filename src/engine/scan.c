@@ -12,8 +12,21 @@
 #include "engine/merge.h"
 #include "engine/staged.h"
 
+/* Rows of buckets: those of this host alone stand together, under names with
+ * a prefix.  A scan of their own goes beside that of the others, and what both
+ * have comes in the order of its bare names. */
+struct scan_locals {
+	struct scan *scan;	  /* NULL: there are none */
+	struct record row, other; /* what comes next of both */
+	bool has_row, has_other;
+	bool rows_ended, others_ended;
+	bool also_shadowed;
+	struct kv_slice shadow; /* the name of the last local one */
+};
+
 struct scan {
 	struct engine *engine;
+	struct scan_locals locals; /* of a WAL_BUCKET_ROW scan */
 	enum wal_class class;
 	struct bucket bucket; /* of a WAL_KEY scan */
 	uint64_t view_end;    /* of the view it was opened in */
@@ -71,7 +84,24 @@ scan_open(struct engine *e, const struct bucket *b, struct scan **out)
 int
 scan_open_buckets(struct engine *e, struct scan **out)
 {
-	return scan_new(e, WAL_BUCKET_ROW, NULL, out);
+	int rc = scan_new(e, WAL_BUCKET_ROW, NULL, out);
+
+	if (rc < 0 || atomic_load(&e->control->locals) == 0)
+		return rc;
+	rc = scan_new(e, WAL_BUCKET_ROW, NULL, &(*out)->locals.scan);
+	if (rc == KV_OK)
+		rc = scan_seek(*out, (struct kv_slice){ "", 0 });
+	if (rc < 0) {
+		scan_close(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+void
+scan_also_shadowed(struct scan *s)
+{
+	s->locals.also_shadowed = true;
 }
 
 void
@@ -86,19 +116,27 @@ scan_only_expired(struct scan *s)
 	s->only_expired = true;
 }
 
-void
-scan_close(struct scan *s)
+static void
+scan_free(struct scan *s)
 {
-	if (s == NULL)
-		return;
 	tree_scan_close(s->tree);
 	merge_close(s->recent);
 	staged_close(s->staged);
 	free(s);
 }
 
-int
-scan_seek(struct scan *s, struct kv_slice key)
+void
+scan_close(struct scan *s)
+{
+	if (s == NULL)
+		return;
+	if (s->locals.scan != NULL)
+		scan_free(s->locals.scan);
+	scan_free(s);
+}
+
+static int
+scan_seek_rows(struct scan *s, struct kv_slice key)
 {
 	if (s->recent != NULL)
 		merge_seek(s->recent, key);
@@ -109,6 +147,24 @@ scan_seek(struct scan *s, struct kv_slice key)
 	s->has_ahead = false;
 	s->tree_ended = false;
 	return tree_scan_seek(s->tree, key, 0);
+}
+
+int
+scan_seek(struct scan *s, struct kv_slice key)
+{
+	struct scan_locals *l = &s->locals;
+	char room[SCOPE_NAME_MAX];
+	int rc;
+
+	if (l->scan == NULL)
+		return scan_seek_rows(s, key);
+	/* No name is longer. */
+	if (key.len > KV_BUCKET_MAX)
+		key.len = KV_BUCKET_MAX;
+	l->has_row = l->has_other = l->rows_ended = l->others_ended = false;
+	l->shadow.len = 0;
+	rc = scan_seek_rows(l->scan, scope_row_name(SCOPE_LOCAL, key, room));
+	return rc < 0 ? rc : scan_seek_rows(s, key);
 }
 
 /* See to it that `ahead` is the tree's next record, if it has one. */
@@ -235,8 +291,8 @@ scan_shows(const struct scan *s, const struct record *r, bool *shows)
 	return KV_OK;
 }
 
-int
-scan_next(struct scan *s, struct record *out)
+static int
+scan_next_row(struct scan *s, struct record *out)
 {
 	bool shows = false;
 	int rc;
@@ -248,4 +304,77 @@ scan_next(struct scan *s, struct record *out)
 			return rc;
 	}
 	return KV_OK;
+}
+
+/* ---- buckets of both kinds ---- */
+
+/* See to it that `row` is the next of this host's, if there is one. */
+static int
+scan_look_local(struct scan_locals *l)
+{
+	int rc = KV_OK;
+
+	if (l->has_row || l->rows_ended)
+		return KV_OK;
+	rc = scan_next_row(l->scan, &l->row);
+	l->has_row = rc == KV_OK && scope_of_name(l->row.key) == SCOPE_LOCAL;
+	l->rows_ended = !l->has_row;
+	l->row.key = scope_bare(l->row.key);
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+/* The same of the others, but for those that a local one hides. */
+static int
+scan_look_other(struct scan *s)
+{
+	struct scan_locals *l = &s->locals;
+	int rc = KV_OK;
+
+	while (rc == KV_OK && !l->has_other && !l->others_ended) {
+		rc = scan_next_row(s, &l->other);
+		l->others_ended = rc == KV_ENOTFOUND;
+		if (rc < 0)
+			break;
+		l->has_other = true;
+		if (scope_of_name(l->other.key) == SCOPE_LOCAL) {
+			l->has_other = false;
+			rc = scan_seek_rows(s, slice_of(SCOPE_PREFIX_END));
+		}
+	}
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+/* One of this host before the one of all hosts that is called alike. */
+static int
+scan_next_name(struct scan *s, struct record *out)
+{
+	struct scan_locals *l = &s->locals;
+	int rc;
+
+	for (;;) {
+		if ((rc = scan_look_local(l)) < 0 ||
+		    (rc = scan_look_other(s)) < 0)
+			return rc;
+		if (l->has_row &&
+		    (!l->has_other ||
+			slice_compare(l->row.key, l->other.key) <= 0)) {
+			*out = l->row;
+			l->shadow = l->row.key;
+			l->has_row = false;
+			return KV_OK;
+		}
+		if (!l->has_other)
+			return KV_ENOTFOUND;
+		*out = l->other;
+		l->has_other = false;
+		if (l->also_shadowed || !slice_equal(out->key, l->shadow))
+			return KV_OK;
+	}
+}
+
+int
+scan_next(struct scan *s, struct record *out)
+{
+	return s->locals.scan == NULL ? scan_next_row(s, out)
+				      : scan_next_name(s, out);
 }

@@ -15,8 +15,12 @@ struct scan;
 KV_CHECKED int scan_open(struct engine *e, const struct bucket *b,
     struct scan **out);
 
-/* Live buckets in name order (RECORD_BUCKET; key is the name). */
+/* Live buckets in the order of their names (RECORD_BUCKET; key is the bare
+ * name): each name once, and what it means. */
 KV_CHECKED int scan_open_buckets(struct engine *e, struct scan **out);
+
+/* Those of all hosts, too, whose name means one of this host: behind that. */
+void scan_also_shadowed(struct scan *s);
 
 /* Show those whose deadline has passed and that nobody made a tombstone of, too;
  * or those and no others. */

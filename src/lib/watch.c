@@ -117,11 +117,29 @@ read_change(const struct record *r, struct kv_change *out)
 	return KV_OK;
 }
 
+/* Is it a row of what the name means?  A bucket of this host alone that comes,
+ * or goes, changes that. */
 static bool
-concerns(const struct kv_watch *w, const struct record *r)
+concerns_row(struct kv_watch *w, const struct record *r)
+{
+	struct kv_slice name = scope_bare(r->key);
+	struct bucket b;
+
+	if (!slice_equal(name, kv_bytes(w->name, w->name_len)))
+		return false;
+	if (scope_of_id(r->bid) == SCOPE_GLOBAL)
+		return r->bid == w->bid;
+	if (schema_get_bucket(r->value, &b) < 0)
+		return false;
+	w->bid = bucket_is_live(&b) ? b.bid : engine_bucket_id(name);
+	return true;
+}
+
+static bool
+concerns(struct kv_watch *w, const struct record *r)
 {
 	if (r->type == RECORD_BUCKET)
-		return slice_equal(r->key, kv_bytes(w->name, w->name_len));
+		return concerns_row(w, r);
 	/* The drop itself comes next. */
 	if (r->type == RECORD_TOMB && r->flags & RECORD_DROP)
 		return false;

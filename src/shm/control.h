@@ -22,7 +22,7 @@
 #include "kv_types.h"
 
 #define CONTROL_MAGIC 0x6b7663746c303031u /* "kvctl001" */
-#define CONTROL_VERSION 4
+#define CONTROL_VERSION 5
 #define CONTROL_SLOTS 5 /* segments in memory: 4 outstanding and a spare */
 #define CONTROL_OUTSTANDING 4
 #define CONTROL_PROCESSES KV_BUILD_MAX_PROCESSES
@@ -149,6 +149,7 @@ struct control {
 	_Atomic uint64_t
 	    memory_ready;	  /* checkpointer: slots clean up to here */
 	_Atomic uint64_t buckets; /* (lock) named buckets, about: 0 = none */
+	_Atomic uint64_t locals;  /* rows of local ones, about: 0 = none */
 	/* checkpointer, engine/clockwatch.h; 0: not known, or none */
 	_Atomic int64_t clock_offset;	/* wall clock - time since boot, ms */
 	_Atomic uint64_t clock_seq;	/* seq when that was last so */

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "base/bytes.h"
+#include "base/scope.h"
 #include "sync/wire.h"
 
 #define LEN 4
@@ -113,7 +114,8 @@ read_record(struct op_reader *from, uint8_t flags, struct wire_in *w,
 static bool
 name_fits(struct kv_slice name)
 {
-	return name.len > 0 && name.len <= KV_BUCKET_MAX;
+	return name.len > 0 && name.len <= KV_BUCKET_MAX &&
+	    scope_of_name(name) == SCOPE_GLOBAL;
 }
 
 static void
@@ -170,6 +172,7 @@ op_fits(const struct op *op)
 	case OP_PUT:
 	case OP_TOMB:
 		return !(op->record.flags & RECORD_LOCAL) &&
+		    scope_of_id(op->record.bid) == SCOPE_GLOBAL &&
 		    record_fits(op->type, &op->record) &&
 		    op->record.value.len <= UINT32_MAX - body_max(0);
 	case OP_BUCKET:

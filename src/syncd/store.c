@@ -14,6 +14,7 @@
 #include "engine/trail.h"
 #include "syncd/batch.h"
 #include "syncd/rows.h"
+#include "syncd/shadow.h"
 #include "tree/range.h"
 #include "tree/schema.h"
 
@@ -33,6 +34,7 @@ struct syncd_store {
 	struct tree_range *range;
 
 	struct foreign_batch batch; /* of a commit */
+	struct buf shadowed;	    /* buckets of it, see syncd/shadow.h */
 };
 
 /* ---- the snapshot ---- */
@@ -267,12 +269,16 @@ store_commit(void *self, const struct sync_batch *b, uint64_t *position)
 	size_t i;
 	int rc;
 
+	s->shadowed.len = 0;
 	/* Memory first: what the log has must be known here. */
 	rc = foreign_batch_fill(&s->batch, b);
 	for (i = 0; rc == KV_OK && i < b->row_count; i++)
 		rc = rows_reserve(&s->rows, b->rows[i].inc);
 	if (rc == KV_OK)
+		rc = shadow_note(s->engine, b, &s->shadowed);
+	if (rc == KV_OK)
 		rc = store_append(s, b, position);
+	shadow_tell(s->engine, b, &s->shadowed); /* some may have come */
 	if (rc < 0)
 		return rc;
 	for (i = 0; rc == KV_OK && i < b->row_count; i++)
@@ -317,6 +323,8 @@ store_digests(void *self,
 	int rc;
 
 	rc = scan_open_buckets(s->engine, &scan);
+	if (rc == KV_OK)
+		scan_also_shadowed(scan);
 	while (rc == KV_OK && (rc = scan_next(scan, &r)) == KV_OK) {
 		rc = digest_of(s, &r, &t);
 		if (rc == KV_OK)
@@ -411,6 +419,7 @@ syncd_store_free(struct syncd_store *s)
 	rows_free(&s->rows);
 	buf_fini(&s->lineage);
 	foreign_batch_fini(&s->batch);
+	buf_fini(&s->shadowed);
 	free(s);
 }
 

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/scope.h"
 #include "tree/rows.h"
 
 #define SMALL_GROUP 64 /* records of a bucket that qsort(3) sorts as fast */
@@ -21,7 +22,7 @@ check_bucket(struct record *r)
 	struct bucket b;
 	int rc;
 
-	if (r->key.len > KV_BUCKET_MAX)
+	if (r->key.len > SCOPE_NAME_MAX)
 		return KV_EINVAL;
 	if ((rc = schema_get_bucket(r->value, &b)) < 0)
 		return rc;

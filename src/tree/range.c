@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "base/scope.h"
 #include "tree/rows.h"
 
 struct tree_range {
@@ -128,9 +129,9 @@ tree_range_next(struct tree_range *r, uint64_t bid, struct kv_slice key,
 			return KV_ENOTFOUND;
 		if (!(out->flags & RECORD_LOCAL))
 			return KV_OK;
-		if (out->bid == UINT64_MAX)
-			return KV_ENOTFOUND;
-		bid = out->bid + 1; /* all of it is local */
+		if (scope_of_id(out->bid) == SCOPE_LOCAL)
+			return KV_ENOTFOUND; /* and so is what follows */
+		bid = out->bid + 1; /* all of it is local, of an older make */
 		key.len = 0;
 		after = false;
 	}

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/scope.h"
 #include "tree/meta.h"
 #include "tree/rows.h"
 
@@ -272,7 +273,7 @@ tree_get_bucket(struct tree *t, struct kv_slice name, struct bucket *out)
 	int rc;
 
 	assert(t->held);
-	if (name.len == 0 || name.len > KV_BUCKET_MAX)
+	if (name.len == 0 || name.len > SCOPE_NAME_MAX)
 		return KV_ENOTFOUND;
 	if ((rc = mdb_get(t->txn, t->db[DB_BUCKETS], &key, &value)) != 0)
 		return tree_error("mdb_get", "buckets", rc);

@@ -439,6 +439,10 @@ class Frames(Hostile):
                 ("a bucket without a name", bucket(b"")),
                 ("a long name", bucket(b"b" * 256)),
                 ("a local bucket", bucket(b"local", options=2)),
+                ("the row of a local bucket", bucket(b"\001local/x")),
+                ("the first id of a local bucket",
+                 put(0xffffff << 40, b"k", b"v")),
+                ("the last one", put(2 ** 64 - 1, b"k", kind=TOMB)),
                 ("MARK with a tail", op(5, 1, u64(t, t) + b"x"))):
             self.refused(name, [data(bad, mark(tick()))], "not an op")
 

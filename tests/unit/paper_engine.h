@@ -227,6 +227,14 @@ engine_bucket(struct engine *e, struct kv_slice name, const struct bucket **out)
 }
 
 int
+engine_bucket_in(struct engine *e, enum scope scope, struct kv_slice name,
+    const struct bucket **out)
+{
+	return scope == SCOPE_GLOBAL ? engine_bucket(e, name, out)
+				     : KV_ENOTFOUND;
+}
+
+int
 engine_refresh(struct engine *e)
 {
 	e->refreshes++;
@@ -330,6 +338,12 @@ host_pause(const struct engine *e, bool *all)
 /* clang-format off */
 NEVER(int, engine_create, struct engine *e, struct kv_slice n, uint32_t o)
 NEVER(int, engine_drop, struct engine *e, struct kv_slice n)
+NEVER(int, engine_create_in, struct engine *e, enum scope s, struct kv_slice n,
+    uint32_t o)
+NEVER(int, engine_drop_in, struct engine *e, enum scope s, struct kv_slice n)
+NEVER(int, engine_scope, struct engine *e, struct kv_slice n, enum scope *s)
+NEVER(int, engine_row_in, struct engine *e, enum scope s, struct kv_slice n,
+    struct bucket *b)
 NEVER(int, engine_bucket_row, struct engine *e, struct kv_slice n,
     struct bucket *b)
 NEVER(void, host_set_monitors, struct engine *e, bool any)
@@ -356,6 +370,7 @@ NEVER(int, scan_open, struct engine *e, const struct bucket *b,
     struct scan **s)
 NEVER(int, scan_open_buckets, struct engine *e, struct scan **s)
 NEVER(void, scan_only_expired, struct scan *s)
+NEVER(void, scan_also_shadowed, struct scan *s)
 NEVER(int, engine_sweep_bucket, struct engine *e, const struct bucket *b)
 NEVER(void, scan_close, struct scan *s)
 NEVER(int, scan_seek, struct scan *s, struct kv_slice k)

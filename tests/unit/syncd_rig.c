@@ -118,20 +118,20 @@ syncd_local_write(const char *bucket, const char *key, const char *value)
 {
 	const struct bucket *b;
 	struct record r;
-	uint64_t end;
+	uint64_t bid, end;
 	int rc;
 
 	syncd_refresh();
 	assert_int_equal(engine_bucket(syncd_rig.engine, slice_of(bucket), &b),
 	    KV_OK);
+	bid = b->bid;
 	rc = value == NULL ? engine_delete(syncd_rig.engine, b, slice_of(key))
 			   : engine_put(syncd_rig.engine, b, slice_of(key),
 				 slice_of(value), 0);
 	assert_int_equal(rc, KV_OK);
 	assert_int_equal(engine_commit(syncd_rig.engine, &end), KV_OK);
-	assert_int_equal(syncd_rig.s.ops->get(syncd_rig.s.self,
-			     engine_bucket_id(slice_of(bucket)), slice_of(key),
-			     &r),
+	assert_int_equal(syncd_rig.s.ops->get(syncd_rig.s.self, bid,
+			     slice_of(key), &r),
 	    KV_OK);
 	syncd_release();
 	return r.stamp;

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "base/scope.h"
 #include "sync_rig.h"
 
 #define OWN 0x0a0a0a0a0a0a0a0au
@@ -385,6 +386,8 @@ what_may_not_leave_the_host_is_not_written(void **state)
 		    .bucket = { .options = BUCKET_LOCAL },
 		    .name = slice_of("b") },
 		put(1, OWN, 1, "k", "v"),
+		put(1, OWN, SCOPE_LOCAL_IDS, "k", "v"),
+		{ .type = OP_BUCKET, .name = slice_of(SCOPE_PREFIX "b") },
 	};
 	struct op_writer w;
 	struct buf out;

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/rng.h"
+#include "base/scope.h"
 #include "tree/schema.h"
 #include "tree_model.h"
 
@@ -176,7 +177,7 @@ records_that_cannot_be_are_refused(void **state)
 	assert_refused(r, KV_ECORRUPT);
 	r.value = slice_of("\2");
 	assert_refused(r, KV_EVERSION);
-	r.key = (struct kv_slice){ long_key, KV_BUCKET_MAX + 1 };
+	r.key = (struct kv_slice){ long_key, SCOPE_NAME_MAX + 1 };
 	assert_refused(r, KV_EINVAL);
 }
 
