@@ -108,10 +108,6 @@ call_failed(struct call *c, int rc)
 		    line ? "out of memory"
 			 : "OOM command not allowed: out of memory");
 		return;
-	case KV_EEXIST:
-		call_errorf(c, "%sthe bucket is there and is not local",
-		    line ? "" : "ERR ");
-		return;
 	default:
 		call_errorf(c, "%s%s", line ? "" : "ERR ", err_text(rc));
 	}

@@ -163,7 +163,7 @@ cmd_hsetex(struct call *c)
 		reply_integer(c->reply, 0);
 		return KV_OK;
 	}
-	if ((rc = keyspace_hash_make(c, c->args[1], &b)) < 0)
+	if ((rc = keyspace_hash_make(c, c->args[1], 0, &b)) < 0)
 		return rc;
 	for (i = o.from; i < c->argc; i += 2)
 		if ((rc = setex_put(c, &o, b, i)) < 0)

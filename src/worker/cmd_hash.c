@@ -30,7 +30,7 @@ hash_put_pairs(struct call *c, int64_t *added)
 
 	*added = 0;
 	if ((rc = hash_check_pairs(c)) < 0 ||
-	    (rc = keyspace_hash_make(c, c->args[1], &b)) < 0)
+	    (rc = keyspace_hash_make(c, c->args[1], 0, &b)) < 0)
 		return rc;
 	for (i = 2; i < c->argc; i += 2) {
 		rc = engine_get(c->engine, b, c->args[i], &r);

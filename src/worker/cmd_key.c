@@ -159,7 +159,9 @@ key_copy_fields(struct call *c, const struct bucket *from, struct kv_slice to)
 
 	if ((rc = scan_open(c->engine, from, &s)) < 0)
 		return rc;
-	if ((rc = keyspace_hash_make(c, to, &b)) < 0)
+	/* What is of this host alone stays so. */
+	rc = keyspace_hash_make(c, to, from->options & BUCKET_LOCAL, &b);
+	if (rc < 0)
 		goto out;
 	while ((rc = scan_next(s, &r)) == KV_OK) {
 		rc = engine_put(c->engine, b, r.key, r.value, r.deadline);
@@ -181,14 +183,18 @@ key_make_way(struct call *c, const struct keyspace_item *item,
 {
 	struct keyspace_item there;
 	bool was;
-	int rc = keyspace_look(c, to, &there);
+	int rc;
 
-	if (rc < 0 || there.kind == KIND_NONE ||
-	    (there.kind == KIND_STRING && item->kind == KIND_STRING))
-		return rc;
-	engine_because(c->engine, CAUSE_UNKNOWN);
-	rc = keyspace_remove(c, to, &was);
-	call_because(c);
+	/* Behind a hash of this host may be one of all hosts. */
+	while ((rc = keyspace_look(c, to, &there)) == KV_OK &&
+	    there.kind != KIND_NONE &&
+	    (there.kind == KIND_HASH || item->kind == KIND_HASH)) {
+		engine_because(c->engine, CAUSE_UNKNOWN);
+		rc = keyspace_remove(c, to, &was);
+		call_because(c);
+		if (rc < 0)
+			break;
+	}
 	return rc;
 }
 

@@ -9,6 +9,7 @@
 #include "engine/host.h"
 #include "engine/note.h"
 #include "engine/scan.h"
+#include "tree/schema.h"
 #include "worker/cmd.h"
 #include "worker/keyspace.h"
 
@@ -213,19 +214,20 @@ digest_of(struct call *c, struct kv_slice name)
 
 /* One of all buckets that other nodes have, too: name, digest, keys. */
 static int
-digest_item(struct call *c, struct kv_slice name, size_t *n)
+digest_item(struct call *c, const struct record *row, size_t *n)
 {
-	const struct bucket *b;
 	struct totals sums;
+	struct bucket b;
 	int rc;
 
-	rc = keyspace_bucket(c, name, &b);
-	if (rc < 0 || b->options & BUCKET_LOCAL)
-		return rc == KV_ENOTFOUND ? KV_OK : rc;
-	if ((rc = engine_totals(c->engine, b, &sums)) < 0)
+	if ((rc = schema_get_bucket(row->value, &b)) < 0)
+		return rc;
+	if (b.options & BUCKET_LOCAL || bucket_is_hidden(row->key))
+		return KV_OK;
+	if ((rc = engine_totals(c->engine, &b, &sums)) < 0)
 		return rc;
 	reply_array(c->reply, 3);
-	reply_bulk(c->reply, name);
+	reply_bulk(c->reply, row->key);
 	digest_reply(c, &sums);
 	reply_integer(c->reply, (int64_t)sums.keys);
 	(*n)++;
@@ -243,8 +245,9 @@ digest_of_all(struct call *c)
 
 	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
 		return rc;
+	scan_also_shadowed(s);
 	while ((rc = scan_next(s, &r)) == KV_OK &&
-	    (rc = digest_item(c, r.key, &n)) == KV_OK)
+	    (rc = digest_item(c, &r, &n)) == KV_OK)
 		;
 	scan_close(s);
 	if (rc < 0 && rc != KV_ENOTFOUND)

@@ -53,7 +53,7 @@ number_store(struct call *c, const struct number_place *p,
 
 	if (p->field == NULL)
 		return keyspace_put(c, p->key, value, p->deadline);
-	if ((rc = keyspace_hash_make(c, p->key, &b)) < 0)
+	if ((rc = keyspace_hash_make(c, p->key, 0, &b)) < 0)
 		return rc;
 	return engine_put(c->engine, b, *p->field, value, p->deadline);
 }

@@ -21,12 +21,13 @@ cmd_time(struct call *c)
 	return KV_OK;
 }
 
-/* Called for every hash of the database; key is what it is called there, name
- * its bucket's. */
-typedef int server_hash(struct call *c, struct kv_slice name, void *arg);
+/* Called for every hash of the database; name is its bucket's. */
+typedef int server_hash(struct call *c, enum scope scope, struct kv_slice name,
+    void *arg);
 
+/* all: those, too, that a hash of this host hides. */
 static int
-server_each_hash(struct call *c, server_hash *each, void *arg)
+server_each_hash(struct call *c, bool all, server_hash *each, void *arg)
 {
 	char room[16];
 	struct kv_slice prefix = keyspace_hash_prefix(c, room), key;
@@ -37,6 +38,8 @@ server_each_hash(struct call *c, server_hash *each, void *arg)
 
 	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
 		return rc;
+	if (all)
+		scan_also_shadowed(s);
 	if (prefix.len > 0)
 		rc = scan_seek(s, prefix);
 	while (rc == KV_OK && (rc = scan_next(s, &r)) == KV_OK) {
@@ -46,7 +49,7 @@ server_each_hash(struct call *c, server_hash *each, void *arg)
 		/* The row itself: it is not worth a place in the cache. */
 		rc = schema_get_bucket(r.value, &b);
 		if (rc == KV_OK && keyspace_is_hash(c, &b, r.key, &key))
-			rc = each(c, r.key, arg);
+			rc = each(c, scope_of_id(r.bid), r.key, arg);
 		if (rc == KV_ENOTFOUND)
 			rc = KV_OK;
 	}
@@ -55,11 +58,12 @@ server_each_hash(struct call *c, server_hash *each, void *arg)
 }
 
 static int
-server_count(struct call *c, struct kv_slice name, void *arg)
+server_count(struct call *c, enum scope scope, struct kv_slice name, void *arg)
 {
 	uint64_t *count = arg;
 
 	(void)c;
+	(void)scope;
 	(void)name;
 	++*count;
 	return KV_OK;
@@ -76,7 +80,7 @@ cmd_dbsize(struct call *c)
 	if (rc == KV_OK && (rc = engine_totals(c->engine, b, &sums)) == KV_OK)
 		count = sums.keys;
 	if (rc == KV_OK || rc == KV_ENOTFOUND)
-		rc = server_each_hash(c, server_count, &count);
+		rc = server_each_hash(c, false, server_count, &count);
 	if (rc == KV_OK)
 		reply_integer(c->reply, (int64_t)count);
 	return rc;
@@ -95,31 +99,43 @@ server_flush_option(struct call *c)
 }
 
 static int
-server_drop(struct call *c, struct kv_slice name, void *arg)
+server_drop(struct call *c, enum scope scope, struct kv_slice name, void *arg)
 {
 	(void)arg;
-	return engine_drop(c->engine, name);
+	return engine_drop_in(c->engine, scope, name);
+}
+
+/* The bucket of strings, and one that it hides. */
+static int
+server_drop_strings(struct call *c)
+{
+	const struct session_extra *x = c->session->extra;
+	char room[WORKER_DATABASE_NAME];
+	struct kv_slice name = worker_database_name(c->session->database, room);
+	enum scope scope;
+	int rc;
+
+	if (x != NULL && x->bucket_len > 0)
+		name = (struct kv_slice){ x->bucket, x->bucket_len };
+	for (scope = SCOPE_GLOBAL; scope <= SCOPE_LOCAL; scope++) {
+		rc = engine_drop_in(c->engine, scope, name);
+		if (rc < 0 && rc != KV_ENOTFOUND)
+			return rc;
+	}
+	return KV_OK;
 }
 
 int
 cmd_flushdb(struct call *c)
 {
-	const struct session_extra *x = c->session->extra;
-	char room[WORKER_DATABASE_NAME];
-	struct kv_slice name;
-	const struct bucket *b;
 	int rc;
 
 	if (!server_flush_option(c))
 		return KV_OK;
-	rc = server_each_hash(c, server_drop, NULL);
-	if (rc == KV_OK && (rc = keyspace_strings(c, &b)) == KV_OK) {
-		name = worker_database_name(c->session->database, room);
-		if (x != NULL && x->bucket_len > 0)
-			name = (struct kv_slice){ x->bucket, x->bucket_len };
-		rc = engine_drop(c->engine, name);
-	}
-	if (rc < 0 && rc != KV_ENOTFOUND)
+	rc = server_each_hash(c, true, server_drop, NULL);
+	if (rc == KV_OK)
+		rc = server_drop_strings(c);
+	if (rc < 0)
 		return rc;
 	reply_ok(c->reply);
 	return KV_OK;
@@ -136,8 +152,10 @@ cmd_flushall(struct call *c)
 		return KV_OK;
 	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
 		return rc;
+	scan_also_shadowed(s);
 	while ((rc = scan_next(s, &r)) == KV_OK) {
-		if ((rc = engine_drop(c->engine, r.key)) < 0)
+		rc = engine_drop_in(c->engine, scope_of_id(r.bid), r.key);
+		if (rc < 0)
 			break;
 	}
 	scan_close(s);

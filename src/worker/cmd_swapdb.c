@@ -16,6 +16,7 @@ struct swap_bucket {
 	struct swap_bucket *next;
 	struct scan *scan;
 	bool strings;
+	enum scope scope;
 	uint32_t options;
 	uint64_t deadline;
 	size_t name_len, key_len; /* the key ends the name */
@@ -45,6 +46,7 @@ swap_add(struct call *c, struct swap_bucket **list, const struct bucket *b,
 	if ((s = calloc(1, sizeof(*s) + name.len)) == NULL)
 		return KV_ENOMEM;
 	s->strings = b->options & BUCKET_DATABASE;
+	s->scope = scope_of_id(b->bid);
 	s->options = b->options;
 	s->name_len = name.len;
 	s->key_len = key.len;
@@ -62,19 +64,24 @@ swap_gather(struct call *c, struct swap_bucket **list)
 	char room[WORKER_DATABASE_NAME];
 	struct kv_slice name, key;
 	const struct bucket *b;
+	enum scope scope;
 	struct scan *s;
 	struct record r;
 	int rc;
 
 	name = worker_database_name(c->session->database, room);
-	if ((rc = engine_bucket(c->engine, name, &b)) == KV_OK)
-		rc = swap_add(c, list, b, name, name);
-	if (rc < 0 && rc != KV_ENOTFOUND)
-		return rc;
+	for (scope = SCOPE_GLOBAL; scope <= SCOPE_LOCAL; scope++) {
+		rc = engine_bucket_in(c->engine, scope, name, &b);
+		if (rc == KV_OK)
+			rc = swap_add(c, list, b, name, name);
+		if (rc < 0 && rc != KV_ENOTFOUND)
+			return rc;
+	}
 	if ((rc = scan_open_buckets(c->engine, &s)) < 0)
 		return rc;
+	scan_also_shadowed(s);
 	while ((rc = scan_next(s, &r)) == KV_OK) {
-		rc = engine_bucket(c->engine, r.key, &b);
+		rc = engine_bucket_in(c->engine, scope_of_id(r.bid), r.key, &b);
 		if (rc == KV_OK && keyspace_is_hash(c, b, r.key, &key))
 			rc = swap_add(c, list, b, r.key, key);
 		if (rc < 0 && rc != KV_ENOTFOUND)
@@ -91,7 +98,8 @@ swap_drop(struct call *c, const struct swap_bucket *list)
 	int rc;
 
 	LL_FOREACH(list, s)
-		if ((rc = engine_drop(c->engine, swap_name(s))) < 0)
+		if ((rc = engine_drop_in(c->engine, s->scope, swap_name(s))) <
+		    0)
 			return rc;
 	return KV_OK;
 }
@@ -101,6 +109,8 @@ swap_put_one(struct call *c, const struct swap_bucket *s)
 {
 	char room[KEYSPACE_NAME_MAX];
 	struct kv_slice name = worker_database_name(c->session->database, room);
+	enum scope scope =
+	    s->options & BUCKET_LOCAL ? SCOPE_LOCAL : SCOPE_GLOBAL;
 	const struct bucket *b;
 	struct record r;
 	int rc;
@@ -108,8 +118,8 @@ swap_put_one(struct call *c, const struct swap_bucket *s)
 	if (!s->strings &&
 	    (rc = keyspace_hash_name(c, swap_key(s), room, &name)) < 0)
 		return rc;
-	if ((rc = engine_create(c->engine, name, s->options)) < 0 ||
-	    (rc = engine_bucket(c->engine, name, &b)) < 0)
+	if ((rc = engine_create_in(c->engine, scope, name, s->options)) < 0 ||
+	    (rc = engine_bucket_in(c->engine, scope, name, &b)) < 0)
 		return rc;
 	while ((rc = scan_next(s->scan, &r)) == KV_OK) {
 		rc = engine_put(c->engine, b, r.key, r.value, r.deadline);
@@ -120,7 +130,7 @@ swap_put_one(struct call *c, const struct swap_bucket *s)
 			return rc;
 	}
 	return rc == KV_ENOTFOUND && s->deadline != 0
-	    ? deadline_put(c->engine, name, s->deadline)
+	    ? deadline_put(c->engine, name, b, s->deadline)
 	    : rc;
 }
 

@@ -27,7 +27,8 @@ deadline_get(struct engine *e, struct kv_slice name, const struct bucket *b,
 	int rc;
 
 	*out = 0;
-	rc = engine_bucket(e, slice_of(deadline_by_name), &all);
+	rc = engine_bucket_in(e, scope_of_id(b->bid),
+	    slice_of(deadline_by_name), &all);
 	if (rc == KV_OK)
 		rc = engine_get(e, all, name, &r);
 	if (rc == KV_OK && r.value.len == 8 &&
@@ -37,15 +38,19 @@ deadline_get(struct engine *e, struct kv_slice name, const struct bucket *b,
 }
 
 static int
-deadline_bucket(struct engine *e, const char *name, const struct bucket **out)
+deadline_bucket(struct engine *e, enum scope scope, const char *name,
+    const struct bucket **out)
 {
-	int rc = engine_bucket(e, slice_of(name), out);
+	uint32_t options = BUCKET_STAYS;
+	int rc = engine_bucket_in(e, scope, slice_of(name), out);
 
 	if (rc != KV_ENOTFOUND)
 		return rc;
-	if ((rc = engine_create(e, slice_of(name), BUCKET_STAYS)) < 0)
+	if (scope == SCOPE_LOCAL)
+		options |= BUCKET_LOCAL;
+	if ((rc = engine_create_in(e, scope, slice_of(name), options)) < 0)
 		return rc;
-	return engine_bucket(e, slice_of(name), out);
+	return engine_bucket_in(e, scope, slice_of(name), out);
 }
 
 static struct kv_slice
@@ -57,15 +62,17 @@ deadline_key(uint64_t deadline, struct kv_slice name, char to[KV_KEY_MAX])
 }
 
 int
-deadline_put(struct engine *e, struct kv_slice name, uint64_t deadline)
+deadline_put(struct engine *e, struct kv_slice name, const struct bucket *b,
+    uint64_t deadline)
 {
+	enum scope scope = scope_of_id(b->bid);
 	char value[8], key[KV_KEY_MAX];
 	const struct bucket *by_name, *by_time;
 	int rc;
 
 	bytes_put_be64(value, deadline);
-	if ((rc = deadline_bucket(e, deadline_by_name, &by_name)) < 0 ||
-	    (rc = deadline_bucket(e, deadline_by_time, &by_time)) < 0)
+	if ((rc = deadline_bucket(e, scope, deadline_by_name, &by_name)) < 0 ||
+	    (rc = deadline_bucket(e, scope, deadline_by_time, &by_time)) < 0)
 		return rc;
 	if (deadline == 0)
 		return engine_delete(e, by_name, name);
@@ -85,7 +92,8 @@ deadline_is_marked(struct engine *e, struct kv_slice name,
 {
 	const struct bucket *fields;
 	struct record r;
-	int rc = engine_bucket(e, slice_of(deadline_fields), &fields);
+	int rc = engine_bucket_in(e, scope_of_id(b->bid),
+	    slice_of(deadline_fields), &fields);
 
 	if (rc == KV_OK)
 		rc = engine_get(e, fields, name, &r);
@@ -98,6 +106,7 @@ deadline_put_field(struct engine *e, struct kv_slice name,
     const struct bucket *b, uint64_t deadline)
 {
 	const struct kv_slice nothing = { "", 0 };
+	enum scope scope = scope_of_id(b->bid);
 	const struct bucket *fields, *by_time;
 	char key[KV_KEY_MAX];
 	bool marked;
@@ -106,8 +115,8 @@ deadline_put_field(struct engine *e, struct kv_slice name,
 	if (b->options & BUCKET_STAYS)
 		return KV_OK;
 	if ((rc = deadline_is_marked(e, name, b, &marked)) < 0 ||
-	    (rc = deadline_bucket(e, deadline_fields, &fields)) < 0 ||
-	    (rc = deadline_bucket(e, deadline_by_time, &by_time)) < 0)
+	    (rc = deadline_bucket(e, scope, deadline_fields, &fields)) < 0 ||
+	    (rc = deadline_bucket(e, scope, deadline_by_time, &by_time)) < 0)
 		return rc;
 	if (!marked && (rc = engine_put(e, fields, name, nothing, 0)) < 0)
 		return rc;
@@ -155,16 +164,16 @@ deadline_is_empty(struct engine *e, struct kv_slice name,
 
 /* The hash and what is noted about it. */
 static int
-deadline_drop(struct engine *e, struct kv_slice name)
+deadline_drop(struct engine *e, enum scope scope, struct kv_slice name)
 {
 	static const char *const notes[] = { deadline_by_name,
 		deadline_fields };
 	const struct bucket *b;
 	size_t i;
-	int rc = engine_drop(e, name);
+	int rc = engine_drop_in(e, scope, name);
 
 	for (i = 0; rc == KV_OK && i < 2; i++) {
-		rc = engine_bucket(e, slice_of(notes[i]), &b);
+		rc = engine_bucket_in(e, scope, slice_of(notes[i]), &b);
 		if (rc == KV_OK)
 			rc = engine_delete(e, b, name);
 		if (rc == KV_ENOTFOUND)
@@ -179,10 +188,11 @@ deadline_pass(struct engine *e, const struct bucket *by_time,
     const struct record *entry, struct deadline_witness *known)
 {
 	struct kv_slice name = { entry->key.data + 8, entry->key.len - 8 };
+	enum scope scope = scope_of_id(by_time->bid);
 	const struct bucket *b;
 	uint64_t deadline;
 	bool ends = false;
-	int rc = engine_bucket(e, name, &b);
+	int rc = engine_bucket_in(e, scope, name, &b);
 
 	if (rc == KV_OK)
 		rc = deadline_get(e, name, b, &deadline);
@@ -192,7 +202,7 @@ deadline_pass(struct engine *e, const struct bucket *by_time,
 			rc = deadline_is_empty(e, name, b, known, &ends);
 	}
 	if (rc == KV_OK && ends)
-		rc = deadline_drop(e, name);
+		rc = deadline_drop(e, scope, name);
 	if (rc < 0 && rc != KV_ENOTFOUND)
 		return rc;
 	return engine_delete(e, by_time, entry->key);
@@ -215,14 +225,15 @@ deadline_note(struct deadline_due *due, struct kv_slice name)
 
 /* KV_ENOTFOUND: there are no deadlines. */
 static int
-deadline_open(struct engine *e, uint64_t from_ms, const struct bucket **by_time,
-    struct scan **out)
+deadline_open(struct engine *e, const struct deadline_due *due,
+    const struct bucket **by_time, struct scan **out)
 {
 	char from[8];
 	int rc;
 
-	bytes_put_be64(from, from_ms);
-	if ((rc = engine_bucket(e, slice_of(deadline_by_time), by_time)) < 0 ||
+	bytes_put_be64(from, due->from_ms);
+	if ((rc = engine_bucket_in(e, due->scope, slice_of(deadline_by_time),
+		 by_time)) < 0 ||
 	    (rc = scan_open(e, *by_time, out)) < 0)
 		return rc;
 	rc = scan_seek(*out, (struct kv_slice){ from, sizeof(from) });
@@ -242,7 +253,7 @@ deadline_collect(struct engine *e, struct deadline_due *due, uint64_t *next)
 
 	*next = 0;
 	due->entries = due->count = 0;
-	rc = deadline_open(e, due->from_ms, &by_time, &s);
+	rc = deadline_open(e, due, &by_time, &s);
 	if (rc < 0)
 		return rc == KV_ENOTFOUND ? KV_OK : rc;
 	while ((rc = scan_next(s, &r)) == KV_OK) {
@@ -262,12 +273,12 @@ deadline_collect(struct engine *e, struct deadline_due *due, uint64_t *next)
 }
 
 int
-deadline_expire_fields(struct engine *e, struct kv_slice name)
+deadline_expire_fields(struct engine *e, enum scope scope, struct kv_slice name)
 {
 	const struct bucket *b;
 	struct totals sums;
 	bool marked = false;
-	int rc = engine_bucket(e, name, &b);
+	int rc = engine_bucket_in(e, scope, name, &b);
 
 	if (rc == KV_OK)
 		rc = deadline_is_marked(e, name, b, &marked);
@@ -290,7 +301,7 @@ deadline_sweep(struct engine *e, const struct deadline_due *due,
 	int rc;
 
 	*next = 0;
-	rc = deadline_open(e, due->from_ms, &by_time, &s);
+	rc = deadline_open(e, due, &by_time, &s);
 	if (rc < 0)
 		return rc == KV_ENOTFOUND ? KV_OK : rc;
 	while (rc == KV_OK && (rc = scan_next(s, &r)) == KV_OK) {

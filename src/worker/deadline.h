@@ -8,7 +8,10 @@
  *
  * The deadline of a field stands in its record.  But a hash may end with its
  * last field, so hashes that have such fields are marked, and their names stand
- * in the order of time as well. */
+ * in the order of time as well.
+ *
+ * All that is noted of hashes of this host alone stands in buckets of this host
+ * alone. */
 
 #include "engine/engine.h"
 
@@ -23,7 +26,7 @@ KV_CHECKED int deadline_get(struct engine *e, struct kv_slice name,
 
 /* Stage another one; 0 takes it away. */
 KV_CHECKED int deadline_put(struct engine *e, struct kv_slice name,
-    uint64_t deadline);
+    const struct bucket *b, uint64_t deadline);
 
 /* Stage that a field of the hash has this deadline. */
 KV_CHECKED int deadline_put_field(struct engine *e, struct kv_slice name,
@@ -54,6 +57,7 @@ KV_CHECKED int deadline_is_marked(struct engine *e, struct kv_slice name,
  * there are any.  *next as of deadline_sweep. */
 #define DEADLINE_DUE 32
 struct deadline_due {
+	enum scope scope; /* of the hashes */
 	uint64_t from_ms;
 	size_t entries, count;
 	struct {
@@ -65,7 +69,8 @@ KV_CHECKED int deadline_collect(struct engine *e, struct deadline_due *due,
     uint64_t *next);
 
 /* Expired fields of a hash that is not large become tombstones: committed. */
-KV_CHECKED int deadline_expire_fields(struct engine *e, struct kv_slice name);
+KV_CHECKED int deadline_expire_fields(struct engine *e, enum scope scope,
+    struct kv_slice name);
 
 /* Stage the drop of the hashes of due->entries, as far as their deadline still
  * has passed.  *next: when the next one passes, the past if there are more, 0

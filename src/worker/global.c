@@ -64,7 +64,7 @@ global_may_withdraw(struct call *c, struct kv_slice name, uint64_t seq,
 	int rc;
 
 	*may = false;
-	rc = engine_bucket(c->engine, name, &b);
+	rc = engine_bucket_in(c->engine, SCOPE_GLOBAL, name, &b);
 	if (rc < 0)
 		return rc == KV_ENOTFOUND ? KV_OK : rc;
 	if (stamp_compare(b->created, made) != 0)
@@ -86,7 +86,8 @@ global_created(struct call *c, struct kv_slice name)
 	if (answer.is_error && answer.seq != 0) {
 		rc = global_may_withdraw(c, name, answer.seq, &withdraw);
 		if (rc == KV_OK && withdraw &&
-		    (rc = engine_drop(c->engine, name)) == KV_OK)
+		    (rc = engine_drop_in(c->engine, SCOPE_GLOBAL, name)) ==
+			KV_OK)
 			rc = global_commit(c);
 		if (rc < 0)
 			return rc;
@@ -102,11 +103,19 @@ global_created(struct call *c, struct kv_slice name)
 	return KV_OK;
 }
 
+static int
+global_is_local(struct call *c)
+{
+	return call_errorf(c, "%sthe bucket is of this host only",
+	    c->command == NULL ? "" : "ERR ");
+}
+
 int
 global_create(struct call *c, struct kv_slice name, uint32_t options,
     uint64_t ms)
 {
 	struct bucket row;
+	enum scope scope;
 	bool alone;
 	uint64_t seq = 0;
 	int rc;
@@ -115,6 +124,10 @@ global_create(struct call *c, struct kv_slice name, uint32_t options,
 		return global_created(c, name);
 	if (!global_may(c))
 		return KV_OK;
+	if ((rc = engine_scope(c->engine, name, &scope)) < 0)
+		return rc;
+	if (scope == SCOPE_LOCAL)
+		return global_is_local(c);
 	if ((rc = keyspace_create(c, name, options)) < 0)
 		return rc;
 	if (engine_staged(c->engine) > 0) {
@@ -122,11 +135,10 @@ global_create(struct call *c, struct kv_slice name, uint32_t options,
 			return rc;
 		seq = engine_written(c->engine);
 	}
-	if ((rc = engine_bucket_row(c->engine, name, &row)) < 0)
+	if ((rc = engine_row_in(c->engine, SCOPE_GLOBAL, name, &row)) < 0)
 		return rc;
 	if (row.options & BUCKET_LOCAL)
-		return call_errorf(c, "%sthe bucket is of this host only",
-		    c->command == NULL ? "" : "ERR ");
+		return global_is_local(c);
 	/* One that was there before is not ours to drop. */
 	if (row.created.tick != seq)
 		seq = 0;

@@ -5,7 +5,6 @@
 
 #include <stdatomic.h>
 
-#include "base/num.h"
 #include "worker/deadline.h"
 #include "worker/notify.h"
 
@@ -67,15 +66,21 @@ keyspace_stage(struct call *c, struct kv_slice name, uint32_t options)
 	size_t staged = engine_staged(c->engine);
 	char room[WORKER_DATABASE_NAME];
 	struct kv_slice strings, key;
+	const struct bucket *b;
 	int rc;
 
 	if ((rc = engine_create(c->engine, name, options)) < 0)
 		return rc;
 	c->worker->made_bucket = true;
 	strings = keyspace_rivals(c->worker, name, room, &key);
-	if (engine_staged(c->engine) > staged && !(options & BUCKET_DATABASE))
-		engine_alone(c->engine, engine_bucket_id(strings),
-		    (struct kv_slice){ name.data, name.len - key.len });
+	if (engine_staged(c->engine) == staged || options & BUCKET_DATABASE)
+		return KV_OK;
+	rc = engine_bucket(c->engine, strings, &b);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	engine_alone(c->engine,
+	    rc == KV_OK ? b->bid : engine_bucket_id(strings),
+	    (struct kv_slice){ name.data, name.len - key.len });
 	return KV_OK;
 }
 
@@ -92,11 +97,6 @@ keyspace_create(struct call *c, struct kv_slice name, uint32_t options)
 		return call_blame(c, "bucket name", name.len, KV_BUCKET_MAX);
 	if (bucket_is_hidden(name))
 		return KV_EACCESS;
-	/* What other hosts have does not become ours alone. */
-	if (options & BUCKET_LOCAL &&
-	    engine_bucket(c->engine, name, &b) == KV_OK &&
-	    !(b->options & BUCKET_LOCAL))
-		return KV_EEXIST;
 	strings = keyspace_rivals(c->worker, name, room, &key);
 	rc = options & BUCKET_DATABASE ? KV_ENOTFOUND
 				       : engine_bucket(c->engine, strings, &b);
@@ -129,76 +129,6 @@ keyspace_strings_make(struct call *c, const struct bucket **out)
 		return keyspace_strings(c, out);
 	return keyspace_make(c, keyspace_name(c, name),
 	    BUCKET_DATABASE | BUCKET_STAYS, out);
-}
-
-bool
-keyspace_is_database(const struct worker *w, struct kv_slice name, uint32_t *n)
-{
-	uint64_t number;
-
-	if (name.len <= 2 || memcmp(name.data, "db", 2) != 0 ||
-	    num_parse_u64((struct kv_slice){ name.data + 2, name.len - 2 },
-		&number) < 0 ||
-	    number >= w->databases)
-		return false;
-	*n = (uint32_t)number;
-	return true;
-}
-
-uint32_t
-keyspace_options(struct worker *w, struct kv_slice name)
-{
-	uint32_t n;
-
-	return keyspace_is_database(w, name, &n) ? BUCKET_DATABASE : 0;
-}
-
-struct kv_slice
-keyspace_hash_prefix(struct call *c, char to[16])
-{
-	size_t n;
-
-	if (c->session->database == 0)
-		return (struct kv_slice){ to, 0 };
-	n = num_format_u64(to, c->session->database);
-	to[n++] = '/';
-	return (struct kv_slice){ to, n };
-}
-
-int
-keyspace_hash_name(struct call *c, struct kv_slice key,
-    char to[KEYSPACE_NAME_MAX], struct kv_slice *out)
-{
-	struct kv_slice prefix = keyspace_hash_prefix(c, to);
-
-	*out = key;
-	if (prefix.len + key.len > KV_BUCKET_MAX || key.len == 0)
-		return call_blame(c, "bucket name", prefix.len + key.len,
-		    KV_BUCKET_MAX);
-	if (prefix.len > 0) {
-		memcpy(to + prefix.len, key.data, key.len);
-		*out = (struct kv_slice){ to, prefix.len + key.len };
-	}
-	return KV_OK;
-}
-
-uint32_t
-keyspace_database_of(const struct worker *w, struct kv_slice name,
-    struct kv_slice *key)
-{
-	const char *slash = memchr(name.data, '/', name.len < 5 ? name.len : 5);
-	uint64_t n;
-
-	*key = name;
-	if (slash == NULL ||
-	    num_parse_u64((struct kv_slice){ name.data,
-			      (size_t)(slash - name.data) },
-		&n) < 0 ||
-	    n == 0 || n >= w->databases)
-		return 0;
-	key->data = slash + 1;
-	key->len = name.len - (size_t)(slash + 1 - name.data);
-	return (uint32_t)n;
 }
 
 /* When the hash ends, and whether it has: by its own deadline or those of its
@@ -239,6 +169,31 @@ keyspace_find(struct call *c, struct kv_slice key, struct keyspace_bucket *out)
 	if (out->bucket->options & BUCKET_DATABASE || bucket_is_hidden(name))
 		return KV_ENOTFOUND;
 	return keyspace_ends(c, name, out);
+}
+
+/* Drop the hash of this name while it stands in the way: one that ended, or
+ * with `any` one that HSET made; then the one of all hosts that it hid. *found:
+ * there is one that stays. */
+static int
+keyspace_clear(struct call *c, struct kv_slice key, bool any,
+    struct keyspace_bucket *left, bool *found)
+{
+	char room[KEYSPACE_NAME_MAX];
+	struct kv_slice name;
+	int rc;
+
+	*found = false;
+	while ((rc = keyspace_find(c, key, left)) == KV_OK) {
+		if (!left->expired &&
+		    (!any || left->bucket->options & BUCKET_STAYS)) {
+			*found = true;
+			return KV_OK;
+		}
+		if ((rc = keyspace_hash_name(c, key, room, &name)) < 0 ||
+		    (rc = engine_drop(c->engine, name)) < 0)
+			return rc;
+	}
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
 }
 
 /* The record of a string; no look at hashes. */
@@ -285,6 +240,7 @@ keyspace_write(struct call *c, struct kv_slice key, struct kv_slice value,
 {
 	struct keyspace_bucket hash;
 	const struct bucket *b;
+	bool is_hash;
 	char room[16];
 	int rc;
 
@@ -292,11 +248,11 @@ keyspace_write(struct call *c, struct kv_slice key, struct kv_slice value,
 	    (rc = call_check_value(c, value)) < 0)
 		return rc;
 	if ((rc = keyspace_find(c, key, &hash)) == KV_OK) {
-		if (hash.bucket->options & BUCKET_STAYS && !hash.expired)
-			return KV_ETYPE;
 		engine_because(c->engine, CAUSE_REPLACE);
-		rc = keyspace_drop(c, key);
+		rc = keyspace_clear(c, key, true, &hash, &is_hash);
 		call_because(c);
+		if (rc == KV_OK && is_hash)
+			return KV_ETYPE;
 	}
 	if (rc < 0 && rc != KV_ENOTFOUND)
 		return rc;
@@ -327,12 +283,13 @@ keyspace_hash(struct call *c, struct kv_slice key, const struct bucket **out)
 }
 
 int
-keyspace_hash_make(struct call *c, struct kv_slice key,
+keyspace_hash_make(struct call *c, struct kv_slice key, uint32_t options,
     const struct bucket **out)
 {
 	char room[KEYSPACE_NAME_MAX];
 	struct keyspace_bucket hash;
 	struct kv_slice name;
+	bool found;
 	int rc = keyspace_hash(c, key, out);
 
 	if (rc != KV_ENOTFOUND)
@@ -345,11 +302,11 @@ keyspace_hash_make(struct call *c, struct kv_slice key,
 		return KV_EACCESS;
 	if (keyspace_options(c->worker, name) & BUCKET_DATABASE)
 		return KV_ETYPE;
-	if ((rc = keyspace_find(c, key, &hash)) == KV_OK)
-		rc = engine_drop(c->engine, name); /* it is expired */
-	if (rc < 0 && rc != KV_ENOTFOUND)
+	if ((rc = keyspace_clear(c, key, false, &hash, &found)) < 0)
 		return rc;
-	return keyspace_make(c, name, 0, out);
+	if (found) /* what one of this host hid that ended */
+		*out = hash.bucket;
+	return found ? KV_OK : keyspace_make(c, name, options, out);
 }
 
 int
@@ -435,7 +392,8 @@ keyspace_field_expires(struct call *c, struct kv_slice key,
 }
 
 static int
-keyspace_expire_hash(struct call *c, struct kv_slice key, uint64_t deadline)
+keyspace_expire_hash(struct call *c, struct kv_slice key,
+    const struct bucket *b, uint64_t deadline)
 {
 	char room[KEYSPACE_NAME_MAX];
 	struct kv_slice name;
@@ -445,7 +403,7 @@ keyspace_expire_hash(struct call *c, struct kv_slice key, uint64_t deadline)
 		return rc;
 	c->worker->made_bucket = true;
 	sweep_soon(c->worker, deadline);
-	return deadline_put(c->engine, name, deadline);
+	return deadline_put(c->engine, name, b, deadline);
 }
 
 int
@@ -457,7 +415,7 @@ keyspace_expire(struct call *c, struct kv_slice key,
 	if (deadline != 0 && deadline <= engine_now_ms(c->engine))
 		return keyspace_remove(c, key, &was);
 	if (item->kind == KIND_HASH)
-		return keyspace_expire_hash(c, key, deadline);
+		return keyspace_expire_hash(c, key, item->bucket, deadline);
 	return keyspace_write(c, key, item->record.value, deadline,
 	    item->record.flags & RECORD_BUILT);
 }

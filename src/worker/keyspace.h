@@ -26,8 +26,8 @@ KV_CHECKED int keyspace_bucket(struct call *c, struct kv_slice name,
     const struct bucket **out);
 
 /* Make one of that name.  KV_ETYPE: the name is a string.  KV_EACCESS: such
- * names are our own.  KV_EEXIST: it is to be local, and is there and is not, or
- * it is to have a ttl_max and has keys without. */
+ * names are our own.  KV_EEXIST: it is to have a ttl_max and has keys without.
+ */
 KV_CHECKED int keyspace_create(struct call *c, struct kv_slice name,
     uint32_t options);
 
@@ -55,11 +55,12 @@ keyspace_put(struct call *c, struct kv_slice key, struct kv_slice value,
 	return keyspace_write(c, key, value, deadline, false);
 }
 
-/* The hash at key.  KV_ETYPE: it is a string.  make: create it if need be. */
+/* The hash at key.  KV_ETYPE: it is a string.  make: create it if need be, with
+ * these options. */
 KV_CHECKED int keyspace_hash(struct call *c, struct kv_slice key,
     const struct bucket **out);
 KV_CHECKED int keyspace_hash_make(struct call *c, struct kv_slice key,
-    const struct bucket **out);
+    uint32_t options, const struct bucket **out);
 
 /* Whatever there is; kind is KIND_NONE if nothing. */
 KV_CHECKED int keyspace_look(struct call *c, struct kv_slice key,

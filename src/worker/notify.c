@@ -113,23 +113,37 @@ notify_bucket(struct worker *w, struct notify *n, struct kv_slice name)
 	}
 }
 
+/* Of two that are called alike, the one of all hosts is shown to nobody. */
+static bool
+notify_is_shadowed(struct worker *w, const struct notify *n,
+    struct kv_slice name)
+{
+	enum scope scope;
+
+	return n->scope == SCOPE_GLOBAL &&
+	    engine_scope(w->engine, name, &scope) == KV_OK &&
+	    scope == SCOPE_LOCAL;
+}
+
 static void
 notify_look(struct worker *w, struct notify *n, const struct record *r)
 {
-	struct kv_slice name;
+	struct kv_slice name = scope_bare(r->key);
 	struct bucket b;
 
-	if (r->type == RECORD_BUCKET) {
-		n->bid = r->bid;
-		notify_bucket(w, n, r->key);
-	} else if (n->bid != r->bid) {
+	if (r->type != RECORD_BUCKET) {
+		if (n->bid == r->bid)
+			return;
 		n->bid = 0;
 		n->kind = NOTIFY_OURS;
 		if (engine_bucket_by_id(w->engine, r->bid, &name, &b) < 0)
 			return;
-		n->bid = r->bid;
-		notify_bucket(w, n, name);
 	}
+	n->bid = r->bid;
+	n->scope = scope_of_id(r->bid);
+	notify_bucket(w, n, name);
+	if (!bucket_is_hidden(name) && notify_is_shadowed(w, n, name))
+		n->kind = NOTIFY_OURS;
 }
 
 /* ---- why ---- */
@@ -376,7 +390,7 @@ static void
 notify_row(struct worker *w, struct notify *n, const struct record *r)
 {
 	const struct notify_told *told = notify_told_of(r);
-	struct kv_slice hash = { n->name, n->len };
+	struct kv_slice hash = { n->name, n->len }, name = scope_bare(r->key);
 	struct bucket b;
 
 	if (n->kind != NOTIFY_FIELDS || schema_get_bucket(r->value, &b) < 0)
@@ -394,8 +408,8 @@ notify_row(struct worker *w, struct notify *n, const struct record *r)
 		    hash);
 		return;
 	}
-	memcpy(n->dropped_name, r->key.data, r->key.len);
-	n->dropped_at = r->key.len - n->len;
+	memcpy(n->dropped_name, name.data, name.len);
+	n->dropped_at = name.len - n->len;
 	n->dropped_len = n->len;
 	n->dropped_database = n->database;
 	n->dropped = 1;
@@ -412,6 +426,8 @@ notify_deadline(struct worker *w, struct notify *n, const struct record *r)
 
 	if (notify_told_of(r)->put != NULL)
 		return; /* it came with the hash */
+	if (notify_is_shadowed(w, n, r->key))
+		return;
 	notify_event(w, n, NOTIFY_GENERIC,
 	    r->type == RECORD_PUT ? "expire" : "persist", db, key);
 }

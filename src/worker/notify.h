@@ -70,6 +70,7 @@ enum notify_kind {
  * turn out to be its end by a deadline. */
 struct notify {
 	uint64_t bid; /* 0: none */
+	enum scope scope;
 	enum notify_kind kind;
 	uint32_t database;
 	size_t len;

@@ -4,46 +4,14 @@
 #include "worker/subscribe.h"
 
 #include <stdlib.h>
-#include <uthash.h>
-#include <utlist.h>
 
 #include "base/log.h"
 #include "base/num.h"
-#include "engine/feed.h"
+#include "worker/subscribers.h"
 
 #define SUBSCRIBE_SLICE 4096		 /* records of the log in one turn */
 #define SUBSCRIBE_SLICE_BYTES (4u << 20) /* sent out in one turn */
 #define SUBSCRIBE_FLUSH 65536
-
-struct subscriber {
-	struct session *session;
-	struct subscriber *prev, *next;		/* of the same bucket */
-	struct subscriber *prev_all, *next_all; /* of replaying */
-	struct subscriber *dirty; /* next one with something to send */
-	bool is_dirty;
-	bool numbered;
-	bool replays; /* has a feed of its own */
-	uint64_t bid;
-	uint64_t after; /* nothing up to this seq */
-	struct feed feed;
-};
-
-struct subscribed {
-	uint64_t bid;
-	struct subscriber *list;
-	size_t count;
-	UT_hash_handle hh;
-};
-
-struct feeds {
-	struct feed feed; /* of all who do not replay */
-	struct subscribed *buckets;
-	struct subscriber *replaying; /* by prev_all, next_all */
-	struct subscriber *dirty;
-	size_t total;
-	struct buf text[2]; /* a notification: plain, numbered */
-	size_t sent;	    /* bytes handed out in this turn */
-};
 
 int
 subscribe_init(struct worker *w)
@@ -61,46 +29,6 @@ subscribe_fini(struct worker *w)
 	buf_fini(&w->feeds->text[1]);
 	free(w->feeds);
 	w->feeds = NULL;
-}
-
-static struct subscribed *
-subscribe_find(const struct feeds *f, uint64_t bid)
-{
-	struct subscribed *b;
-
-	HASH_FIND(hh, f->buckets, &bid, sizeof(bid), b);
-	return b;
-}
-
-size_t
-subscribe_count(const struct feeds *f, uint64_t bid)
-{
-	const struct subscribed *b = subscribe_find(f, bid);
-
-	return b == NULL ? 0 : b->count;
-}
-
-size_t
-subscribe_total(const struct feeds *f)
-{
-	return f->total;
-}
-
-static int
-subscribe_enter(struct feeds *f, struct subscriber *s)
-{
-	struct subscribed *b = subscribe_find(f, s->bid);
-
-	if (b == NULL) {
-		if ((b = calloc(1, sizeof(*b))) == NULL)
-			return KV_ENOMEM;
-		b->bid = s->bid;
-		HASH_ADD(hh, f->buckets, bid, sizeof(b->bid), b);
-	}
-	DL_APPEND(b->list, s);
-	b->count++;
-	f->total++;
-	return KV_OK;
 }
 
 static void
@@ -147,7 +75,7 @@ subscribe_begin(struct session *s, uint64_t bid, struct subscribe_from from)
 	sub->after = sub->feed.seq;
 	if (f->total == 0)
 		f->feed = sub->feed;
-	if ((rc = subscribe_enter(f, sub)) < 0) {
+	if ((rc = subscribers_enter(f, sub)) < 0) {
 		free(sub);
 		return rc;
 	}
@@ -166,7 +94,6 @@ subscribe_end(struct session *s)
 {
 	struct feeds *f = session_worker(s)->feeds;
 	struct subscriber *sub = s->subscriber, **at;
-	struct subscribed *b;
 
 	if (sub == NULL)
 		return;
@@ -177,13 +104,7 @@ subscribe_end(struct session *s)
 		*at = sub->dirty;
 	if (sub->replays)
 		DL_DELETE2(f->replaying, sub, prev_all, next_all);
-	b = subscribe_find(f, sub->bid);
-	DL_DELETE(b->list, sub);
-	f->total--;
-	if (--b->count == 0) {
-		HASH_DEL(f->buckets, b);
-		free(b);
-	}
+	subscribers_leave(f, sub);
 	free(sub);
 }
 
@@ -279,6 +200,25 @@ subscribe_lose_now(struct subscriber *sub)
 	conn_leave(c, outer);
 }
 
+/* Who listens to a name goes on with what it means from this record on. */
+static void
+subscribe_turn(struct feeds *f, const struct record *r)
+{
+	struct subscriber *sub, *next;
+	struct subscribed *b;
+	uint64_t from, to;
+
+	if (!subscribers_turn(r, &from, &to) ||
+	    (b = subscribers_find(f, from)) == NULL)
+		return;
+	/* When the last one has gone b has, too. */
+	for (sub = b->list; sub != NULL; sub = next) {
+		next = sub->next;
+		if (!sub->replays && subscribers_move(f, sub, to) < 0)
+			subscribe_lose_now(sub);
+	}
+}
+
 /* One record to all who listen to its bucket. */
 static void
 subscribe_deliver(struct worker *w, const struct record *r)
@@ -288,7 +228,7 @@ subscribe_deliver(struct worker *w, const struct record *r)
 	const struct buf *text[2] = { NULL, NULL };
 
 	if (!subscribe_is_told(r) ||
-	    (b = subscribe_find(w->feeds, r->bid)) == NULL)
+	    (b = subscribers_find(w->feeds, r->bid)) == NULL)
 		return;
 	/* Losing the last one frees b, but not before the loop's end. */
 	for (sub = b->list; sub != NULL; sub = next) {
@@ -367,6 +307,7 @@ subscribe_pump_common(struct worker *w)
 			return false;
 		}
 		subscribe_deliver(w, &r);
+		subscribe_turn(f, &r);
 	}
 	return f->total > 0;
 }
@@ -399,6 +340,19 @@ subscribe_tell(struct worker *w, struct subscriber *sub, const struct record *r)
 		subscribe_send(w, sub, text);
 }
 
+static void
+subscribe_tell_own(struct worker *w, struct subscriber *sub,
+    const struct record *r)
+{
+	uint64_t from, to;
+
+	subscribe_tell(w, sub, r);
+	if (sub->session->subscriber != NULL &&
+	    subscribers_turn(r, &from, &to) && sub->bid == from &&
+	    subscribers_move(w->feeds, sub, to) < 0)
+		subscribe_lose(sub->session, "changes were missed");
+}
+
 /* One who replays.  True when there is more for him. */
 static bool
 subscribe_pump_own(struct worker *w, struct subscriber *sub)
@@ -420,7 +374,7 @@ subscribe_pump_own(struct worker *w, struct subscriber *sub)
 			return false;
 		}
 		if (rc == KV_OK)
-			subscribe_tell(w, sub, &r);
+			subscribe_tell_own(w, sub, &r);
 		else if (rc != KV_ENOTFOUND ||
 		    subscribe_replay(w, sub, sub->feed.seq) < 0) {
 			/* Not even the tree has what the log dropped. */

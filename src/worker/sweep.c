@@ -46,7 +46,7 @@ sweep_hashes(struct worker *w, const struct deadline_due *due, uint64_t *next)
 	int rc;
 
 	for (i = 0; i < due->count; i++) {
-		rc = deadline_expire_fields(e,
+		rc = deadline_expire_fields(e, due->scope,
 		    (struct kv_slice){ due->name[i].text, due->name[i].len });
 		if (rc < 0)
 			return rc;
@@ -67,21 +67,22 @@ static void
 sweep_seen(struct worker *w, const struct deadline_due *due)
 {
 	uint64_t now = engine_now_ms(w->engine);
+	uint64_t *from_ms = &w->sweep.from_ms[due->scope];
 
-	w->sweep.from_ms = due->from_ms;
+	*from_ms = due->from_ms;
 	if (due->entries == 0 && now > due->from_ms + SWEEP_LATE_MS)
-		w->sweep.from_ms = now - SWEEP_LATE_MS;
-	if (now < w->sweep.from_ms)
-		w->sweep.from_ms = 0; /* the clock was set back */
+		*from_ms = now - SWEEP_LATE_MS;
+	if (now < *from_ms)
+		*from_ms = 0; /* the clock was set back */
 }
 
-/* Within the turn's view: the loop calls timers between refresh and release. */
-static void
-sweep_run(struct timer *timer)
+/* When to look again; 0: there are no deadlines in this space. */
+static uint64_t
+sweep_scope(struct worker *w, enum scope scope)
 {
-	struct worker *w = loop_owner(timer, struct worker, sweep.timer);
 	uint64_t next = 0, wait;
-	struct deadline_due due = { .from_ms = w->sweep.from_ms };
+	struct deadline_due due = { .scope = scope,
+		.from_ms = w->sweep.from_ms[scope] };
 	int rc;
 
 	rc = deadline_collect(w->engine, &due, &next);
@@ -89,16 +90,30 @@ sweep_run(struct timer *timer)
 		sweep_seen(w, &due);
 	if (rc == KV_OK && due.entries > 0)
 		rc = sweep_hashes(w, &due, &next);
-	if (rc == KV_OK && next == 0)
-		return; /* none is left: sweep_soon begins again */
-	wait = sweep_wait(w, next);
 	if (rc < 0)
-		wait = SWEEP_RETRY_NS;
-	else if (due.entries == DEADLINE_DUE)
-		wait = SWEEP_MORE_NS;
-	else if (wait < SWEEP_MIN_NS)
-		wait = SWEEP_MIN_NS;
-	sweep_at(w, wait);
+		return SWEEP_RETRY_NS;
+	if (next == 0)
+		return 0;
+	if (due.entries == DEADLINE_DUE)
+		return SWEEP_MORE_NS;
+	wait = sweep_wait(w, next);
+	return wait < SWEEP_MIN_NS ? SWEEP_MIN_NS : wait;
+}
+
+/* Within the turn's view: the loop calls timers between refresh and release. */
+static void
+sweep_run(struct timer *timer)
+{
+	struct worker *w = loop_owner(timer, struct worker, sweep.timer);
+	uint64_t global = sweep_scope(w, SCOPE_GLOBAL);
+	uint64_t local = sweep_scope(w, SCOPE_LOCAL);
+
+	/* None is left: sweep_soon begins again. */
+	if (global == 0 && local == 0)
+		return;
+	if (global == 0 || (local != 0 && local < global))
+		global = local;
+	sweep_at(w, global);
 }
 
 /* ---- of records that we wrote ---- */
@@ -138,8 +153,11 @@ sweep_soon(struct worker *w, uint64_t deadline_ms)
 {
 	uint64_t due = loop_now(w->loop) + sweep_wait(w, deadline_ms);
 
-	if (deadline_ms < w->sweep.from_ms)
-		w->sweep.from_ms = deadline_ms;
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		if (deadline_ms < w->sweep.from_ms[i])
+			w->sweep.from_ms[i] = deadline_ms;
 	if (!w->sweep.timer.is_set || due < w->sweep.timer.due_ns)
 		loop_timer_set(w->loop, &w->sweep.timer, due);
 }

@@ -13,7 +13,8 @@ struct worker;
 
 struct sweep {
 	struct timer timer;
-	uint64_t from_ms; /* no hash has a deadline before it */
+	uint64_t
+	    from_ms[2];	  /* by enum scope: no hash has a deadline before it */
 	struct timer own; /* for records that this worker wrote */
 	uint64_t own_ms;  /* the deadline it is set to */
 };

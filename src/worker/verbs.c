@@ -228,11 +228,18 @@ verb_keys(struct call *c)
 static int
 verb_count_subscriptions(struct call *c)
 {
+	const struct bucket *b;
+	uint64_t bid = engine_bucket_id(c->args[2]);
+	int rc;
+
 	if (!slice_equal(c->args[1], slice_of("SUBSCRIPTIONS")))
 		return verb_unknown(c);
-	line_number(c->reply,
-	    (int64_t)subscribe_count(c->worker->feeds,
-		engine_bucket_id(c->args[2])));
+	rc = engine_bucket(c->engine, c->args[2], &b);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
+	if (rc == KV_OK)
+		bid = b->bid;
+	line_number(c->reply, (int64_t)subscribe_count(c->worker->feeds, bid));
 	line_ok(c->reply);
 	return KV_OK;
 }

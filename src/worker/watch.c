@@ -138,7 +138,8 @@ watch_differs(struct call *c, const struct watch_state *then,
 	    stamp_compare(then->stamp, now->stamp) != 0)
 		return true;
 	return then->kind == KIND_HASH &&
-	    (!engine_remembers(c->engine, then->position) ||
+	    (then->bid != now->bid ||
+		!engine_remembers(c->engine, then->position) ||
 		engine_bucket_changed(c->engine, then->bid, then->position));
 }
 

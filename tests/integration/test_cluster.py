@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 
+import kvpeer
 import kvtest
 from kvnodes import HOST, Cluster
 from kvtest import Error, limit, wait_for
@@ -701,18 +702,15 @@ class Local(Cluster_):
                      c.read_line() == b"OK", 10, "what came after it")
             self.assertEqual(c.get("l", "k"), b"mine")
 
-    def test_what_is_shared_does_not_become_local(self):
+    def test_all_is_refused_where_the_name_means_a_local_bucket(self):
         foo, bar = self.two()
         with foo.line() as c, foo.resp() as r:
-            c.create("s")
-            self.assertEqual(c.line("CREATE", "s", "LOCAL"),
-                             b"ERROR the bucket is there and is not local")
-            self.assert_error(r.call("KV.CREATE", "s", "LOCAL"),
-                              "ERR the bucket is there and is not local")
-            c.ok("CREATE", "l", "LOCAL")
+            c.create("l")
             c.ok("CREATE", "l", "LOCAL")
             self.assertEqual(c.line("CREATE", "l", "ALL"),
                              b"ERROR the bucket is of this host only")
+            self.assert_error(r.call("KV.CREATE", "l", "ALL"),
+                              "ERR the bucket is of this host only")
 
 
 class Verifying(Cluster_):
@@ -740,22 +738,40 @@ class Verifying(Cluster_):
                                   limit=60).returncode == 0, 40, "agreement")
 
     def test_a_difference_that_stays_is_named_by_bucket(self):
-        foo, bar = self.two()
-        with foo.resp() as c, bar.resp() as b:
-            b.must("KV.CREATE", "x", "LOCAL")
+        (foo,) = self.cluster("foo")
+        with foo.resp() as c:
             c.must("HSET", "x", "f", "1")
             c.must("HSET", "same", "f", "1")
-            self.assertEqual(c.call("WAIT", 1, 9000), 1)
-            here, there = c.call("KV.DIGEST"), b.call("KV.DIGEST")
-            self.assertEqual(there, [x for x in here if x[0] == b"same"])
-            self.assertEqual(there[0][1], c.call("KV.DIGEST", "same"))
-            self.assertEqual(there[0][2], 1)
+            here = c.call("KV.DIGEST")
+            self.assertEqual([h[0] for h in here], [b"same", b"x"])
+            self.assertEqual(here[0][1], c.call("KV.DIGEST", "same"))
+            self.assertEqual(here[0][2], 1)
+        # A node that says that it has no x.
+        said = b"*1\r\n*3\r\n$4\r\nsame\r\n$32\r\n%s\r\n:1\r\n" % here[0][1]
+        peer = kvpeer.Peer(foo, foo.cluster.cookie)
+        self.addCleanup(peer.close)
+        stop = threading.Event()
+        answering = threading.Thread(target=self.answer,
+                                     args=(peer, said, stop))
+        answering.start()
+        self.addCleanup(answering.join)
+        self.addCleanup(stop.set)
         p = foo.tool("-t", "1s", "verify", "--peers", code=4)
-        self.assertEqual(p.stdout,
-                         f"bar@{HOST}: bucket x: is missing there\n")
+        self.assertEqual(p.stdout, "evil@host: bucket x: is missing there\n")
         p = foo.tool("-t", "1s", "--json", "verify", "--peers", code=4)
         self.assertIn('"bucket":"x"', p.stdout)
         self.assertIn('"findings":1', p.stdout)
+
+    def answer(self, peer, said, stop):
+        """Every CALL with this, until told to stop."""
+        done = 0
+        while not stop.is_set():
+            calls = peer.of(kvpeer.CALL)
+            for f in calls[done:]:
+                peer.send(kvpeer.u8(kvpeer.REPLY) + f[1:9] + kvpeer.u8(0) +
+                          kvpeer.u8(0) + said)
+            done = len(calls)
+            stop.wait(0.01)
 
 
 if __name__ == "__main__":
