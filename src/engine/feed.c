@@ -101,12 +101,30 @@ feed_seek(struct engine *e, struct feed *f, uint64_t seq)
 	return feed_check_purged(e, f);
 }
 
+/* The tree has no order of what is local: what the log still has must be all
+ * that there was since seq. */
+static int
+feed_seek_local(struct engine *e, struct feed *f, const struct bucket *b)
+{
+	const struct segment *s = engine_segment(e, e->view_lo);
+	uint64_t first = segment_header(s)->first_seq;
+
+	if (b->created.tick < first ||
+	    (f->seq < b->dropped.tick && b->dropped.tick < first))
+		return KV_ENOTFOUND;
+	f->position = feed_segment_start(e, e->view_lo);
+	return KV_OK;
+}
+
 int
 feed_seek_in(struct engine *e, struct feed *f, uint64_t seq,
     const struct bucket *b)
 {
 	int rc = feed_seek(e, f, seq);
 
+	if (rc == KV_OK && f->position == FEED_IN_TREE &&
+	    b->options & BUCKET_LOCAL)
+		return feed_seek_local(e, f, b);
 	f->forgets = bucket_ttl_ms(b) > 0;
 	if (rc == KV_OK && f->position == FEED_IN_TREE)
 		rc = feed_check_purged(e, f);

@@ -25,7 +25,7 @@ void feed_tail(struct engine *e, struct feed *f);
 KV_CHECKED int feed_seek(struct engine *e, struct feed *f, uint64_t seq);
 
 /* The same of one bucket's changes: where it has a ttl_max, deletions are
- * forgotten sooner. */
+ * forgotten sooner; where it is local, all that the log no longer has. */
 KV_CHECKED int feed_seek_in(struct engine *e, struct feed *f, uint64_t seq,
     const struct bucket *b);
 

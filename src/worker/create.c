@@ -85,20 +85,6 @@ create_parse(struct call *c, struct create *out, bool *known)
 	return true;
 }
 
-/* The bucket is there and is another one, in which way? */
-static int
-create_blame(struct call *c, uint32_t options)
-{
-	const struct bucket *b;
-
-	if (engine_bucket(c->engine, c->args[1], &b) < 0 ||
-	    (~b->options & options & BUCKET_LOCAL) != 0)
-		return KV_EEXIST;
-	return call_errorf(c,
-	    "%sthe bucket is there with keys and without this TTLMAX",
-	    c->command == NULL ? "" : "ERR ");
-}
-
 int
 create_tell(struct call *c, const struct record *row)
 {
@@ -165,5 +151,9 @@ create_run(struct call *c, bool *known)
 		else
 			reply_ok(c->reply);
 	}
-	return rc == KV_EEXIST ? create_blame(c, want.options) : rc;
+	if (rc == KV_EEXIST)
+		return call_errorf(c,
+		    "%sthe bucket is there with keys and without this TTLMAX",
+		    c->command == NULL ? "" : "ERR ");
+	return rc;
 }
