@@ -156,8 +156,16 @@ trail_next(struct engine *e, struct trail_view *v, struct trail *t,
 	return rc == KV_EAGAIN ? KV_ENOTFOUND : rc;
 }
 
+/* What push_fill() hands to others by itself. */
+static bool
+trail_is_own(const struct wal_record *w)
+{
+	return w->type == RECORD_BUCKET || !(w->flags & RECORD_FOREIGN) ||
+	    w->flags & RECORD_RELAY;
+}
+
 int
-trail_head(struct engine *e, struct trail *h)
+trail_head(struct engine *e, struct trail *h, struct tally *t)
 {
 	uint64_t start = e->view_lo * e->segment_size + SEGMENT_HEADER;
 	const struct wal_record *w;
@@ -170,9 +178,16 @@ trail_head(struct engine *e, struct trail *h)
 		if (seq > h->seq)
 			h->seq = seq;
 		h->place = start;
+		tally_begin(t,
+		    segment_header(engine_segment(e, e->view_lo))->first_seq -
+			1);
 	}
-	while ((rc = trail_step(e, &h->place, &lsn, &w)) == KV_OK)
-		if (trail_wants(w) && w->seq > h->seq)
+	while ((rc = trail_step(e, &h->place, &lsn, &w)) == KV_OK) {
+		if (!trail_wants(w))
+			continue;
+		tally_add(t, w->seq, trail_is_own(w));
+		if (w->seq > h->seq)
 			h->seq = w->seq;
+	}
 	return rc == KV_EAGAIN ? KV_OK : rc;
 }

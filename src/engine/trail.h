@@ -11,6 +11,7 @@
  * are missing.  Whether that matters is for the vectors to say (kv-sync.7). */
 
 #include "engine/engine.h"
+#include "engine/tally.h"
 
 struct trail {
 	uint64_t seq;	/* of the last one handed out or passed by */
@@ -30,7 +31,8 @@ KV_CHECKED int trail_next(struct engine *e, struct trail_view *v,
     struct trail *t, struct record *out);
 
 /* Move h (zero to begin) to the end of the view: h->seq is the highest that
- * trail_next would hand out, or one before. */
-KV_CHECKED int trail_head(struct engine *e, struct trail *h);
+ * trail_next would hand out, or one before.  What it passes in the log is
+ * counted. */
+KV_CHECKED int trail_head(struct engine *e, struct trail *h, struct tally *t);
 
 #endif

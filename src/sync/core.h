@@ -19,6 +19,7 @@
  *	resync.c    reading ranges: RESYNC and repair
  *	absent.c    what a source had and has no more
  *	digest.c    do we have the same?
+ *	left.c	    how many records a peer is behind
  *
  * A claim (a cursor, a row of the vector) is made of what stands in front of a
  * MARK, and is committed with it.  r->vector holds committed rows alone: only
@@ -65,6 +66,7 @@ struct sender {
 	uint64_t credit;
 	uint64_t ops, bytes, passed; /* since the last MARK */
 	uint64_t marked;  /* highest cursor of a MARK: more cannot be acked */
+	uint64_t acked;	  /* highest cursor of an ACK, or where it began */
 	uint64_t claimed; /* head of the last END */
 };
 
@@ -73,7 +75,7 @@ struct answer {
 	uint64_t bid, hi_bid;
 	struct buf key, hi;   /* where it is, where it ends */
 	struct bucket bucket; /* of bid, as it was told */
-	bool is_after, is_begun;
+	bool is_after, is_begun, is_repair;
 	uint64_t head; /* the tree's, when this piece of it began */
 	struct ticks told, told_purged;
 };
@@ -155,6 +157,10 @@ struct replica_link {
 	bool has_filled;   /* its ranges were read into a store of nothing */
 	uint64_t resync_next_ms, resync_wait_ms; /* of one more from it */
 	bool needs_sub;				 /* it stopped its own stream */
+	uint64_t left; /* records that we have not, it said */
+	uint64_t told_left, left_told_ms; /* that it has not, we said */
+	uint64_t left_since_ms;		  /* it is behind since; 0: not */
+	uint64_t range_ops;		  /* records of ranges we sent */
 	uint64_t lazy_ms; /* since when its head is past our cursor */
 	uint64_t acked_seq;
 
@@ -425,6 +431,14 @@ void commit_soon(struct replica *r);
 /* KV_EAGAIN: the store has no room, the batch stays. */
 KV_CHECKED int commit_now(struct replica *r);
 KV_CHECKED int commit_timers(struct replica *r, uint64_t *next_ms);
+
+/* ---- left.c ---- */
+
+/* Tell a peer that stays behind by how much. */
+KV_CHECKED int left_due(struct replica *r, struct replica_link *l,
+    uint64_t *next_ms);
+KV_CHECKED int left_received(struct replica *r, struct replica_link *l,
+    const struct frame *f);
 
 /* ---- resync.c ---- */
 

@@ -74,6 +74,7 @@ FIELDS(message_fields, U64(message.inc), U64(message.tick),
     KEY(message.channel), TAIL(message.payload, 1, 0));
 FIELDS(part_fields, U64(part.inc), U64(part.tick), U32(part.size), U32(part.at),
     KEY(part.channel), TAIL(part.bytes, 1, 1));
+FIELDS(left_fields, U64(left));
 FIELDS(flow_fields, U64(flow.id), U32(flow.credit));
 FIELDS(bye_fields, U8(bye.code, 0, UINT8_MAX), TEXT(bye.text));
 
@@ -112,6 +113,7 @@ static const struct layout layouts[] = {
 	[FRAME_FLOW] = LAYOUT("FLOW", flow_fields),
 	[FRAME_BYE] = LAYOUT("BYE", bye_fields),
 	[FRAME_PART] = LAYOUT("PART", part_fields),
+	[FRAME_LEFT] = LAYOUT("LEFT", left_fields),
 };
 
 static const struct layout *

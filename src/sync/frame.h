@@ -45,6 +45,7 @@ enum frame_type {
 	FRAME_BYE = 127,
 	/* Of these a version that does not know them gets nothing. */
 	FRAME_PART = 128, /* of a message that is too long for a frame */
+	FRAME_LEFT = 129, /* so many records of mine you have not, about */
 };
 
 enum frame_flag {
@@ -217,6 +218,7 @@ struct frame {
 		struct frame_presence presence;
 		struct frame_message message;
 		struct frame_part part;
+		uint64_t left; /* LEFT */
 		struct frame_flow flow;
 		struct frame_bye bye;
 	} u;

@@ -35,6 +35,9 @@ range_request(struct replica *r, struct replica_link *l, const struct frame *f)
 	a->head = 0;
 	ticks_clear(&a->told);
 	ticks_clear(&a->told_purged);
+	a->is_repair = g->purpose == RANGE_REPAIR;
+	if (g->lo_bid == 0 && g->lo_key.len == 0)
+		l->range_ops = 0;
 	stream_begin(r, l, STREAM_RANGE, g->id);
 	return KV_OK;
 }
@@ -196,6 +199,7 @@ put_item(struct replica *r, struct replica_link *l,
 		rc = stream_put(r, l, s, &op);
 	if (rc == KV_OK && has_empty)
 		rc = stream_put(r, l, s, &more);
+	l->range_ops += 1 + has_empty;
 	return rc;
 }
 

@@ -55,6 +55,7 @@ static const struct {
 	[FRAME_PRESENCE] = { services_frame, false },
 	[FRAME_MESSAGE] = { services_frame, false },
 	[FRAME_PART] = { services_frame, false },
+	[FRAME_LEFT] = { left_received, false },
 	[FRAME_FLOW] = { services_frame, false },
 	[FRAME_BYE] = { link_bye, true },
 };
@@ -322,9 +323,12 @@ announce_timers(struct replica *r, uint64_t *next_ms)
 	struct replica_link *l;
 	int rc = KV_OK;
 
-	for (l = r->links; l != NULL && rc == KV_OK; l = l->next)
+	for (l = r->links; l != NULL && rc == KV_OK; l = l->next) {
 		if (l->state == LINK_UP)
 			rc = announce_due(r, l, next_ms);
+		if (l->state == LINK_UP && rc == KV_OK)
+			rc = left_due(r, l, next_ms);
+	}
 	return rc;
 }
 
@@ -444,6 +448,7 @@ replica_status(const struct replica *r, const struct replica_link *l,
 		out->behind_ms = (l->head - vv) >> 16;
 	if (own->is_open && own->credit < r->config.tuning.credit)
 		out->unacked = r->config.tuning.credit - own->credit;
+	out->behind_records = l->left;
 	out->acked_seq = l->acked_seq;
 	out->rtt_us = l->rtt_us;
 	out->offset_ms = l->offset_ms;

@@ -180,6 +180,7 @@ struct replica_status {
 			     * what others wrote from it */
 	bool has_no_room;   /* the store refuses what it sends: paused */
 	uint64_t behind_ms; /* we of them: age of what we miss, 0: in step */
+	uint64_t behind_records; /* the same in records, about; as they said */
 	uint64_t unacked;   /* they of us: bytes sent and not acknowledged */
 	uint64_t acked_seq; /* they have all up to here (durable) */
 	uint32_t rtt_us;

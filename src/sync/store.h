@@ -122,6 +122,12 @@ struct sync_store_ops {
 	/* head() of the tree. */
 	uint64_t (*tree_head)(void *self);
 
+	/* About how many changes stand past seq, up to head(); `own`: of those
+	 * that are pushed to others.  Cheap where seq is 0, or of late; else
+	 * some 100,000 are counted, and it may be more. */
+	KV_CHECKED int (
+	    *count)(void *self, uint64_t seq, bool own, uint64_t *n);
+
 	/* Ask that the tree catches up with the log; true when all that was
 	 * committed before the first call (the one that returned false or true
 	 * first after `since` was 0) is in it.  *since is the caller's memory,

@@ -52,7 +52,7 @@ stream_begin(struct replica *r, struct replica_link *l, enum frame_stream kind,
 	s->out = out;
 	s->is_open = true;
 	s->pool = kind == STREAM_RANGE;
-	s->at.seq = s->marked = cursor;
+	s->at.seq = s->marked = s->acked = cursor;
 	s->credit = r->config.tuning.credit;
 	op_writer_init(&s->writer, r->config.inc);
 }
@@ -335,6 +335,8 @@ stream_ack(struct replica *r, struct replica_link *l, const struct frame *f)
 		stream_durable(l, s, a->cursor);
 	if (!s->is_open)
 		return KV_OK; /* of what came before its end */
+	if (s->acked < a->cursor)
+		s->acked = a->cursor;
 	if (a->credit > CREDIT_MAX - s->credit)
 		return link_refuse(r, l, BYE_PROTOCOL, "too much credit");
 	s->credit += a->credit;

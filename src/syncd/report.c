@@ -99,11 +99,12 @@ report_member(struct report *r, const struct member *c, uint64_t *pause)
 	    (rc = report_text(r, state, '\t')) < 0 ||
 	    (rc = report_text(r, c->address, '\t')) < 0 ||
 	    (rc = buf_printf(&r->text,
-		 "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%u\t%" PRId64
-		 "\t%" PRIu64 "\t%" PRIu64 "\t%u\t",
-		 report_wall(r, c->since_ms), st.behind_ms, st.unacked,
-		 st.rtt_us, st.offset_ms, st.sent_bytes, st.received_bytes,
-		 c->state == MEMBER_UP ? 0 : c->failures)) < 0)
+		 "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64
+		 "\t%u\t%" PRId64 "\t%" PRIu64 "\t%" PRIu64 "\t%u\t",
+		 report_wall(r, c->since_ms), st.behind_ms, st.behind_records,
+		 st.unacked, st.rtt_us, st.offset_ms, st.sent_bytes,
+		 st.received_bytes, c->state == MEMBER_UP ? 0 : c->failures)) <
+		0)
 		return rc;
 	return report_reason(r, c, &st);
 }
@@ -147,8 +148,8 @@ report_self(struct report *r)
 		log_info("clock right");
 	r->verdict = verdict;
 	rc = buf_printf(&r->text,
-	    "kv-nodes 3 %" PRIu64 " %" PRIu64
-	    "\n%s\tself\t:%u\t0\t0\t0\t0\t0\t0\t0\t0\t",
+	    "kv-nodes 4 %" PRIu64 " %" PRIu64
+	    "\n%s\tself\t:%u\t0\t0\t0\t0\t0\t0\t0\t0\t0\t",
 	    clock_wall_ms(), post_lost_count(r->s->desk), conf_node(r->s->conf),
 	    gate_port(r->s->gate));
 	return rc < 0 ? rc : report_text(r, text, '\n');

@@ -4,9 +4,9 @@
 
 /* What `kv nodes` shows: a note (engine/note.h) that workers read.
  *
- *	kv-nodes 3 WALL_MS MESSAGES_LOST
- *	NAME STATE ADDRESS SINCE_MS BEHIND_MS UNACKED RTT_US OFFSET_MS SENT
- *	    RECEIVED TRIES REASON
+ *	kv-nodes 4 WALL_MS MESSAGES_LOST
+ *	NAME STATE ADDRESS SINCE_MS BEHIND_MS BEHIND_RECORDS UNACKED RTT_US
+ *	    OFFSET_MS SENT RECEIVED TRIES REASON
  *
  * with tabs between the fields; the first node is this one.  Written at once
  * when something changed, and now and then for its figures, so that an old one

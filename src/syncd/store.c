@@ -19,6 +19,7 @@
 #include "tree/schema.h"
 
 #define STORE_PIECE 256 /* records that are appended at once */
+#define STORE_COUNT_MAX 100000
 
 struct syncd_store {
 	struct engine *engine;
@@ -27,6 +28,7 @@ struct syncd_store {
 	struct rows *rows; /* of the log's end */
 	uint64_t purges;   /* that rows knows of */
 	struct trail head;
+	struct tally tally; /* of what stands in front of it */
 	bool viewing;
 
 	/* Of the snapshot; opened when asked for. */
@@ -71,7 +73,7 @@ store_refresh(void *self)
 	if ((rc = engine_refresh(s->engine)) < 0)
 		return rc;
 	s->viewing = true;
-	if ((rc = trail_head(s->engine, &s->head)) < 0)
+	if ((rc = trail_head(s->engine, &s->head, &s->tally)) < 0)
 		store_release(s);
 	return rc;
 }
@@ -224,6 +226,28 @@ store_tree_head(void *self)
 	return tree_position(engine_tree(s->engine), &p) < 0 ? 0 : p.seq;
 }
 
+/* What stands in the log is counted already; what is older is in the tree,
+ * where of each key the last change alone is left. */
+static int
+store_count(void *self, uint64_t seq, bool own, uint64_t *n)
+{
+	struct syncd_store *s = self;
+	uint64_t begun = s->tally.begun, in_log;
+	int rc;
+
+	if (seq > 0 && tally_since(&s->tally, seq, own, n))
+		return KV_OK;
+	/* Then all that the tree has is counted, for nothing. */
+	if (seq == 0 && !own && store_tree_head(s) > begun)
+		begun = store_tree_head(s);
+	if (!tally_since(&s->tally, begun, own, &in_log))
+		in_log = 0;
+	rc = tree_count_since(engine_tree(s->engine), seq, begun,
+	    own ? s->self.inc : 0, STORE_COUNT_MAX, n);
+	*n += in_log;
+	return rc;
+}
+
 static bool
 store_settle(void *self, uint64_t *since)
 {
@@ -283,7 +307,7 @@ store_commit(void *self, const struct sync_batch *b, uint64_t *position)
 		return rc;
 	for (i = 0; rc == KV_OK && i < b->row_count; i++)
 		rc = rows_put(&s->rows, &b->rows[i], true);
-	return rc < 0 ? rc : trail_head(s->engine, &s->head);
+	return rc < 0 ? rc : trail_head(s->engine, &s->head, &s->tally);
 }
 
 static uint64_t
@@ -443,6 +467,7 @@ syncd_store_ops(struct syncd_store *s)
 		.bucket_id = store_bucket_id,
 		.rows = store_rows,
 		.tree_head = store_tree_head,
+		.count = store_count,
 		.settle = store_settle,
 		.purges = store_purges,
 		.note = store_note,

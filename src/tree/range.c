@@ -155,3 +155,48 @@ tree_last_seq(struct tree *t, uint64_t *seq)
 	return rc == MDB_NOTFOUND ? KV_OK
 				  : tree_error("mdb_cursor_get", "byseq", rc);
 }
+
+static bool
+count_is_of(MDB_val value, uint64_t inc)
+{
+	const char *v = value.mv_data;
+
+	/* Type, flags, incarnation: see schema.h. */
+	return inc == 0 ||
+	    (value.mv_size >= 10 &&
+		((uint8_t)v[0] == RECORD_BUCKET ||
+		    (uint8_t)v[1] & RECORD_RELAY ||
+		    bytes_get_be64(v + 2) == inc));
+}
+
+int
+tree_count_since(struct tree *t, uint64_t seq, uint64_t until, uint64_t inc,
+    uint64_t most, uint64_t *n)
+{
+	MDB_cursor *cursor;
+	MDB_stat stat;
+	MDB_val key, value;
+	char from[8];
+	int rc;
+
+	assert(t->held);
+	*n = 0;
+	if (seq == 0 && inc == 0) {
+		rc = mdb_stat(t->txn, t->db[DB_BYSEQ], &stat);
+		*n = rc == 0 ? stat.ms_entries : 0;
+		return tree_error("mdb_stat", "byseq", rc);
+	}
+	if ((rc = mdb_cursor_open(t->txn, t->db[DB_BYSEQ], &cursor)) != 0)
+		return tree_error("mdb_cursor_open", "byseq", rc);
+	bytes_put_be64(from, seq + 1);
+	key = (MDB_val){ sizeof(from), from };
+	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	while (rc == 0 && most-- > 0 && key.mv_size == 8 &&
+	    bytes_get_be64(key.mv_data) <= until) {
+		*n += count_is_of(value, inc);
+		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	}
+	mdb_cursor_close(cursor);
+	return rc == MDB_NOTFOUND ? KV_OK
+				  : tree_error("mdb_cursor_get", "byseq", rc);
+}

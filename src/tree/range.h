@@ -24,4 +24,10 @@ KV_CHECKED int tree_range_next(struct tree_range *r, uint64_t bid,
 /* The highest seq of a change that other hosts may want; 0: none. */
 KV_CHECKED int tree_last_seq(struct tree *t, uint64_t *seq);
 
+/* How many changes of byseq stand past seq, and not past until; of one
+ * incarnation and of buckets alone when inc is not 0.  At most about `most` are
+ * looked at; all of them are counted for nothing. */
+KV_CHECKED int tree_count_since(struct tree *t, uint64_t seq, uint64_t until,
+    uint64_t inc, uint64_t most, uint64_t *n);
+
 #endif

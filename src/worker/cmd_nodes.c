@@ -14,15 +14,16 @@
 #include "worker/keyspace.h"
 
 /* What kv-syncd has written (syncd/report.h). */
-#define NODES_HEAD "kv-nodes 3 "
-#define NODES_FIELDS 12
+#define NODES_HEAD "kv-nodes 4 "
+#define NODES_FIELDS 13
 #define NODES_OLD_MS 20000 /* it hangs: it writes every five seconds */
 
-enum { NODE_NAME, NODE_STATE, NODE_REASON = NODES_FIELDS - 1 };
+enum { NODE_NAME, NODE_STATE, NODE_BEHIND = 5, NODE_REASON = NODES_FIELDS - 1 };
 
 static const char *const node_fields[NODES_FIELDS] = { "name", "state",
-	"address", "since_ms", "behind_ms", "unacked_bytes", "rtt_us",
-	"offset_ms", "sent_bytes", "received_bytes", "tries", "reason" };
+	"address", "since_ms", "behind_ms", "behind_records", "unacked_bytes",
+	"rtt_us", "offset_ms", "sent_bytes", "received_bytes", "tries",
+	"reason" };
 
 static bool
 nodes_line(struct kv_slice *rest, struct kv_slice *line)
@@ -96,6 +97,25 @@ cmd_nodes_lost(const struct call *c)
 	return head.lost;
 }
 
+/* name state [N behind] [(why)] */
+static int
+nodes_write_line(struct buf *to, const struct kv_slice node[NODES_FIELDS])
+{
+	struct kv_slice state = node[NODE_STATE], behind = node[NODE_BEHIND],
+			why = node[NODE_REASON];
+	int rc;
+
+	rc = buf_printf(to, "%.*s %.*s", (int)node[NODE_NAME].len,
+	    node[NODE_NAME].data, (int)state.len, state.data);
+	if (rc == KV_OK && slice_equal(state, slice_of("catching up")) &&
+	    !slice_equal(behind, slice_of("0")))
+		rc = buf_printf(to, " %.*s behind", (int)behind.len,
+		    behind.data);
+	if (rc == KV_OK && !slice_equal(why, slice_of("-")))
+		rc = buf_printf(to, " (%.*s)", (int)why.len, why.data);
+	return rc;
+}
+
 static void
 nodes_put(struct call *c, const struct kv_slice node[NODES_FIELDS])
 {
@@ -104,12 +124,7 @@ nodes_put(struct call *c, const struct kv_slice node[NODES_FIELDS])
 
 	if (c->command == NULL) {
 		text->len = 0;
-		if (buf_printf(text, "%.*s %.*s", (int)node[NODE_NAME].len,
-			node[NODE_NAME].data, (int)node[NODE_STATE].len,
-			node[NODE_STATE].data) == KV_OK &&
-		    (slice_equal(node[NODE_REASON], slice_of("-")) ||
-			buf_printf(text, " (%.*s)", (int)node[NODE_REASON].len,
-			    node[NODE_REASON].data) == KV_OK))
+		if (nodes_write_line(text, node) == KV_OK)
 			line_item(c->reply, buf_slice(text));
 		return;
 	}
@@ -152,7 +167,7 @@ nodes_put_self(struct call *c)
 	struct kv_slice none = slice_of("-"), zero = slice_of("0");
 	struct kv_slice node[NODES_FIELDS] = { slice_of(c->worker->node),
 		slice_of("self"), none, zero, zero, zero, zero, zero, zero,
-		zero, zero, none };
+		zero, zero, zero, none };
 
 	if (c->worker->has_sync)
 		node[NODE_REASON] = slice_of("kv-syncd does not answer");

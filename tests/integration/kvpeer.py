@@ -17,7 +17,7 @@ from kvtest import program
  DIGEST, BARRIER, BARRIER_OK) = range(1, 14)
 PING, PONG, REDIRECT = 16, 17, 18
 CALL, REPLY, PRESENCE, MESSAGE, FLOW = range(32, 37)
-BYE, PART = 127, 128
+BYE, PART, LEFT = 127, 128, 129
 
 PUT, TOMB, BUCKET, VVROW, MARK = range(1, 6)
 END = 1

@@ -174,7 +174,8 @@ class Admin(kvtest.Case):
     def test_nodes_and_digests(self):
         (name, how, *rest), = self.call("KV.NODES")
         self.assertEqual(rest[0::2], [
-            b"address", b"since_ms", b"behind_ms", b"unacked_bytes", b"rtt_us",
+            b"address", b"since_ms", b"behind_ms", b"behind_records",
+            b"unacked_bytes", b"rtt_us",
             b"offset_ms", b"sent_bytes", b"received_bytes", b"tries",
             b"reason"])
         self.assertTrue(name.startswith(self.kvd.store.name.encode()))

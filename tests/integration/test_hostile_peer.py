@@ -559,6 +559,22 @@ class Frames(Hostile):
         self.unharmed("hidden buckets")
         self.verified()
 
+    def test_odd_words_of_how_far_we_are_behind(self):
+        left = u8(kvpeer.LEFT)
+        for name, body in (("short", u32(1)), ("long", u64(1, 1)),
+                           ("nothing", b"")):
+            self.refused(name, [left + body], "not a frame")
+        p = self.peer()
+        p.send(*[left + u64(i % 3 * (2 ** 64 - 1) // 2) for i in range(5000)])
+        p.send(left + u64(2 ** 64 - 1), ping(7))
+        self.pong(p, 7)
+        row = wait_for(lambda: [n for n in self.foo.nodes().values()
+                                if n["behind_records"] == 2 ** 63 - 1], 10,
+                       "the number to be shown")
+        self.assertEqual(len(row), 1)
+        p.close()
+        self.unharmed("LEFT")
+
     def test_requests_in_a_flood(self):
         self.refused("RANGE", [ask_range(1)] * 3000, "a second RANGE")
         self.refused("PULL", [vv(0, (), kind=kvpeer.PULL)] * 3000,

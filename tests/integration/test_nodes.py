@@ -260,14 +260,19 @@ class Deaths(Nodes):
             for at in range(0, 60000, 5000):
                 r.pipeline([("HSET", "much", f"k{i}", "v" * 500)
                             for i in range(at, at + 5000)])
-        baz = c.add("baz", f"foo@{HOST},bar@{HOST}")
-        wait_for(lambda: any(n["state"] == "catching up"
-                             for n in baz.nodes().values()), 20,
-                 "baz to say that it is behind")
+        baz = c.add("baz", f"foo@{HOST},bar@{HOST}",
+                    env={"KV_SEGMENT_SIZE": "1m", "KV_VALUE_MAX": "64k"})
+        seen = wait_for(lambda: [n for n in baz.nodes().values()
+                                 if n["state"] == "catching up"
+                                 and n["behind_records"] > 0], 20,
+                        "baz to say how far it is behind")
+        self.assertLessEqual(seen[0]["behind_records"], 60002)
         # It answers meanwhile.
         baz.put("much", "here", "1")
         baz.in_step(60)
         self.alike("much", foo, bar, baz, limit=60)
+        wait_for(lambda: {n["behind_records"] for n in baz.nodes().values()}
+                 == {0}, 10, "nothing to be behind")
 
     def test_the_well_known_port_is_taken_over_within_a_second(self):
         c, foo, bar = self.two()

@@ -189,6 +189,19 @@ ops_tree_head(void *self)
 	return ((struct sim_store *)self)->tree.head;
 }
 
+static int
+ops_count(void *self, uint64_t seq, bool own, uint64_t *n)
+{
+	const struct sim_store *s = self;
+	unsigned i;
+
+	(void)own; /* about */
+	*n = 0;
+	for (i = 0; i < s->now.record_count; i++)
+		*n += s->now.records[i].seq > seq;
+	return KV_OK;
+}
+
 static bool
 ops_settle(void *self, uint64_t *since)
 {
@@ -431,6 +444,7 @@ sim_store_ops(struct sim_store *s)
 		.bucket_id = ops_bucket_id,
 		.rows = ops_rows,
 		.tree_head = ops_tree_head,
+		.count = ops_count,
 		.settle = ops_settle,
 		.purges = ops_purges,
 		.note = ops_note,

@@ -80,6 +80,7 @@ static const struct golden golden[] = {
 	{ { FRAME_PART, { .part = { 1, 2, 8, 3, S("news"), S("hello") } } },
 	    "80 0000000000000001 0000000000000002 00000008 00000003 0004"
 	    "6e657773 68656c6c6f" },
+	{ { FRAME_LEFT, { .left = 0x123456 } }, "81 0000000000123456" },
 	{ { FRAME_BYE, { .bye = { BYE_CLOCK, S("off by 1 h") } } },
 	    "7f 06 6f66662062792031 2068" },
 };

@@ -226,6 +226,38 @@ a_full_disk_loses_nothing_and_no_link(void **state)
 	assert_non_null(nodes_get(n, 1, "k"));
 }
 
+/* Who takes nothing is told how far behind he is, who is in step hears nothing
+ * of it. */
+static void
+a_peer_that_stays_behind_is_told_by_how_many_records(void **state)
+{
+	struct nodes *n = *state;
+	char key[8];
+	int i;
+
+	joined(n);
+	for (i = 0; i < 5; i++) {
+		snprintf(key, sizeof(key), "%d", i);
+		nodes_put(n, 0, key, "v");
+		nodes_pass(n, 1000);
+	}
+	assert_int_equal(n->by_type[FRAME_LEFT], 0);
+	n->node[1].store.refuse = KV_ENOSPC;
+	for (i = 0; i < 4; i++) {
+		snprintf(key, sizeof(key), "n%d", i);
+		nodes_put(n, 0, key, "v");
+	}
+	nodes_pass(n, 3000);
+	assert_int_equal(status(n, 1, 0).behind_records, 4);
+	assert_int_equal(n->by_type[FRAME_LEFT], 1);
+	n->node[1].store.refuse = KV_OK;
+	nodes_pass(n, 3000);
+	assert_int_equal(status(n, 1, 0).behind_records, 0);
+	assert_int_equal(n->by_type[FRAME_LEFT], 2);
+	nodes_pass(n, 30000);
+	assert_int_equal(n->by_type[FRAME_LEFT], 2);
+}
+
 static void
 an_ack_is_durable_when_the_disk_has_it(void **state)
 {
@@ -361,6 +393,8 @@ main(void)
 		TEST(a_long_vector_has_marks_in_it, nodes_three),
 		TEST(values_larger_than_the_credit_arrive, nodes_two),
 		TEST(no_more_than_the_credit_is_on_the_way, nodes_two),
+		TEST(a_peer_that_stays_behind_is_told_by_how_many_records,
+		    nodes_two),
 		TEST(a_full_disk_loses_nothing_and_no_link, nodes_two),
 		TEST(what_does_not_fit_the_log_at_once_goes_in_pieces,
 		    nodes_two),

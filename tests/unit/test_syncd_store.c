@@ -18,6 +18,60 @@
 #define CURSORS 3
 #define STEPS 1200
 
+/* ---- counting ---- */
+
+static uint64_t
+count_since(uint64_t seq, bool own)
+{
+	uint64_t n;
+
+	syncd_refresh();
+	assert_int_equal(syncd_rig.s.ops->count(syncd_rig.s.self, seq, own, &n),
+	    KV_OK);
+	syncd_release();
+	return n;
+}
+
+/* From the log, from the tree, and where the two meet. */
+static void
+what_stands_behind_a_seq_is_counted_wherever_it_is(void **state)
+{
+	static const char theirs[] = "theirs";
+	struct sync_change change;
+	struct sync_batch batch = { .changes = &change, .count = 1 };
+	uint64_t seqs[11], i;
+	char key[16];
+	int life;
+
+	(void)state;
+	syncd_local_bucket("b", BUCKET_STAYS);
+	syncd_local_bucket("local", BUCKET_STAYS | BUCKET_LOCAL);
+	for (i = 0; i < 11; i++) {
+		snprintf(key, sizeof(key), "k%u", (unsigned)i);
+		seqs[i] = syncd_local_write("b", key, "v").tick;
+		syncd_local_write("local", key, "v");
+	}
+	change = syncd_change_put("foreign", 1000, 77, theirs);
+	assert_int_equal(syncd_commit(&batch), KV_OK);
+	for (life = 0; life < 3; life++) {
+		/* In the log; in the tree; in the tree of another run. */
+		for (i = 0; i < 11; i++) {
+			assert_int_equal(count_since(seqs[i], false), 11 - i);
+			if (life < 2)
+				assert_int_equal(count_since(seqs[i], true),
+				    10 - i);
+		}
+		assert_int_equal(count_since(0, false), 13);
+		syncd_settle();
+		if (life == 1) {
+			syncd_life_ends();
+			syncd_life_begins(0);
+		}
+	}
+	syncd_local_write("b", "k0", "again");
+	assert_int_equal(count_since(seqs[5], false), 7);
+}
+
 /* ---- by seq ---- */
 
 /* What somebody made of the order who read it from a cursor on. */
@@ -260,6 +314,7 @@ main(void)
 #define TEST(name)                                                             \
 	cmocka_unit_test_setup_teardown(name, syncd_set_up, syncd_tear_down)
 	const struct CMUnitTest tests[] = {
+		TEST(what_stands_behind_a_seq_is_counted_wherever_it_is),
 		TEST(cursors_lose_nothing_while_the_log_moves_into_the_tree),
 		TEST(the_head_is_the_newest_change_and_no_note_or_local_record),
 		TEST(settling_ends_when_the_tree_has_what_was_there_at_first),

@@ -6,17 +6,19 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "ask.h"
 #include "print.h"
 #include "tool.h"
 
 #define WAIT_STEP_MS 50
+#define WAIT_QUIET_MS 1000 /* before progress shows */
 
 /* As KV.NODES tells it: two texts, then pairs. */
 struct node {
 	struct kv_slice name, state, address, since, behind, unacked, rtt,
-	    offset, sent, received, tries, reason;
+	    offset, sent, received, tries, reason, left;
 };
 
 static bool
@@ -32,10 +34,11 @@ take_pair(struct node *n, struct kv_slice name, struct kv_slice value)
 		const char *name;
 		struct kv_slice *to;
 	} fields[] = { { "address", &n->address }, { "since_ms", &n->since },
-		{ "behind_ms", &n->behind }, { "unacked_bytes", &n->unacked },
-		{ "rtt_us", &n->rtt }, { "offset_ms", &n->offset },
-		{ "sent_bytes", &n->sent }, { "received_bytes", &n->received },
-		{ "tries", &n->tries }, { "reason", &n->reason } };
+		{ "behind_ms", &n->behind }, { "behind_records", &n->left },
+		{ "unacked_bytes", &n->unacked }, { "rtt_us", &n->rtt },
+		{ "offset_ms", &n->offset }, { "sent_bytes", &n->sent },
+		{ "received_bytes", &n->received }, { "tries", &n->tries },
+		{ "reason", &n->reason } };
 	size_t i;
 
 	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -88,14 +91,14 @@ static void
 show_json(const struct node *n)
 {
 	print_json(json_pack(
-	    "{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+	    "{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
 	    "name", print_to_json(n->name), "state", print_to_json(n->state),
 	    "address", text_or_null(n->address), "since_ms", number(n->since),
-	    "behind_ms", number(n->behind), "unacked_bytes", number(n->unacked),
-	    "rtt_us", number(n->rtt), "offset_ms", number(n->offset),
-	    "sent_bytes", number(n->sent), "received_bytes",
-	    number(n->received), "tries", number(n->tries), "reason",
-	    text_or_null(n->reason)));
+	    "behind_ms", number(n->behind), "behind_records", number(n->left),
+	    "unacked_bytes", number(n->unacked), "rtt_us", number(n->rtt),
+	    "offset_ms", number(n->offset), "sent_bytes", number(n->sent),
+	    "received_bytes", number(n->received), "tries", number(n->tries),
+	    "reason", text_or_null(n->reason)));
 }
 
 static void
@@ -111,6 +114,8 @@ show_text(const struct node *n)
 		    up ? "up" : "self");
 	else
 		print_bytes(n->state);
+	if (number(n->left) > 0)
+		printf("  %lld records behind", (long long)number(n->left));
 	if (is_there(n->address)) {
 		printf("  ");
 		print_bytes(n->address);
@@ -147,22 +152,30 @@ is_fine(const struct node *n)
 	    (equal(n->state, "self") && !is_there(n->reason));
 }
 
-/* Look at all of them.  *fine: all are. */
+/* What was seen of all of them. */
+struct sight {
+	bool is_fine;
+	long long left, most; /* records; and when that was most */
+	bool is_shown;
+};
+
 static int
-look(struct tool *t, bool show, bool *fine)
+look(struct tool *t, bool show, struct sight *s)
 {
 	const struct kv_value *reply, *v;
 	struct node n;
 	int code;
 
-	*fine = true;
+	s->is_fine = true;
+	s->left = 0;
 	if ((code = ASK(t, &reply, kv_text("KV.NODES"))) != EXIT_FINE)
 		return code;
 	for (v = kv_value_first(reply); v != NULL;
 	     v = kv_value_next(reply, v)) {
 		if (!take_node(v, &n))
 			return tool_failed(t, "KV.NODES", KV_EPROTO);
-		*fine &= is_fine(&n);
+		s->is_fine &= is_fine(&n);
+		s->left += (long long)number(n.left);
 		if (show && t->json)
 			show_json(&n);
 		else if (show)
@@ -171,22 +184,40 @@ look(struct tool *t, bool show, bool *fine)
 	return EXIT_FINE;
 }
 
+/* For who watches: how much of what was missing when it was most is here. */
+static void
+show_progress(struct sight *s)
+{
+	if (s->most < s->left)
+		s->most = s->left;
+	if (s->most == 0)
+		return;
+	s->is_shown = true;
+	fprintf(stderr, "\r\033[Kcatching up %3lld %%, %lld records behind",
+	    (s->most - s->left) * 100 / s->most, s->left);
+}
+
 static int
 nodes(struct tool *t)
 {
-	int64_t end = tool_now_ms() + t->timeout_ms;
-	bool fine = false;
-	int code;
+	int64_t begin = tool_now_ms(), end = begin + t->timeout_ms;
+	bool watched = isatty(STDERR_FILENO);
+	struct sight s = { .is_fine = false };
+	int code = EXIT_FINE;
 
-	while (t->wait && !fine && tool_now_ms() < end) {
-		if ((code = look(t, false, &fine)) != EXIT_FINE)
-			return code;
-		if (!fine)
+	while (
+	    t->wait && !s.is_fine && code == EXIT_FINE && tool_now_ms() < end) {
+		code = look(t, false, &s);
+		if (watched && tool_now_ms() >= begin + WAIT_QUIET_MS)
+			show_progress(&s);
+		if (!s.is_fine)
 			poll(NULL, 0, WAIT_STEP_MS);
 	}
-	if ((code = look(t, true, &fine)) != EXIT_FINE)
+	if (s.is_shown)
+		fputs("\r\033[K", stderr);
+	if (code != EXIT_FINE || (code = look(t, true, &s)) != EXIT_FINE)
 		return code;
-	return t->wait && !fine ? EXIT_ABSENT : EXIT_FINE;
+	return t->wait && !s.is_fine ? EXIT_ABSENT : EXIT_FINE;
 }
 
 /* ---- kick ---- */
