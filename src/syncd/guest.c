@@ -209,6 +209,16 @@ guest_done(struct guest *c, struct session *session, struct kv_slice rest)
 	guests_arm(g);
 }
 
+/* We were so slow that it has hung up: it is owed nothing, and has guessed
+ * nothing. */
+static bool
+guest_has_gone(const struct guest *c)
+{
+	char byte;
+
+	return recv(c->source.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* M1 is whole: is it worth the work?  False: it has left. */
 static bool
 guest_asked(struct guest *c, struct handshake_step *step)
@@ -216,6 +226,10 @@ guest_asked(struct guest *c, struct handshake_step *step)
 	struct guests *g = c->all;
 	enum limits_answer answer;
 
+	if (guest_has_gone(c)) {
+		guest_leave(c);
+		return false;
+	}
 	answer = limits_m1(g->s->limits, c->seat, syncd_now(g->s));
 	if (answer != LIMITS_ALLOW) {
 		guest_tell(c, c->source.fd, TOLD_LIMITS + answer,

@@ -6,6 +6,8 @@ the good peer stays in step."""
 
 import contextlib
 import json
+import os
+import signal
 import socket
 import threading
 import time
@@ -137,6 +139,23 @@ class Strangers(Floods):
             self.bar.in_step(20)
             self.answers(guest)
         guest.close()
+
+    def test_who_hung_up_before_we_came_to_it_is_not_accused(self):
+        """As who dialled a node that hung, and waited no longer: it has seen
+        no proof, so nothing is known of its cookie."""
+        os.kill(self.syncd.pid, signal.SIGSTOP)
+        for n in range(3):
+            s = self.dial(n)
+            s.sendall(M1_HEAD + bytes(24) + POINT)
+            s.close()
+        os.kill(self.syncd.pid, signal.SIGCONT)
+        late = self.dial(9)  # who stays, and then leaves, is
+        late.sendall(M1_HEAD + bytes(24) + POINT)
+        self.assertEqual(len(late.recv(200)), 96)
+        late.close()
+        self.foo.wait_log("peer refused", "cookie rejected")
+        self.assertEqual(self.foo.count_log("cookie rejected"), 1)
+        self.unharmed("gone")
 
     @limit(120)
     def test_who_answers_a_byte_a_second_is_let_go(self):

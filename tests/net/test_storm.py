@@ -252,8 +252,8 @@ class Storms(kvtest.Case):
         if WHY_NOT:
             self.skipTest(f"no network namespaces: {WHY_NOT}")
 
-    def network(self, n):
-        net = Network(n, seed=SEED, args=("--sync-timeout", "2s"),
+    def network(self, n, *args):
+        net = Network(n, seed=SEED, args=("--sync-timeout", "2s", *args),
                       env={"KV_SEGMENT_SIZE": str(4 * MIB),
                            "KV_VALUE_MAX": str(MIB)})
         self.addCleanup(net.close)
@@ -264,15 +264,16 @@ class Storms(kvtest.Case):
         net.start()
         return net
 
-    def storm(self, n, seconds):
-        net = self.network(n)
+    def storm(self, n, seconds, *args):
+        net = self.network(n, *args)
         load = writers.begin(net, SEED)
-        for w in load:
+        churn = writers.churn(net, SEED)
+        for w in load + churn:
             self.addCleanup(w.end)
         storm = Storm(net, load, random.Random(SEED))
         try:
             storm.rage(seconds)
-            for w in load:
+            for w in load + churn:
                 w.end()
             net.heal()
             began = time.monotonic()
@@ -283,8 +284,8 @@ class Storms(kvtest.Case):
             print(f"KV_SEED={SEED}: {', '.join(storm.said)}", flush=True)
             raise
         self.note(f"{len(storm.said)} faults, "
-                  f"{sum(w.count for w in load)} writes, "
-                  f"{sum(w.errors for w in load)} refused, in step "
+                  f"{sum(w.count for w in load + churn)} writes, "
+                  f"{sum(w.errors for w in load + churn)} refused, in step "
                   f"{took:.1f} s after the end, {net.order('count')}")
 
     def sound(self, net, load):
@@ -300,6 +301,11 @@ class Storms(kvtest.Case):
     @kvtest.limit(240 + 2 * SECONDS)
     def test_three_hosts_agree_after_a_storm(self):
         self.storm(3, SECONDS)
+
+    @kvtest.limit(240 + 2 * SECONDS)
+    def test_three_hosts_that_forget_deletions_agree_after_a_storm(self):
+        """Whoever was away for a second reads ranges again."""
+        self.storm(3, SECONDS, "--retention", "1s")
 
     @kvtest.limit(240 + 2 * SECONDS)
     def test_five_hosts_agree_after_a_storm(self):

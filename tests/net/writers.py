@@ -93,6 +93,64 @@ class Writer(threading.Thread):
         self.join(15)
 
 
+class Churn(threading.Thread):
+    """Buckets that come and go, values of all sizes, deadlines: nothing of it
+    is remembered, all hosts must only agree on it in the end."""
+
+    BUCKETS = 8
+
+    def __init__(self, host, seed):
+        super().__init__(daemon=True)
+        self.host = host
+        self.rng = random.Random(seed * 7777 + host.host)
+        self.ending = threading.Event()
+        self.count = 0
+        self.errors = 0
+
+    def run(self):
+        while not self.ending.is_set():
+            try:
+                with self.host.resp(limit=5) as c:
+                    while not self.ending.wait(0.002):
+                        self._churn(c)
+                        self.count += 1
+            except (OSError, Closed, TimeoutError):
+                self.errors += 1
+                self.ending.wait(0.02)
+
+    def _churn(self, c):
+        rng = self.rng
+        bucket = f"churn{rng.randrange(self.BUCKETS)}"
+        key = f"k{rng.randrange(40)}"
+        what = rng.random()
+        if what < 0.03:
+            c.call("KV.DROP", bucket)
+        elif what < 0.06:
+            c.call("KV.CREATE", bucket)
+        elif what < 0.15:
+            c.call("HDEL", bucket, key)
+        elif what < 0.20:
+            c.call("HPEXPIRE", bucket, rng.randrange(1, 3000), "FIELDS", 1,
+                   key)
+        elif what < 0.25:
+            c.pipeline([("HSET", bucket, f"p{i}", rng.randrange(1000))
+                        for i in range(40)])
+        else:
+            size = rng.choice((0, 1, 20, 500, 5000, 70000, 300000))
+            c.call("HSET", bucket, key, rng.randbytes(size))
+
+    def end(self):
+        self.ending.set()
+        self.join(15)
+
+
+def churn(net, seed):
+    threads = [Churn(h, seed) for h in net.hosts]
+    for t in threads:
+        t.start()
+    return threads
+
+
 def begin(net, seed, pause=0.001):
     with net.hosts[0].line() as c:
         c.create("data")
