@@ -18,6 +18,7 @@
  *	range.c	    answers in key order
  *	resync.c    reading ranges: RESYNC and repair
  *	absent.c    what a source had and has no more
+ *	forget.c    what was announced and nobody has
  *	digest.c    do we have the same?
  *	left.c	    how many records a peer is behind
  *
@@ -239,7 +240,8 @@ struct replica {
 	bool is_loaded;
 	bool wants_turn; /* at once: something waits for what is free now */
 	struct vector vector;
-	size_t runs_told; /* of the events about their number */
+	uint64_t forget_ms; /* when to look for announcements that are void */
+	size_t runs_told;   /* of the events about their number */
 	struct batch batch;
 	struct replica_link *links;
 	uint64_t last_number;	   /* of a link */
@@ -466,6 +468,10 @@ void resync_link_gone(struct replica *r, const struct replica_link *l);
  * `from`, is to be erased here. */
 KV_CHECKED int absent_erase(struct replica *r, const struct receiver *from,
     bool is_end);
+
+/* ---- forget.c ---- */
+
+KV_CHECKED int forget_timers(struct replica *r, uint64_t *next_ms);
 
 /* ---- digest.c ---- */
 

@@ -29,6 +29,7 @@
 	X(NO_CLAIM_TEST, "no second test before a claim")                      \
 	X(NO_DROP_RULE, "what the own vector covers is applied")               \
 	X(NO_GAP_RULE, "store: tombstones are purged past known gaps")         \
+	X(FORGET_EARLY, "a gap that nobody fills now is none")                 \
 	X(NO_PAUSE, "other streams go on during a RESYNC")                     \
 	X(REPAIR_CLOCK_NOW, "store: repair-clock begins at now")               \
 	X(NO_LAZY_PULL, "no pull of what nobody can claim")                    \

@@ -336,7 +336,8 @@ int
 replica_end(struct replica *r, uint64_t *next_ms)
 {
 	static timer *const timers[] = { link_timers, commit_timers,
-		resync_timers, full_timers, digest_timers, announce_timers };
+		resync_timers, full_timers, digest_timers, forget_timers,
+		announce_timers };
 	size_t i;
 	int rc = KV_OK;
 

@@ -73,6 +73,8 @@ struct replica_config {
 	uint16_t port;	     /* where this node listens for peers */
 	uint32_t timeout_ms; /* T: silence that means down */
 	size_t value_max;
+	uint64_t retention_ms;	 /* of tombstones; 0: no announcement is ever
+				* taken for void */
 	struct kv_slice lineage; /* rows (inc, end), newest first; copied */
 	uint64_t seed; /* of all that must not be the same everywhere */
 	struct replica_tuning tuning;
@@ -96,6 +98,7 @@ struct replica_config {
 	X(REPLICA_IN_STEP, "in-step")	  /* and done with it */               \
 	X(REPLICA_DIVERGED, "diverged")	  /* digests differ: repair */         \
 	X(REPLICA_NO_ROOM, "no-room")	  /* the store refuses: paused */      \
+	X(REPLICA_GIVEN_UP, "given-up")	  /* announced, and nowhere */         \
 	X(REPLICA_MANY_RUNS, "many-runs") /* rows of vectors, text has it */   \
 	X(REPLICA_REDIRECT, "redirect")	  /* dial that port instead */         \
 	X(REPLICA_PROTOCOL, "protocol")	  /* a frame that cannot be */

@@ -29,7 +29,7 @@
 struct sync_row {
 	uint64_t inc;
 	uint64_t vv;
-	uint64_t announced; /* highest vv that anybody claimed */
+	uint64_t announced; /* highest vv that anybody claimed, and may have */
 	uint64_t purged;    /* highest tick of a tombstone of inc dropped, here
 			     * or by a node we copied ranges from */
 	uint64_t own;	    /* I2: cursor in its own stream */
@@ -133,6 +133,9 @@ struct sync_store_ops {
 	 * first after `since` was 0) is in it.  *since is the caller's memory,
 	 * 0 to begin. */
 	bool (*settle)(void *self, uint64_t *since);
+
+	/* Is the clock in doubt?  Then nothing goes by time. */
+	bool (*doubts)(void *self);
 
 	/* Changes with each purge: rows() has to be read again. */
 	uint64_t (*purges)(void *self);

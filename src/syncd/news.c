@@ -305,6 +305,11 @@ news_one(struct syncd *s, const struct replica_event *e)
 	case REPLICA_NO_ROOM:
 		log_warn("changes wait node=%s reason=\"%s\"", name, e->text);
 		break;
+	case REPLICA_GIVEN_UP:
+		log_warn("given up what=\"%s\" effect=\"deletions since are "
+			 "forgotten in their time\"",
+		    e->text);
+		break;
 	case REPLICA_MANY_RUNS:
 		log_warn("many runs what=\"%s\"", e->text);
 		break;

@@ -149,6 +149,12 @@ store_bucket_id(void *self, struct kv_slice name)
 
 /* ---- rows and notes ---- */
 
+static bool
+store_doubts(void *self)
+{
+	return clockwatch_doubts(((struct syncd_store *)self)->engine);
+}
+
 static uint64_t
 store_purges(void *self)
 {
@@ -469,6 +475,7 @@ syncd_store_ops(struct syncd_store *s)
 		.tree_head = store_tree_head,
 		.count = store_count,
 		.settle = store_settle,
+		.doubts = store_doubts,
 		.purges = store_purges,
 		.note = store_note,
 		.commit = store_commit,

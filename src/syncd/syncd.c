@@ -365,6 +365,7 @@ syncd_open_replica(struct syncd *s)
 		.port = gate_port(s->gate),
 		.timeout_ms = (uint32_t)conf_u64(s->conf, CONF_SYNC_TIMEOUT),
 		.value_max = (size_t)conf_u64(s->conf, CONF_VALUE_MAX),
+		.retention_ms = conf_u64(s->conf, CONF_RETENTION),
 		.lineage = self->lineage,
 		.seed = rng_u64(),
 		.sibling = syncd_sibling,

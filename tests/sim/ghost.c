@@ -29,6 +29,8 @@ ghost_reset(struct ghost *g, bool is_forgiving)
 	memset(g->table, 0, sizeof(g->table));
 	memset(g->purged, 0, sizeof(g->purged));
 	memset(g->forgotten, 0, sizeof(g->forgotten));
+	memset(g->given_up, 0, sizeof(g->given_up));
+	memset(g->missed, 0, sizeof(g->missed));
 	memset(g->violations, 0, sizeof(g->violations));
 	g->why[0] = '\0';
 	for (i = 0; i < GHOST_BUCKETS; i++)
@@ -181,6 +183,24 @@ ghost_purged(struct ghost *g, unsigned node, const struct record *r,
 		    p->vv[o] < row->announced)
 			p->vv[o] = row->announced;
 	}
+	for (i = 0; i < g->origin_count; i++) {
+		if (p->vv[i] < g->missed[node][i])
+			p->vv[i] = g->missed[node][i];
+	}
+}
+
+void
+ghost_gave_up(struct ghost *g, unsigned node, struct stamp announced,
+    bool in_time)
+{
+	int o = ghost_number(g, announced.inc);
+	uint64_t *at;
+
+	if (o < 0)
+		return;
+	at = in_time ? &g->given_up[node][o] : &g->missed[node][o];
+	if (*at < announced.tick)
+		*at = announced.tick;
 }
 
 void

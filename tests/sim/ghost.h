@@ -66,6 +66,10 @@ struct ghost {
 	struct stamp purged[GHOST_KEYS];    /* the highest of each key */
 	struct stamp forgotten[GHOST_KEYS]; /* of short ones */
 	bool has_short;			    /* bucket GHOST_SHORT may be so */
+	/* What a node was told of and has given up waiting for, in time and
+	 * too early. */
+	uint64_t given_up[GHOST_NODES][GHOST_ORIGINS];
+	uint64_t missed[GHOST_NODES][GHOST_ORIGINS];
 	uint64_t bids[GHOST_BUCKETS];
 
 	/* There are no digests: what only they can find is no violation.  That
@@ -110,6 +114,8 @@ void ghost_purged(struct ghost *g, unsigned node, const struct record *r,
 void ghost_forgot(struct ghost *g, const struct record *r);
 void ghost_check_forgotten(struct ghost *g, unsigned node,
     const struct sim_store *s, uint64_t wall_ms);
+void ghost_gave_up(struct ghost *g, unsigned node, struct stamp announced,
+    bool in_time);
 /* The node's clock went back to this: later purges did not happen. */
 void ghost_unpurge(struct ghost *g, unsigned node, uint64_t clock);
 

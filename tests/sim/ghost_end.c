@@ -98,6 +98,25 @@ is_unknown(const struct ghost *g, const struct ghost_end *e, unsigned count,
 	return false;
 }
 
+/* Was its delete purged by somebody who had not seen it, and had waited for it
+ * for as long as it says?  He takes it for a write that nobody knew of. */
+static bool
+is_given_up(const struct ghost *g, unsigned key, const struct record *r, int o)
+{
+	const struct ghost_purge *p;
+	unsigned i;
+
+	for (i = 0; i < g->purge_count; i++) {
+		p = &g->purges[i];
+		if (p->key == key && stamp_compare(r->stamp, p->stamp) < 0 &&
+		    g->given_up[p->node][o] >= r->stamp.tick &&
+		    ((unsigned)o >= p->origin_count ||
+			p->vv[o] < r->stamp.tick))
+			return true;
+	}
+	return false;
+}
+
 static void
 check_undead(struct ghost *g, unsigned key, const struct record *r)
 {
@@ -110,7 +129,7 @@ check_undead(struct ghost *g, unsigned key, const struct record *r)
 		if (!p->is_void && p->key == key &&
 		    (unsigned)o < p->origin_count &&
 		    stamp_compare(r->stamp, p->stamp) < 0 &&
-		    p->vv[o] >= r->stamp.tick)
+		    p->vv[o] >= r->stamp.tick && !is_given_up(g, key, r, o))
 			ghost_violation(g, GHOST_ZOMBIE,
 			    "key %u is back although node %u, who purged its "
 			    "delete, had seen or missed it",

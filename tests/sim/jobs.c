@@ -45,6 +45,7 @@ add_counts(struct world_counts *to, const struct world_counts *c)
 	to->links += c->links;
 	to->resyncs += c->resyncs;
 	to->repairs += c->repairs;
+	to->given_up += c->given_up;
 	to->downs += c->downs;
 	to->heals += c->heals;
 	to->faults += c->faults;

@@ -116,12 +116,13 @@ print_result(const struct jobs_plan *plan, const struct jobs_result *r,
 
 	printf("%-12s %6" PRIu64 " runs, %" PRIu64 " violated; %.0f runs/s, "
 	       "%.1f virtual days; a run: %.0f writes, %.0f frames, %.1f "
-	       "links, %.1f resyncs, %.2f repairs, settles in %.1f s\n",
+	       "links, %.1f resyncs, %.2f repairs, %.2f gaps "
+	       "given up, settles in %.1f s\n",
 	    plan->title, c->runs, r->violated, runs / took,
 	    (double)c->virtual_ms / 86400e3, (double)c->writes / runs,
 	    (double)c->frames / runs, (double)c->links / runs,
 	    (double)c->resyncs / runs, (double)c->repairs / runs,
-	    (double)c->settle_ms / runs / 1e3);
+	    (double)c->given_up / runs, (double)c->settle_ms / runs / 1e3);
 	print_found(plan, r);
 }
 

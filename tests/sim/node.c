@@ -44,6 +44,23 @@ on_forgot(void *user, const struct record *r)
 	ghost_forgot(&w->ghost, r);
 }
 
+/* Not before its time. */
+static void
+on_gave_up(void *user, const struct sync_row *row)
+{
+	struct watcher *of = user;
+	struct world *w = of->w;
+	uint64_t end = (row->announced >> 16) + 4 * (uint64_t)w->retention_ms;
+
+	world_trace(w, "n%u gives up that %llx was announced up to %llx",
+	    of->node, (unsigned long long)row->inc,
+	    (unsigned long long)row->announced);
+	w->counts.given_up++;
+	ghost_gave_up(&w->ghost, of->node,
+	    (struct stamp){ row->announced, row->inc },
+	    end <= world_wall(w, of->node));
+}
+
 void
 node_init(struct world *w, unsigned x)
 {
@@ -53,8 +70,8 @@ node_init(struct world *w, unsigned x)
 	memset(n, 0, sizeof(*n));
 	n->watcher = (struct watcher){ w, x };
 	sim_store_init(&n->store, &w->arena, world_random_u64(w));
-	n->store.watch =
-	    (struct sim_watch){ &n->watcher, on_wrote, on_purged, on_forgot };
+	n->store.watch = (struct sim_watch){ &n->watcher, on_wrote, on_purged,
+		on_forgot, on_gave_up };
 	n->skew_ms = (int64_t)world_random(w, (uint32_t)apart) - apart / 2;
 	snprintf(n->name, sizeof(n->name), "n%u@sim", x);
 }
@@ -73,6 +90,8 @@ start_replica(struct world *w, unsigned x)
 		.port = (uint16_t)(4069 + x),
 		.timeout_ms = w->timeout_ms,
 		.value_max = 1u << 20,
+		.retention_ms =
+		    w->plan.faults & FAULT_RETENTION ? w->retention_ms : 0,
 		.seed = world_random_u64(w),
 		.tuning = w->tuning,
 	};

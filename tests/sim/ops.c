@@ -215,6 +215,13 @@ ops_settle(void *self, uint64_t *since)
 	return false;
 }
 
+static bool
+ops_doubts(void *self)
+{
+	(void)self;
+	return false;
+}
+
 static uint64_t
 ops_purges(void *self)
 {
@@ -328,6 +335,9 @@ put_rows(struct sim_store *s, const struct sync_row *rows, size_t count)
 	for (i = 0; i < count; i++) {
 		row = state_row(&s->now, rows[i].inc);
 		purged = row->purged; /* the checkpointer's own */
+		if (rows[i].announced < row->announced &&
+		    s->watch.gave_up != NULL)
+			s->watch.gave_up(s->watch.user, row);
 		*row = rows[i];
 		if (row->purged < purged)
 			row->purged = purged;
@@ -446,6 +456,7 @@ sim_store_ops(struct sim_store *s)
 		.tree_head = ops_tree_head,
 		.count = ops_count,
 		.settle = ops_settle,
+		.doubts = ops_doubts,
 		.purges = ops_purges,
 		.note = ops_note,
 		.commit = ops_commit,

@@ -61,6 +61,7 @@ static const struct within {
 	[MUTATE_NO_CLAIM_TEST] = { "retention", 40000, false },
 	[MUTATE_NO_DROP_RULE] = { "both", 3000, false },
 	[MUTATE_NO_GAP_RULE] = { "retention", 500, false },
+	[MUTATE_FORGET_EARLY] = { "retention", 500, false },
 	[MUTATE_NO_PAUSE] = { "both", 20000, false },
 	[MUTATE_REPAIR_CLOCK_NOW] = { "clock", 40000, false },
 	[MUTATE_NO_LAZY_PULL] = { "restores", 20000, false },

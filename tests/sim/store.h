@@ -56,6 +56,8 @@ struct sim_watch {
 	void (*purged)(void *user, const struct record *r);
 	/* The same in a bucket with a ttl_max. */
 	void (*forgot)(void *user, const struct record *r);
+	/* What is announced there does not count any more. */
+	void (*gave_up)(void *user, const struct sync_row *row);
 };
 
 struct sim_store {

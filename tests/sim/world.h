@@ -72,7 +72,7 @@ struct node {
 /* Summed over runs. */
 struct world_counts {
 	uint64_t runs, writes, frames, bytes, turns, virtual_ms, settle_ms;
-	uint64_t restarts, links, resyncs, repairs, downs;
+	uint64_t restarts, links, resyncs, repairs, given_up, downs;
 	uint64_t heals, faults;
 };
 
