@@ -292,8 +292,7 @@ take_place(struct repair *r)
 	if (rename(from, to) < 0)
 		return err_system("rename", from);
 	CRASH_POINT("repair.renamed");
-	*strrchr(to, '/') = '\0';
-	if ((rc = file_sync_dir(to)) < 0)
+	if ((rc = file_sync_parent(to)) < 0)
 		return rc;
 	remove_log(e);
 	CRASH_POINT("repair.removed");

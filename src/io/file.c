@@ -136,6 +136,15 @@ file_sync_dir(const char *path)
 	return rc;
 }
 
+int
+file_sync_parent(const char *path)
+{
+	char dir[PATH_MAX];
+	int rc = file_dir_of(path, dir);
+
+	return rc < 0 ? rc : file_sync_dir(dir);
+}
+
 static int
 file_make_one_dir(const char *path)
 {

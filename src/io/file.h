@@ -21,8 +21,10 @@ KV_CHECKED int file_write(const char *path, struct kv_slice data, mode_t mode);
 /* write(2) until all of it is out; KV_ENOSPC among others. */
 KV_CHECKED int file_write_all(int fd, struct kv_slice data, const char *name);
 
-/* fsync the folder, so that names made or removed in it stay so. */
+/* fsync the folder, so that names made or removed in it stay so; and the one in
+ * which path lies, so that path's own name stays. */
 KV_CHECKED int file_sync_dir(const char *path);
+KV_CHECKED int file_sync_parent(const char *path);
 
 /* Make a folder and the missing ones above it, mode 0700. */
 KV_CHECKED int file_make_dir(const char *path);

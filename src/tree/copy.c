@@ -11,43 +11,14 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "io/file.h"
 #include "tree/meta.h"
-
-int
-tree_sync_folder(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = KV_OK;
-
-	if (fd < 0)
-		return err_system("open", path);
-	if (fsync(fd) < 0)
-		rc = err_system("fsync", path);
-	close(fd);
-	return rc;
-}
-
-static int
-sync_parent(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char parent[PATH_MAX];
-	size_t n;
-
-	if (slash == NULL)
-		return tree_sync_folder(".");
-	n = slash == path ? 1 : (size_t)(slash - path);
-	if (n >= sizeof(parent))
-		return KV_EINVAL;
-	memcpy(parent, path, n);
-	parent[n] = '\0';
-	return tree_sync_folder(parent);
-}
 
 int
 tree_make_folder(const char *path)
 {
 	if (mkdir(path, 0700) == 0)
-		return sync_parent(path);
+		return file_sync_parent(path);
 	return errno == EEXIST ? KV_OK : err_system("mkdir", path);
 }
 
@@ -142,7 +113,7 @@ tree_copy(struct tree *t, const char *folder)
 		unlink(file);
 		return rc;
 	}
-	return tree_sync_folder(folder);
+	return file_sync_dir(folder);
 }
 
 /* ---- measures ---------------------------------------------------------- */

@@ -90,6 +90,5 @@ tree_corrupt(const char *what, struct kv_slice key)
 
 /* Make a folder 0700 unless it is there, and its name durable. */
 KV_CHECKED int tree_make_folder(const char *path);
-KV_CHECKED int tree_sync_folder(const char *path);
 
 #endif

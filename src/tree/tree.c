@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "io/file.h"
 #include "tree/meta.h"
 #include "tree/rows.h"
 
@@ -159,7 +160,7 @@ tree_open(const struct tree_options *options, struct tree **out)
 	if ((rc = open_databases(t)) < 0)
 		goto out;
 	if (t->writable && !options->make_nosync &&
-	    (rc = tree_sync_folder(t->folder)) < 0)
+	    (rc = file_sync_dir(t->folder)) < 0)
 		goto out;
 	rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &t->txn);
 	if ((rc = tree_error("mdb_txn_begin", t->folder, rc)) < 0)

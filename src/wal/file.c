@@ -289,20 +289,6 @@ wal_file_fill(struct wal_files *w, struct wal_file *f)
 	return rc;
 }
 
-/* Before the first file is made: the folder's own name, which no sync of the
- * folder itself covers.  Whoever made it may have died before he could. */
-static int
-wal_files_sync_parent(const struct wal_files *w)
-{
-	char parent[PATH_MAX];
-
-	if (w->count > 0)
-		return KV_OK;
-	snprintf(parent, sizeof(parent), "%.*s/..", (int)sizeof(parent) - 8,
-	    w->folder);
-	return file_sync_dir(parent);
-}
-
 /* Never onto another file's name: a lost rename may have left one. */
 static bool
 wal_file_rename(struct wal_files *w, struct wal_file *f, const char *name)
@@ -350,7 +336,10 @@ wal_files_make(struct wal_files *w, uint64_t number)
 		return KV_EBUSY;
 	if (!wal_files_have_room(w))
 		return KV_ENOSPC; /* who asks again and again says so once */
-	if ((rc = wal_files_sync_parent(w)) < 0)
+	/* Before the first file is made: the folder's own name, which no sync
+	 * of the folder itself covers.  Whoever made it may have died before
+	 * he could. */
+	if (w->count == 0 && (rc = file_sync_parent(w->folder)) < 0)
 		return rc;
 	unlinkat(w->dirfd, temporary, 0);
 	rc = wal_file_open(w, temporary, O_CREAT | O_EXCL, &f);
