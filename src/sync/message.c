@@ -146,7 +146,8 @@ messages_take(struct service_peer *p, const struct frame_message *m)
 	    s->config.ops->wall_ms(s->config.user) + SERVICES_DRIFT_MS;
 	int rc;
 
-	if (!messages_is_new(s, m->inc, m->tick))
+	if (!messages_is_new(s, m->inc, m->tick) ||
+	    parts_are_before(s, m->inc, m->tick))
 		return KV_OK;
 	/* All that this run says later would be old. */
 	if (m->tick >> 16 > limit) {
@@ -157,6 +158,7 @@ messages_take(struct service_peer *p, const struct frame_message *m)
 		ticks_clear(&s->seen);
 	if ((rc = ticks_set(&s->seen, m->inc, m->tick)) < 0)
 		return rc;
+	parts_came(s, m->inc, m->tick);
 	s->config.ops->message(s->config.user, m);
 	return s->peer_count > 1 ? message_add(s, m, p->number) : KV_OK;
 }
@@ -164,8 +166,10 @@ messages_take(struct service_peer *p, const struct frame_message *m)
 int
 messages_receive(struct service_peer *p, const struct frame *f)
 {
-	return f->u.message.channel.len == 0 ? KV_EPROTO
-					     : messages_take(p, &f->u.message);
+	if (f->u.message.channel.len == 0)
+		return KV_EPROTO;
+	parts_end(p);
+	return messages_take(p, &f->u.message);
 }
 
 /* Not back to where it came from, nor to who published it. */

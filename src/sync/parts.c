@@ -2,13 +2,18 @@
 /* Messages that come in parts.  Of each peer one at a time, as it sends them;
  * what all of them take is bounded, and beyond that messages are lost: nothing
  * is ever held back for them.  One that began and does not go on, because the
- * sender had to drop it, ends when the next one begins. */
+ * sender had to drop it, ends when the peer's next one comes.
+ *
+ * The same one may come over several links; the first that has it whole ends the
+ * others.  A link on which one was lost may not bring what was published behind
+ * it while another still brings that one: all of a run comes in its order, or
+ * not at all. */
 
 #include <utlist.h>
 
 #include "sync/service.h"
 
-static void
+void
 parts_end(struct service_peer *p)
 {
 	struct parts *x = &p->parts;
@@ -19,23 +24,27 @@ parts_end(struct service_peer *p)
 	buf_init(&x->bytes);
 }
 
-void
-parts_down(struct service_peer *p)
-{
-	parts_end(p);
-}
-
-/* Another link brings it already. */
-static bool
-parts_has_begun(const struct services *s, const struct frame_part *f)
+bool
+parts_are_before(const struct services *s, uint64_t inc, uint64_t tick)
 {
 	const struct service_peer *p;
 
 	DL_FOREACH(s->peers, p)
-		if (p->parts.size > 0 && p->parts.inc == f->inc &&
-		    p->parts.tick == f->tick)
+		if (p->parts.size > 0 && p->parts.inc == inc &&
+		    p->parts.tick < tick)
 			return true;
 	return false;
+}
+
+void
+parts_came(struct services *s, uint64_t inc, uint64_t tick)
+{
+	struct service_peer *p;
+
+	DL_FOREACH(s->peers, p)
+		if (p->parts.size > 0 && p->parts.inc == inc &&
+		    p->parts.tick <= tick)
+			parts_end(p);
 }
 
 static int
@@ -47,7 +56,7 @@ parts_begin(struct service_peer *p, const struct frame_part *f)
 
 	if (limit < SERVICES_MESSAGE_BYTES)
 		limit = SERVICES_MESSAGE_BYTES;
-	if (!messages_is_new(s, f->inc, f->tick) || parts_has_begun(s, f))
+	if (!messages_is_new(s, f->inc, f->tick))
 		return KV_OK;
 	if (f->size > s->config.value_max || f->size > limit - s->parts_bytes) {
 		s->messages_lost++;
@@ -62,14 +71,18 @@ parts_begin(struct service_peer *p, const struct frame_part *f)
 static int
 parts_whole(struct service_peer *p)
 {
-	struct parts *x = &p->parts;
-	struct frame_message m = { .inc = x->inc,
-		.tick = x->tick,
-		.channel = { x->bytes.data, x->channel },
-		.payload = { x->bytes.data + x->channel, x->size } };
-	int rc = messages_take(p, &m);
+	struct services *s = p->services;
+	struct parts x = p->parts;
+	struct frame_message m = { .inc = x.inc,
+		.tick = x.tick,
+		.channel = { x.bytes.data, x.channel },
+		.payload = { x.bytes.data + x.channel, x.size } };
+	int rc;
 
-	parts_end(p);
+	p->parts = (struct parts){ .size = 0 };
+	rc = messages_take(p, &m);
+	s->parts_bytes -= x.size;
+	buf_fini(&x.bytes);
 	return rc;
 }
 

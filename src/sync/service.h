@@ -215,7 +215,12 @@ int messages_take(struct service_peer *p, const struct frame_message *m);
 bool messages_is_new(const struct services *s, uint64_t inc, uint64_t tick);
 
 int parts_receive(struct service_peer *p, const struct frame *f);
-void parts_down(struct service_peer *p);
+/* What the peer began will not go on. */
+void parts_end(struct service_peer *p);
+/* Does any link bring one that this run published before? */
+bool parts_are_before(const struct services *s, uint64_t inc, uint64_t tick);
+/* That one is here: nobody needs to bring it, or one before it, any more. */
+void parts_came(struct services *s, uint64_t inc, uint64_t tick);
 
 int waits_answer(struct service_peer *p, const struct frame *f);
 int waits_send(struct service_peer *p, struct buf *out);

@@ -70,7 +70,7 @@ service_peer_free(struct service_peer *p)
 	asks_down(p);
 	jobs_down(p);
 	presence_down(p);
-	parts_down(p);
+	parts_end(p);
 	buf_fini(&p->args);
 	buf_fini(&p->vector);
 	free(p);
