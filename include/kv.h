@@ -153,6 +153,7 @@ struct kv_bucket_info {
 	uint64_t created_ms;
 	bool stays;	     /* made by create: lives on when empty */
 	bool local;	     /* never leaves this host */
+	bool shadows;	     /* and hides one of all hosts, called alike */
 	bool database;	     /* holds the keys of a Redis database */
 	uint64_t ttl_max_ms; /* 0: none */
 };
@@ -214,7 +215,10 @@ struct kv_bucket_options {
 	 * to 194 days, else KV_EINVAL.  KV_EEXIST: the bucket has keys and
 	 * another limit, or none. */
 	uint64_t ttl_max_ms;
-	uint64_t reserved[7]; /* zero */
+	/* Of this host alone.  Hosts may share another one of that name: here
+	 * the name means this one until it is dropped. */
+	bool local;
+	uint64_t reserved[6]; /* zero */
 };
 
 KV_API KV_CHECKED int kv_create_with(struct kv *kv, struct kv_slice bucket,

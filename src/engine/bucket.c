@@ -320,6 +320,19 @@ engine_scope(struct engine *e, struct kv_slice name, enum scope *out)
 }
 
 int
+engine_shadows(struct engine *e, struct kv_slice name, const struct bucket *b,
+    bool *out)
+{
+	const struct bucket *other;
+	int rc = KV_ENOTFOUND;
+
+	if (scope_of_id(b->bid) == SCOPE_LOCAL)
+		rc = engine_bucket_in(e, SCOPE_GLOBAL, name, &other);
+	*out = rc == KV_OK;
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+int
 engine_bucket_row(struct engine *e, struct kv_slice name, struct bucket *out)
 {
 	enum scope scope;

@@ -73,6 +73,10 @@ KV_CHECKED int engine_bucket(struct engine *e, struct kv_slice name,
 KV_CHECKED int engine_scope(struct engine *e, struct kv_slice name,
     enum scope *out);
 
+/* Does this one, which the name means, hide a live one of all hosts? */
+KV_CHECKED int engine_shadows(struct engine *e, struct kv_slice name,
+    const struct bucket *b, bool *out);
+
 /* The same row whether live or dropped. */
 KV_CHECKED int engine_bucket_row(struct engine *e, struct kv_slice name,
     struct bucket *out);

@@ -114,6 +114,8 @@ kv_batch_create_with(struct kv_batch *b, struct kv_slice bucket,
 	if (options->ttl_max_ms != 0 &&
 	    !bucket_put_ttl(options->ttl_max_ms, &number))
 		return KV_EINVAL;
+	if (options->local)
+		number |= BUCKET_LOCAL;
 	return add(b,
 	    &(struct batch_change){ .kind = BATCH_CREATE,
 		.number = number,

@@ -290,7 +290,8 @@ kv_bucket_info(struct kv *kv, struct kv_slice bucket,
 	if ((rc = embed_enter(kv)) < 0)
 		return rc;
 	if ((rc = embed_bucket(kv->engine, bucket, &b)) < 0 ||
-	    (rc = engine_totals(kv->engine, b, &totals)) < 0)
+	    (rc = engine_totals(kv->engine, b, &totals)) < 0 ||
+	    (rc = engine_shadows(kv->engine, bucket, b, &out->shadows)) < 0)
 		goto out;
 	out->keys = totals.keys;
 	out->bytes = totals.bytes;

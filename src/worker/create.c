@@ -96,6 +96,8 @@ create_tell(struct call *c, const struct record *row)
 		return rc;
 	memcpy(text, row->key.data, row->key.len);
 	n = (int)row->key.len;
+	if (b.options & BUCKET_LOCAL)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, " LOCAL");
 	if (bucket_ttl_ms(&b) != 0)
 		n += snprintf(text + n, sizeof(text) - (size_t)n,
 		    " TTLMAX %llu", (unsigned long long)bucket_ttl_ms(&b));
@@ -115,21 +117,25 @@ cmd_kv_bucket(struct call *c)
 {
 	const struct bucket *b;
 	struct totals sums;
+	bool shadows;
 	int rc = keyspace_bucket(c, c->args[1], &b);
 
 	if (rc == KV_OK)
 		rc = engine_totals(c->engine, b, &sums);
+	if (rc == KV_OK)
+		rc = engine_shadows(c->engine, c->args[1], b, &shadows);
 	if (rc == KV_ENOTFOUND) {
 		reply_null_array(c->reply);
 		return KV_OK;
 	}
 	if (rc < 0)
 		return rc;
-	reply_array(c->reply, 8);
+	reply_array(c->reply, 10);
 	create_pair(c, "keys", sums.keys);
 	create_pair(c, "bytes", sums.bytes);
 	create_pair(c, "local", (b->options & BUCKET_LOCAL) != 0);
 	create_pair(c, "ttlmax", bucket_ttl_ms(b));
+	create_pair(c, "shadows", shadows);
 	return KV_OK;
 }
 

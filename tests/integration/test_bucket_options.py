@@ -137,7 +137,8 @@ class OneNode(kvtest.Case):
         with self.kvd.resp() as c:
             c.must("KV.CREATE", "told", "LOCAL", "TTLMAX", 3000)
             self.assertEqual(c.call("KV.BUCKET", "told"), [
-                b"keys", 0, b"bytes", 0, b"local", 1, b"ttlmax", 3000])
+                b"keys", 0, b"bytes", 0, b"local", 1, b"ttlmax", 3000,
+                b"shadows", 0])
             self.assertIsNone(c.call("KV.BUCKET", "nosuch") or None)
 
     def test_the_option_outlives_a_restart(self):

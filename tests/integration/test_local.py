@@ -3,6 +3,7 @@
 """CREATE LOCAL: buckets of one host beside those that all hosts have, under the
 same names."""
 
+import json
 import subprocess
 import time
 
@@ -11,11 +12,16 @@ from kvnodes import HOST, Cluster
 from kvtest import Kvd, limit, wait_for
 
 
+def kv(kvd, *args):
+    return subprocess.run([kvtest.program("kv"), *args],
+                          env=kvtest.clean_env(kvd.store.base), text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=60 * kvtest.SLOW)
+
+
 def verified(kvd):
     """It was stopped: everything in its store agrees."""
-    p = subprocess.run([kvtest.program("kv"), "-d", kvd.store.dir, "verify"],
-                       env=kvtest.clean_env(kvd.store.base), text=True,
-                       capture_output=True, timeout=60 * kvtest.SLOW)
+    p = kv(kvd, "-d", kvd.store.dir, "verify")
     if p.returncode != 0:
         raise AssertionError(f"{kvd}: {p.stdout}{p.stderr}")
 
@@ -98,7 +104,9 @@ class Names(Kept):
         self.c.ok("CREATE", "only", "LOCAL")
         self.c.create("shared")
         names = [b"a", b"only", b"shared", b"x", b"z"]
-        self.assertEqual(answer(self.c, "BUCKETS"), names)
+        self.assertEqual(answer(self.c, "BUCKETS"),
+                         [b"a LOCAL", b"only LOCAL", b"shared", b"x LOCAL",
+                          b"z LOCAL"])
         self.assertEqual(self.r.call("KV.BUCKETS"), names)
         self.assertEqual(self.r.call("KEYS", "*"), names)
         self.assertEqual(self.r.call("DBSIZE"), 5)
@@ -134,6 +142,39 @@ class Names(Kept):
         self.assertEqual(self.r.call("DBSIZE"), 1)
         self.c.ok("DROP", "db0")
         self.assertEqual(self.r.call("GET", "k"), b"all")
+
+
+    def test_tools_and_programs_tell_what_is_local(self):
+        self.both()
+        self.c.ok("CREATE", "only", "LOCAL", "TTLMAX", "5000")
+        self.c.create("shared")
+        self.assertEqual(self.r.call("KV.BUCKET", "x"),
+                         [b"keys", 1, b"bytes", 5, b"local", 1, b"ttlmax", 0,
+                          b"shadows", 1])
+        for where in (("-p", str(self.kvd.ports[1])),
+                      ("-d", self.kvd.store.dir)):
+            p = kv(self.kvd, *where, "buckets", "--values")
+            self.assertEqual(p.stdout, "only\t0\tlocal\nshared\t0\n"
+                             "x\t1\tlocal, hides a shared one\n")
+            p = kv(self.kvd, *where, "buckets", "--json")
+            self.assertEqual(
+                [json.loads(x) for x in p.stdout.splitlines()],
+                [{"bucket": "only", "keys": 0, "local": True,
+                  "ttl_max_ms": 5000},
+                 {"bucket": "shared", "keys": 0},
+                 {"bucket": "x", "keys": 1, "local": True, "shadows": True}])
+            self.assertEqual(kv(self.kvd, *where, "buckets").stdout,
+                             "only\nshared\nx\n")
+            p = kv(self.kvd, *where, "create", "--local", "shared", "y")
+            self.assertEqual(p.returncode, 0, p.stderr)
+            self.assertEqual(self.r.call("KV.BUCKET", "shared")[4:],
+                             [b"local", 1, b"ttlmax", 0, b"shadows", 1])
+            self.assertEqual(self.r.call("KV.BUCKET", "y")[4:],
+                             [b"local", 1, b"ttlmax", 0, b"shadows", 0])
+            self.assertEqual(kv(self.kvd, *where, "drop", "shared").returncode,
+                             0)
+            self.assertEqual(self.r.call("KV.BUCKET", "shared")[5], 0)
+            self.c.ok("DROP", "y")
 
 
 class Hashes(Kept):

@@ -341,6 +341,8 @@ NEVER(int, engine_drop, struct engine *e, struct kv_slice n)
 NEVER(int, engine_create_in, struct engine *e, enum scope s, struct kv_slice n,
     uint32_t o)
 NEVER(int, engine_drop_in, struct engine *e, enum scope s, struct kv_slice n)
+NEVER(int, engine_shadows, struct engine *e, struct kv_slice n,
+    const struct bucket *b, bool *o)
 NEVER(int, engine_scope, struct engine *e, struct kv_slice n, enum scope *s)
 NEVER(int, engine_row_in, struct engine *e, enum scope s, struct kv_slice n,
     struct bucket *b)

@@ -198,6 +198,45 @@ a_watcher_is_woken_by_another_process(void **state)
 	kv_close(kv);
 }
 
+static void
+assert_scope(struct kv *kv, bool local, bool shadows)
+{
+	struct kv_bucket_info info;
+
+	assert_int_equal(kv_bucket_info(kv, B, &info), KV_OK);
+	assert_int_equal(info.local, local);
+	assert_int_equal(info.shadows, shadows);
+}
+
+static void
+a_watch_follows_the_bucket_that_its_name_means(void **state)
+{
+	const struct kv_bucket_options here = { .local = true };
+	struct kv *kv = lib_folder_open_bucket();
+	struct kv_change change;
+	struct kv_watch *w;
+	uint64_t seq;
+
+	(void)state;
+	assert_scope(kv, false, false);
+	assert_int_equal(kv_watch_open(kv, B, KV_FROM_NOW, &w), KV_OK);
+	lib_folder_put(kv, "a", "shared");
+	assert_int_equal(kv_create_with(kv, B, &here), KV_OK);
+	assert_int_equal(kv_create(kv, B), KV_OK);
+	assert_scope(kv, true, true);
+	lib_folder_put(kv, "b", "local");
+	assert_int_equal(kv_drop(kv, B), KV_OK);
+	assert_scope(kv, false, false);
+	lib_folder_put(kv, "c", "shared");
+	assert_change(w, KV_CHANGE_PUT, "a", &seq);
+	assert_change(w, KV_CHANGE_CREATE, "", &seq);
+	assert_change(w, KV_CHANGE_PUT, "b", &seq);
+	assert_change(w, KV_CHANGE_DROP, "", &seq);
+	assert_change(w, KV_CHANGE_PUT, "c", &seq);
+	assert_int_equal(kv_watch_next(w, &change), KV_EAGAIN);
+	kv_close(kv);
+}
+
 #define TEST(f)                                                                \
 	cmocka_unit_test_setup_teardown(f, lib_folder_set_up,                  \
 	    lib_folder_tear_down)
@@ -213,6 +252,7 @@ main(void)
 		TEST(buckets_are_listed_by_name_with_their_sums),
 		TEST(a_watch_shows_every_change_in_order_and_resumes),
 		TEST(a_watcher_is_woken_by_another_process),
+		TEST(a_watch_follows_the_bucket_that_its_name_means),
 	};
 
 	return cmocka_run_group_tests_name("lib_walk", tests, NULL, NULL);

@@ -29,7 +29,7 @@ take_ttl_max(const struct tool *t, uint64_t *ms)
 static int
 create_over_store(struct tool *t)
 {
-	struct kv_bucket_options options = { .ttl_max_ms = 0 };
+	struct kv_bucket_options options = { .local = t->local };
 	int i, rc;
 
 	if (!take_ttl_max(t, &options.ttl_max_ms))
@@ -52,19 +52,24 @@ static int
 create_over_port(struct tool *t)
 {
 	const struct kv_value *reply;
+	struct kv_slice args[5] = { kv_text("KV.CREATE") };
 	char number[32];
+	size_t n = 2;
 	uint64_t ms;
 	int i, code;
 
 	if (!take_ttl_max(t, &ms))
 		return EXIT_USAGE;
+	if (t->local)
+		args[n++] = kv_text("LOCAL");
 	snprintf(number, sizeof(number), "%llu", (unsigned long long)ms);
+	if (ms != 0) {
+		args[n++] = kv_text("TTLMAX");
+		args[n++] = kv_text(number);
+	}
 	for (i = 0; i < t->argc; i++) {
-		code = ms == 0
-		    ? ASK(t, &reply, kv_text("KV.CREATE"), tool_arg(t, i))
-		    : ASK(t, &reply, kv_text("KV.CREATE"), tool_arg(t, i),
-			  kv_text("TTLMAX"), kv_text(number));
-		if (code != EXIT_FINE)
+		args[1] = tool_arg(t, i);
+		if ((code = ask(t, &reply, n, args)) != EXIT_FINE)
 			return code;
 	}
 	return EXIT_FINE;
@@ -136,23 +141,30 @@ count_over_port(struct tool *t)
 /* ---- buckets ---- */
 
 static void
-show_bucket(const struct tool *t, struct kv_slice name, uint64_t keys,
-    uint64_t ttl_max_ms)
+show_bucket(const struct tool *t, struct kv_slice name,
+    const struct kv_bucket_info *info)
 {
 	json_t *o;
 
 	if (t->json) {
 		o = json_pack("{s:o, s:I}", "bucket", print_to_json(name),
-		    "keys", (json_int_t)keys);
-		if (ttl_max_ms != 0)
+		    "keys", (json_int_t)info->keys);
+		if (info->local)
+			json_object_set_new(o, "local", json_true());
+		if (info->shadows)
+			json_object_set_new(o, "shadows", json_true());
+		if (info->ttl_max_ms != 0)
 			json_object_set_new(o, "ttl_max_ms",
-			    json_integer((json_int_t)ttl_max_ms));
+			    json_integer((json_int_t)info->ttl_max_ms));
 		print_json(o);
 		return;
 	}
 	print_bytes(name);
 	if (t->values)
-		printf("\t%llu", (unsigned long long)keys);
+		printf("\t%llu", (unsigned long long)info->keys);
+	if (t->values && info->local)
+		printf("\tlocal%s",
+		    info->shadows ? ", hides a shared one" : "");
 	putchar('\n');
 }
 
@@ -172,7 +184,7 @@ buckets_over_store(struct tool *t)
 	while ((rc = kv_cursor_next(c, &entry)) == KV_OK) {
 		/* Dropped meanwhile: not there any more. */
 		if (kv_bucket_info(t->store, entry.key, &info) == KV_OK)
-			show_bucket(t, entry.key, info.keys, info.ttl_max_ms);
+			show_bucket(t, entry.key, &info);
 	}
 	kv_cursor_close(c);
 	return rc == KV_ENOTFOUND ? EXIT_FINE : tool_failed(t, "buckets", rc);
@@ -240,7 +252,7 @@ send_page(struct tool *t, const struct name_list *list)
 	for (i = 0; i < list->count && rc == KV_OK; i++) {
 		rc = kv_client_send(t->client,
 		    KV_ARGS(kv_text("HLEN"), list->names[i]));
-		if (rc == KV_OK && t->json)
+		if (rc == KV_OK && (t->json || t->values))
 			rc = kv_client_send(t->client,
 			    KV_ARGS(kv_text("KV.BUCKET"), list->names[i]));
 	}
@@ -251,21 +263,24 @@ static int
 show_page(struct tool *t, const struct name_list *list)
 {
 	const struct kv_value *reply;
-	uint64_t keys, ttl_max;
 	size_t i;
 	int rc = send_page(t, list);
 
 	for (i = 0; i < list->count && rc == KV_OK; i++) {
+		struct kv_bucket_info info = { .keys = 0 };
+
 		if ((rc = kv_client_receive(t->client, &reply)) < 0)
 			break;
-		keys = (uint64_t)kv_value_integer(reply);
-		ttl_max = 0;
-		if (t->json &&
+		info.keys = (uint64_t)kv_value_integer(reply);
+		if ((t->json || t->values) &&
 		    (rc = kv_client_receive(t->client, &reply)) == KV_OK &&
-		    kv_value_type(reply) == KV_ARRAY)
-			ttl_max = pair_of(reply, "ttlmax");
+		    kv_value_type(reply) == KV_ARRAY) {
+			info.ttl_max_ms = pair_of(reply, "ttlmax");
+			info.local = pair_of(reply, "local") != 0;
+			info.shadows = pair_of(reply, "shadows") != 0;
+		}
 		if (rc == KV_OK)
-			show_bucket(t, list->names[i], keys, ttl_max);
+			show_bucket(t, list->names[i], &info);
 	}
 	return rc < 0 ? tool_failed(t, "HLEN", rc) : EXIT_FINE;
 }
@@ -332,6 +347,9 @@ static const struct verb verbs[] = {
 		"A bucket that is there already is left as it is. With -d and no\n"
 		"store in the folder the store is made, too.\n"
 		"\n"
+		"  --local          of this host alone; hosts may share another one\n"
+		"                   of that name, which is not seen here until this\n"
+		"                   one is dropped\n"
 		"  --ttl-max TIME   keys go by themselves after so long at the\n"
 		"                   latest: 30s, 5m, 2h, 7d; for sessions, caches\n"
 		"\n"
@@ -372,10 +390,11 @@ static const struct verb verbs[] = {
 	    .name = "buckets",
 	    .args = "[PREFIX]",
 	    .summary = "list buckets",
-	    .help = "  --values   with the number of keys in each\n"
-		    "\n"
-		    "  kv buckets\n"
-		    "  kv buckets --json | jq -r .bucket\n",
+	    .help =
+		"  --values   with the number of keys in each, and what is local\n"
+		"\n"
+		"  kv buckets\n"
+		"  kv buckets --json | jq -r .bucket\n",
 	    .least = 0,
 	    .most = 1,
 	    .over_port = buckets_over_port,

@@ -42,6 +42,7 @@ enum slot {
 	SLOT_PEERS,
 	SLOT_ALL,
 	SLOT_DRY,
+	SLOT_LOCAL,
 	SLOT_HELP,
 	SLOT_VERSION,
 	SLOT_WORDS,
@@ -81,6 +82,7 @@ static const struct option_row options[] = {
 	{ NULL, "--count", "watch", true, SLOT_COUNT },
 	{ NULL, "--ttl", "put", true, SLOT_TTL },
 	{ NULL, "--ttl-max", "create", true, SLOT_TTL_MAX },
+	{ NULL, "--local", "create", false, SLOT_LOCAL },
 };
 
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -233,6 +235,7 @@ take_flag(struct tool *t, enum slot slot)
 	t->peers |= slot == SLOT_PEERS;
 	t->all |= slot == SLOT_ALL;
 	t->dry |= slot == SLOT_DRY;
+	t->local |= slot == SLOT_LOCAL;
 }
 
 static bool
@@ -281,6 +284,7 @@ take_option(struct tool *t, enum slot slot, const char *value)
 	case SLOT_PEERS:
 	case SLOT_ALL:
 	case SLOT_DRY:
+	case SLOT_LOCAL:
 		take_flag(t, slot);
 		break;
 	case SLOT_HELP:
