@@ -33,7 +33,9 @@
 	X(NO_PAUSE, "other streams go on during a RESYNC")                     \
 	X(REPAIR_CLOCK_NOW, "store: repair-clock begins at now")               \
 	X(NO_LAZY_PULL, "no pull of what nobody can claim")                    \
-	X(SHORT_AT_ONCE, "store: short tombstones go at once")
+	X(SHORT_AT_ONCE, "store: short tombstones go at once")                 \
+	X(NO_BARRIER_ACK, "a barrier does not wait until others have it")      \
+	X(NO_BARRIER_VECTOR, "... nor for what they had by then")
 
 enum sync_mutation {
 	MUTATE_NONE,

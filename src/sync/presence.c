@@ -159,6 +159,9 @@ presence_encode(const struct services *s, struct service_peer *p,
 		if ((rc = item_put_client(&entries, &item)) < 0)
 			goto out;
 	}
+	/* The last change may be of one who is gone and forgotten. */
+	if (c == NULL)
+		told = s->version;
 	f->u.presence.flags = (uint8_t)((c != NULL ? FRAME_MORE : 0) |
 	    (p->is_told ? 0 : FRAME_FIRST));
 	f->u.presence.entries = buf_slice(&entries);

@@ -10,7 +10,8 @@
 #include "base/bytes.h"
 
 #define LENGTH 4
-#define SLACK 65536 /* read bytes in front before they are moved out */
+#define HELLO_FEATURES 8 /* so far from the frame's end */
+#define SLACK 65536	 /* read bytes in front before they are moved out */
 
 static void
 pipe_reset(struct pipe *p)
@@ -69,13 +70,17 @@ feed(struct handshake *h, const uint8_t *bytes, size_t n,
 void
 cable_seal(struct cable *c, uint64_t now_ms)
 {
-	static const struct handshake_terms terms = { { "sim", 3 }, 1, 1 };
+	/* The newer one speaks the next version, too. */
+	const struct handshake_terms terms[2] = {
+		{ { "sim", 3 }, 1, (uint8_t)(1 + (c->end[0].features != 0)) },
+		{ { "sim", 3 }, 1, (uint8_t)(1 + (c->end[1].features != 0)) },
+	};
 	struct handshake_step dialler, answerer;
 	struct handshake i = { 0 }, r = { 0 };
 	uint8_t m1[HANDSHAKE_M1];
 
-	handshake_dial(&i, the_ring(), &terms, m1);
-	handshake_accept(&r, the_ring(), &terms);
+	handshake_dial(&i, the_ring(), &terms[0], m1);
+	handshake_accept(&r, the_ring(), &terms[1]);
 	feed(&r, m1, sizeof(m1), &answerer);
 	if (handshake_answer(&r, &answerer) < 0)
 		abort();
@@ -92,25 +97,25 @@ cable_seal(struct cable *c, uint64_t now_ms)
 
 /* ---- both ------------------------------------------------------------------ */
 
-int
-cable_send(struct cable *c, unsigned end, struct replica *r, uint64_t now_ms)
+/* A frame begins at *at, and its plaintext at the pipe's end. */
+static int
+begin_frame(struct cable *c, struct pipe *p, size_t *at)
 {
-	struct pipe *p = &c->pipe[end];
-	size_t at = p->bytes.len;
 	int rc;
 
-	if (c->is_sealed) {
-		if ((rc = channel_begin(&p->bytes, &at)) < 0)
-			return rc;
-	} else {
-		if ((rc = buf_reserve(&p->bytes, LENGTH)) < 0)
-			return rc;
+	*at = p->bytes.len;
+	if (c->is_sealed)
+		return channel_begin(&p->bytes, at);
+	if ((rc = buf_reserve(&p->bytes, LENGTH)) == KV_OK)
 		p->bytes.len += LENGTH;
-	}
-	if ((rc = replica_send(r, c->end[end].link, &p->bytes)) < 0) {
-		p->bytes.len = at;
-		return rc;
-	}
+	return rc;
+}
+
+static int
+end_frame(struct cable *c, unsigned end, size_t at, uint64_t now_ms)
+{
+	struct pipe *p = &c->pipe[end];
+
 	if (c->is_sealed)
 		return channel_end(&c->channel[end], &p->bytes, at, false,
 		    now_ms);
@@ -118,6 +123,47 @@ cable_send(struct cable *c, unsigned end, struct replica *r, uint64_t now_ms)
 	    (uint32_t)(p->bytes.len - at - LENGTH));
 	p->frames++;
 	return KV_OK;
+}
+
+/* It can do more than we know of. */
+static void
+add_features(struct cable_end *e, char *plain, size_t n)
+{
+	char *at = plain + n - HELLO_FEATURES;
+
+	if (!e->has_said && e->features != 0)
+		bytes_put_be32(at, bytes_get_be32(at) | e->features);
+	e->has_said = true;
+}
+
+int
+cable_send(struct cable *c, unsigned end, struct replica *r, uint64_t now_ms)
+{
+	struct pipe *p = &c->pipe[end];
+	size_t at, plain;
+	int rc;
+
+	if ((rc = begin_frame(c, p, &at)) < 0)
+		return rc;
+	plain = p->bytes.len;
+	if ((rc = replica_send(r, c->end[end].link, &p->bytes)) < 0) {
+		p->bytes.len = at;
+		return rc;
+	}
+	add_features(&c->end[end], p->bytes.data + plain, p->bytes.len - plain);
+	return end_frame(c, end, at, now_ms);
+}
+
+int
+cable_put(struct cable *c, unsigned end, struct kv_slice plain, uint64_t now_ms)
+{
+	struct pipe *p = &c->pipe[end];
+	size_t at;
+	int rc;
+
+	if ((rc = begin_frame(c, p, &at)) == KV_OK)
+		rc = buf_append(&p->bytes, plain.data, plain.len);
+	return rc < 0 ? rc : end_frame(c, end, at, now_ms);
 }
 
 int

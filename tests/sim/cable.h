@@ -19,9 +19,13 @@ struct pipe {
 struct cable_end {
 	unsigned node;
 	struct replica_link *link;
-	bool is_open;	/* the replica has the link */
-	bool is_ending; /* close it when its last frames are out */
-	bool is_lost;	/* gone without a word: the other end waits */
+	bool is_open;	   /* the replica has the link */
+	bool is_ending;	   /* close it when its last frames are out */
+	bool is_lost;	   /* gone without a word: the other end waits */
+	bool has_said;	   /* HELLO */
+	uint32_t features; /* more than it has, in its HELLO */
+	uint32_t pause_ms; /* between two frames that it reads */
+	uint64_t reads_ms; /* when it reads on */
 };
 
 struct cable {
@@ -41,6 +45,10 @@ void cable_seal(struct cable *c, uint64_t now_ms);
 
 /* One frame of the replica into the pipe: what replica_send() says. */
 KV_CHECKED int cable_send(struct cable *c, unsigned end, struct replica *r,
+    uint64_t now_ms);
+
+/* A frame of somebody else's making. */
+KV_CHECKED int cable_put(struct cable *c, unsigned end, struct kv_slice plain,
     uint64_t now_ms);
 
 /* The next frame for this end, of up to limit bytes that have arrived (sealed

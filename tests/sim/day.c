@@ -4,6 +4,8 @@
  * is looked at as at the end of a short run; then it goes on from there, with
  * the same stores, the backups of hours ago, and vectors that grow. */
 
+#include <string.h>
+
 #include "profile.h"
 #include "world.h"
 
@@ -15,7 +17,8 @@
 #define TICK_STEPS 16 /* at most, in a tick */
 
 /* In turn: what may happen until the next mending. */
-static const char *const kinds[] = { "all", "clock-drops", "all", "sealed" };
+static const char *const kinds[] = { "versions", "clock-drops", "services",
+	"all", "sealed" };
 
 /* Of nodes that start from now on.  The first credit is part of the protocol,
  * and has to be large beside what stands between two MARKs of anybody. */
@@ -35,8 +38,10 @@ choose_round(struct world *w, unsigned round)
 {
 	const unsigned n = sizeof(kinds) / sizeof(kinds[0]);
 
-	w->plan.faults = profile_find(kinds[round % n])->faults;
+	w->plan.faults =
+	    profile_find(kinds[round % n])->faults | FAULT_SERVICES;
 	w->had_clone = w->had_bad_clock = false;
+	memset(w->wins, 0, sizeof(w->wins));
 	world_choose_topology(w, WORLD_NODES);
 	choose_sizes(w);
 	world_trace(w, "---- round %u: %s", round, kinds[round % n]);

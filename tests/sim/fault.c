@@ -432,6 +432,8 @@ fault_step(struct world *w)
 	unsigned sum = 0, x, p, at;
 	size_t i;
 
+	if (fault_more(w))
+		return;
 	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sum += faults[i].weight;
 	at = world_random(w, sum);

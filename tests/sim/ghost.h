@@ -20,14 +20,16 @@
 #define GHOST_VIOLATIONS(X)                                                    \
 	X(GHOST_CLAIM, "claim") /* I1: a vector covers what is not there */    \
 	X(GHOST_DIVERGED, "diverged")                                          \
-	X(GHOST_LOST, "lost")	  /* a surviving write is gone */              \
-	X(GHOST_ZOMBIE, "zombie") /* a delete came undone */                   \
-	X(GHOST_STAMP, "stamp")	  /* a local write was not the newest */       \
-	X(GHOST_VALUE, "value")	  /* other bytes than were written */          \
-	X(GHOST_STUCK, "stuck")	  /* did not settle */                         \
-	X(GHOST_NOISE, "noise")	  /* settled, but frames go on */              \
-	X(GHOST_LIMIT, "limit")	  /* memory or a read transaction held */      \
-	X(GHOST_ERROR, "error")	  /* the core failed by itself */
+	X(GHOST_LOST, "lost")	    /* a surviving write is gone */            \
+	X(GHOST_ZOMBIE, "zombie")   /* a delete came undone */                 \
+	X(GHOST_STAMP, "stamp")	    /* a local write was not the newest */     \
+	X(GHOST_VALUE, "value")	    /* other bytes than were written */        \
+	X(GHOST_STUCK, "stuck")	    /* did not settle */                       \
+	X(GHOST_NOISE, "noise")	    /* settled, but frames go on */            \
+	X(GHOST_WINNERS, "winners") /* of what only one may win */             \
+	X(GHOST_SERVICE, "service") /* a call, message, list is wrong */       \
+	X(GHOST_LIMIT, "limit")	    /* memory or a read transaction held */    \
+	X(GHOST_ERROR, "error")	    /* the core failed by itself */
 
 enum ghost_violation {
 #define X(name, text) name,

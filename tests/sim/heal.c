@@ -30,6 +30,7 @@ mend_all(struct world *w)
 	struct node *n;
 	unsigned x, y;
 
+	fault_mend_more(w);
 	for (x = 0; x < w->node_count; x++) {
 		n = &w->node[x];
 		n->store.refuse = KV_OK;
@@ -118,6 +119,7 @@ heal_run(struct world *w)
 	check_silence(w, &turns);
 	for (x = 0; x < w->node_count; x++)
 		world_check(w, x);
+	agent_check_end(w);
 	ghost_check_end(&w->ghost, &end, stores, w->node_count,
 	    WORLD_WALL + w->now_ms + OVER_MS);
 	if (ghost_is_violated(&w->ghost) && world_traces(w))

@@ -49,6 +49,10 @@ add_counts(struct world_counts *to, const struct world_counts *c)
 	to->downs += c->downs;
 	to->heals += c->heals;
 	to->faults += c->faults;
+	to->tries += c->tries;
+	to->wins += c->wins;
+	to->answers += c->answers;
+	to->messages += c->messages;
 }
 
 static void

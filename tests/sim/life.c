@@ -95,6 +95,7 @@ sim_store_start(struct sim_store *s, uint64_t inc, uint64_t wall_ms)
 	s->wall_ms = wall_ms;
 	s->fuse = 0;
 	s->is_burnt = s->is_reading = s->wants_tree = false;
+	s->is_slow = s->is_full = s->has_no_snapshot = false;
 	if (MUTATED(SAME_INC) && s->inc != 0) {
 		s->start = 0;
 		return;
@@ -119,7 +120,7 @@ sim_store_start(struct sim_store *s, uint64_t inc, uint64_t wall_ms)
 void
 sim_sync(struct sim_store *s)
 {
-	if (!s->is_burnt)
+	if (!s->is_burnt && !s->is_slow)
 		state_copy(&s->synced, &s->now);
 }
 
@@ -131,6 +132,7 @@ sim_crash(struct sim_store *s, bool power)
 	else
 		state_copy(&s->synced, &s->now);
 	s->is_burnt = s->is_reading = s->wants_tree = false;
+	s->is_slow = s->is_full = s->has_no_snapshot = false;
 	s->refuse = KV_OK;
 	s->fuse = 0;
 }
@@ -243,6 +245,8 @@ sim_checkpoint(struct sim_store *s, unsigned records)
 	const struct record *r, *there;
 	unsigned i, moved = 0;
 
+	if (s->is_full)
+		return;
 	for (i = 0; records != UINT_MAX && i < from->record_count; i++) {
 		r = &from->records[i];
 		there = sim_find(&s->tree, r->bid, r->key);

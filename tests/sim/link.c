@@ -23,6 +23,10 @@ link_dial(struct world *w, unsigned a, unsigned b, const char *meant)
 	c->is_used = true;
 	c->end[0].node = a;
 	c->end[1].node = b;
+	for (end = 0; end < 2; end++) {
+		if (w->node[c->end[end].node].is_newer)
+			c->end[end].features = WORLD_FEATURES;
+	}
 	if (w->plan.faults & FAULT_SEALED)
 		cable_seal(c, w->now_ms);
 	for (end = 0; end < 2; end++) {

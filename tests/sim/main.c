@@ -123,6 +123,11 @@ print_result(const struct jobs_plan *plan, const struct jobs_result *r,
 	    (double)c->frames / runs, (double)c->links / runs,
 	    (double)c->resyncs / runs, (double)c->repairs / runs,
 	    (double)c->given_up / runs, (double)c->settle_ms / runs / 1e3);
+	if (c->tries > 0)
+		printf("  a run: %.1f GLOBAL writes, %.1f won, %.1f answers, "
+		       "%.1f messages\n",
+		    (double)c->tries / runs, (double)c->wins / runs,
+		    (double)c->answers / runs, (double)c->messages / runs);
 	print_found(plan, r);
 }
 
@@ -135,13 +140,15 @@ print_day(const struct jobs_plan *plan, const struct jobs_result *r,
 	printf("day: %" PRIu64 " x %u h in one run, %.2f h of virtual time; "
 	       "%" PRIu64 " events (turns of a node), %" PRIu64 " frames, "
 	       "%" PRIu64 " faults, %" PRIu64 " starts, %" PRIu64
-	       " links, %" PRIu64 " resyncs, %" PRIu64 " writes; mended and "
+	       " links, %" PRIu64 " resyncs, %" PRIu64 " writes, %" PRIu64
+	       " GLOBAL of which %" PRIu64 " won, %" PRIu64 " answers, %" PRIu64
+	       " messages; mended and "
 	       "found alike %" PRIu64 " times; %" PRIu64
 	       " violated; took %.1f s\n",
 	    c->runs, (unsigned)(plan->run.length_ms / HOUR_MS),
 	    (double)c->virtual_ms / 3600e3, c->turns, c->frames, c->faults,
-	    c->restarts, c->links, c->resyncs, c->writes, c->heals, r->violated,
-	    took);
+	    c->restarts, c->links, c->resyncs, c->writes, c->tries, c->wins,
+	    c->answers, c->messages, c->heals, r->violated, took);
 	print_found(plan, r);
 }
 

@@ -8,6 +8,7 @@
 #include "sync/items.h"
 #include "world.h"
 
+#define UNKNOWN_MAX 300
 #define UNACKED_MAX ((1u << 20) + (1u << 19)) /* credit and one value */
 
 /* ---- ghosts --------------------------------------------------------------- */
@@ -74,6 +75,7 @@ node_init(struct world *w, unsigned x)
 		on_forgot, on_gave_up };
 	n->skew_ms = (int64_t)world_random(w, (uint32_t)apart) - apart / 2;
 	snprintf(n->name, sizeof(n->name), "n%u@sim", x);
+	n->is_newer = w->plan.faults & FAULT_VERSIONS && world_random(w, 2);
 }
 
 /* ---- processes ------------------------------------------------------------ */
@@ -99,6 +101,8 @@ start_replica(struct world *w, unsigned x)
 	unsigned i;
 	int rc = KV_OK;
 
+	if (w->plan.faults & FAULT_SERVICES)
+		agent_start(w, x, &config);
 	buf_init(&lineage);
 	for (i = 0; rc == KV_OK && i < n->store.lineage_count; i++)
 		rc = item_put_row(&lineage,
@@ -154,6 +158,7 @@ node_stop(struct world *w, unsigned x)
 	}
 	replica_free(w->node[x].replica);
 	w->node[x].replica = NULL;
+	agent_stop(w, x);
 }
 
 void
@@ -205,6 +210,7 @@ node_has_input(const struct world *w, unsigned x)
 		for (end = 0; c->is_used && end < 2; end++) {
 			if (c->end[end].is_open && c->end[end].node == x &&
 			    !w->is_blocked[c->end[!end].node][x] &&
+			    w->now_ms >= c->end[end].reads_ms &&
 			    (cable_waiting(c, end) > 0 ||
 				(!c->end[!end].is_open &&
 				    !c->end[!end].is_lost)))
@@ -226,6 +232,7 @@ receive(struct world *w, struct cable *c, unsigned end, unsigned frames)
 
 	for (; frames > 0 && !c->end[end].is_ending; frames--) {
 		if (w->is_blocked[from][x] ||
+		    w->now_ms < c->end[end].reads_ms ||
 		    !replica_wants_input(n->replica, c->end[end].link))
 			return;
 		limit = frames > 8 || world_random(w, 2) == 0
@@ -238,6 +245,7 @@ receive(struct world *w, struct cable *c, unsigned end, unsigned frames)
 			rc = replica_receive(n->replica, c->end[end].link,
 			    f.plain);
 			cable_drop(c, end, &f);
+			c->end[end].reads_ms = w->now_ms + c->end[end].pause_ms;
 			if (rc < 0)
 				world_trace(w, "n%u ends cable %u: %d", x,
 				    (unsigned)(c - w->cable), rc);
@@ -253,6 +261,23 @@ receive(struct world *w, struct cable *c, unsigned end, unsigned frames)
 		c->end[end].is_ending = true; /* end of file */
 }
 
+/* What a version to come may say, and this one passes over. */
+static void
+send_unknown(struct world *w, struct cable *c, unsigned end)
+{
+	char bytes[UNKNOWN_MAX];
+	size_t n = 1 + world_random(w, UNKNOWN_MAX), i;
+
+	if (!w->node[c->end[end].node].is_newer || !c->end[end].has_said ||
+	    c->end[!end].is_lost || world_random(w, 8) != 0)
+		return;
+	for (i = 0; i < n; i++)
+		bytes[i] = (char)world_random(w, 256);
+	bytes[0] = (char)(0xc0 | bytes[0]); /* from 0x80 on some are known */
+	if (cable_put(c, end, (struct kv_slice){ bytes, n }, w->now_ms) < 0)
+		ghost_violation(&w->ghost, GHOST_ERROR, "cable_put");
+}
+
 static void
 send(struct world *w, struct cable *c, unsigned end, unsigned frames)
 {
@@ -261,6 +286,7 @@ send(struct world *w, struct cable *c, unsigned end, unsigned frames)
 
 	while (frames-- > 0 && rc == KV_OK &&
 	    cable_waiting(c, !end) < (1u << 18)) {
+		send_unknown(w, c, end);
 		rc = cable_send(c, end, w->node[x].replica, w->now_ms);
 		if (rc == KV_OK && c->end[!end].is_lost) {
 			/* Into the void. */
@@ -363,6 +389,10 @@ node_turn(struct world *w, unsigned x, unsigned frames, unsigned stage)
 	w->counts.turns++;
 	n->store.wall_ms = now.wall_ms;
 	rc = replica_begin(n->replica, now);
+	if (rc < 0 && n->store.has_no_snapshot) {
+		node_crash(w, x, false); /* as kv-syncd does */
+		return;
+	}
 	if (rc == KV_OK) {
 		each_end(w, x, receive, frames);
 		if (stage == 1) {
@@ -371,6 +401,8 @@ node_turn(struct world *w, unsigned x, unsigned frames, unsigned stage)
 			return;
 		}
 		rc = replica_end(n->replica, &next);
+		if (rc == KV_OK)
+			agent_turn(w, x, now.mono_ms, &next);
 		n->timer_ms = next - 1000 * x;
 	}
 	if (n->store.is_burnt || stage == 2) {

@@ -16,6 +16,8 @@ ops_refresh(void *self)
 	struct sim_store *s = self;
 
 	assert(!s->is_reading);
+	if (s->has_no_snapshot)
+		return KV_EBUSY;
 	s->is_reading = true;
 	return KV_OK;
 }

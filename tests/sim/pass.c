@@ -80,6 +80,7 @@ deliver_all(struct world *w, uint64_t *turns)
 void
 pass_until(struct world *w, uint64_t end, uint64_t *turns)
 {
+	struct cable *c;
 	uint64_t next;
 	unsigned x;
 
@@ -90,6 +91,13 @@ pass_until(struct world *w, uint64_t end, uint64_t *turns)
 			if (w->node[x].replica != NULL &&
 			    w->node[x].timer_ms < next)
 				next = w->node[x].timer_ms;
+		}
+		for (c = w->cable; c < w->cable + WORLD_CABLES; c++) {
+			for (x = 0; x < 2; x++) {
+				if (c->end[x].reads_ms > w->now_ms &&
+				    c->end[x].reads_ms < next)
+					next = c->end[x].reads_ms;
+			}
 		}
 		w->now_ms = next > w->now_ms ? next : w->now_ms + 1;
 	}

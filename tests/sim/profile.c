@@ -18,8 +18,13 @@ const struct profile profiles[] = {
 	{ "clock", FAULT_CLOCK },
 	{ "clock-drops", FAULT_CLOCK | FAULT_DROPS },
 	{ "all", ALL },
-	{ "sealed", ALL | FAULT_SEALED },
+	{ "services",
+	    FAULT_DROPS | FAULT_RETENTION | FAULT_DEADLINES | FAULT_REFUSAL |
+		FAULT_LARGE | FAULT_SLOW | FAULT_SERVICES },
+	{ "versions", ALL | FAULT_SLOW | FAULT_SERVICES | FAULT_VERSIONS },
 	{ "ttl", BOTH | FAULT_DEADLINES | FAULT_TTL },
+	{ "sealed",
+	    ALL | FAULT_SLOW | FAULT_SERVICES | FAULT_VERSIONS | FAULT_SEALED },
 	{ NULL, 0 },
 };
 
@@ -66,6 +71,8 @@ static const struct within {
 	[MUTATE_REPAIR_CLOCK_NOW] = { "clock", 40000, false },
 	[MUTATE_NO_LAZY_PULL] = { "restores", 20000, false },
 	[MUTATE_SHORT_AT_ONCE] = { "ttl", 300, true },
+	[MUTATE_NO_BARRIER_ACK] = { "services", 6000, true },
+	[MUTATE_NO_BARRIER_VECTOR] = { "services", 1000, true },
 };
 
 struct mutation

@@ -78,9 +78,12 @@ struct sim_store {
 	unsigned room;	/* of a commit: changes, rows, a note; 0: any number */
 	int fuse;	/* commits until the process dies; 0: it does not */
 	bool is_burnt;
-	bool wants_tree;     /* somebody waits for a checkpoint */
-	bool is_reading;     /* between refresh and release */
-	uint64_t slow_clock; /* of MUTATE_WALL_CLOCK */
+	bool wants_tree;      /* somebody waits for a checkpoint */
+	bool is_reading;      /* between refresh and release */
+	bool is_slow;	      /* nothing gets to its disk */
+	bool is_full;	      /* nothing gets into its tree */
+	bool has_no_snapshot; /* refresh fails: all slots are taken */
+	uint64_t slow_clock;  /* of MUTATE_WALL_CLOCK */
 	struct sim_watch watch;
 };
 

@@ -88,7 +88,7 @@ world_trace_frame(struct world *w, unsigned from, unsigned to,
 	bool is_ping = type == FRAME_PING || type == FRAME_PONG;
 	int stream = stream_of(type);
 
-	w->noise += !is_ping;
+	w->noise += !is_ping && frame_name(type)[0] != '?';
 	w->counts.frames++;
 	w->counts.bytes += plain.len;
 	if (w->plan.verbose < (is_ping ? 2u : 1u))
@@ -201,7 +201,10 @@ void
 world_choose_topology(struct world *w, unsigned n)
 {
 	unsigned kind = world_random(w, 4), a, b;
-	bool is;
+	/* A barrier wants a link to everybody. */
+	bool is,
+	    is_mesh = w->plan.faults & FAULT_SERVICES &&
+	    !(w->plan.faults & FAULT_CLONES) && world_random(w, 4) != 0;
 
 	w->node_count = n > 0 ? n : 2 + world_random(w, WORLD_NODES - 1);
 	n = w->node_count;
@@ -209,7 +212,7 @@ world_choose_topology(struct world *w, unsigned n)
 	memset(w->is_blocked, 0, sizeof(w->is_blocked));
 	for (a = 0; a < n; a++) {
 		for (b = a + 1; b < n; b++) {
-			is = kind == 0 || b == a + 1 ||
+			is = kind == 0 || is_mesh || b == a + 1 ||
 			    (kind == 2 && world_random(w, 2)) ||
 			    (kind == 3 && a == 0 && b == n - 1);
 			w->is_base[a][b] = w->is_base[b][a] = is;
@@ -230,6 +233,7 @@ begin(struct world *w, const struct world_plan *plan)
 	w->origins_max = plan->length_ms > 0 ? GHOST_ORIGINS : WORLD_ORIGINS;
 	w->noise = 0;
 	w->had_bad_clock = w->had_clone = false;
+	memset(w->wins, 0, sizeof(w->wins));
 	w->pattern = (struct kv_slice){ NULL, 0 };
 	arena_reset(&w->arena);
 	ghost_reset(&w->ghost, !plan->has_digests);

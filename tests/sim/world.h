@@ -5,17 +5,19 @@
 /* N nodes, their stores, the cables between them and what befalls them, all
  * from one seed.  Time is a number that the world moves on. */
 
+#include "agent.h"
 #include "cable.h"
 #include "ghost.h"
 
 #define WORLD_NODES 5
 #define WORLD_CABLES 24
 #define WORLD_BACKUPS 2
-#define WORLD_ORIGINS 96       /* runs of nodes in a short run */
-#define WORLD_WALL 10000000u   /* ms since 1970 when a run begins */
-#define WORLD_DRIFT_MS 300000u /* MAX_DRIFT of kv-sync.7 */
-#define WORLD_TTL_S 30u	       /* of FAULT_TTL */
-#define WORLD_APART_MS 90000u  /* more than clocks differ then */
+#define WORLD_ORIGINS 96	   /* runs of nodes in a short run */
+#define WORLD_WALL 10000000u	   /* ms since 1970 when a run begins */
+#define WORLD_DRIFT_MS 300000u	   /* MAX_DRIFT of kv-sync.7 */
+#define WORLD_TTL_S 30u		   /* of FAULT_TTL */
+#define WORLD_APART_MS 90000u	   /* more than clocks differ then */
+#define WORLD_FEATURES 0xc0000000u /* that nobody has yet */
 #define WORLD_STREAMS 3
 #define WORLD_CHECK_EVERY 16 /* steps */
 
@@ -31,7 +33,11 @@ enum world_fault {
 	FAULT_LARGE = 128,  /* values over many frames */
 	FAULT_SEALED = 256, /* frames through handshake and channel */
 	FAULT_TTL = 512,    /* one bucket has a ttl_max, if it is made anew */
+	FAULT_SERVICES = 1024, /* clients want something of other nodes */
+	FAULT_SLOW = 2048, /* disks and readers; LMDB is full or has no slot */
+	FAULT_VERSIONS = 4096, /* some nodes are of a version to come */
 };
+#define FAULT_MORE (FAULT_SERVICES | FAULT_SLOW)
 
 struct world_plan {
 	uint64_t seed;
@@ -57,6 +63,7 @@ struct watcher {
 struct node {
 	struct sim_store store;
 	struct watcher watcher;
+	struct agent agent;
 	struct backup backup[WORLD_BACKUPS];
 	struct replica *replica; /* NULL: down */
 	char name[16];
@@ -64,6 +71,7 @@ struct node {
 	uint64_t timer_ms; /* of the replica */
 	uint64_t checked;  /* store.claims when I1 was looked at */
 	bool is_clone;
+	bool is_newer; /* of FAULT_VERSIONS */
 	bool has_bad_clock;
 	struct stamp shown;	     /* of the traced key */
 	enum record_type shown_type; /* 0: none */
@@ -74,6 +82,7 @@ struct world_counts {
 	uint64_t runs, writes, frames, bytes, turns, virtual_ms, settle_ms;
 	uint64_t restarts, links, resyncs, repairs, given_up, downs;
 	uint64_t heals, faults;
+	uint64_t tries, wins, answers, messages;
 };
 
 struct world {
@@ -95,6 +104,8 @@ struct world {
 	unsigned origins_max;
 	uint64_t noise; /* frames other than PING and PONG */
 	bool had_bad_clock, had_clone;
+	struct agent_win wins[AGENT_WINS];
+	uint64_t win_count;
 	struct {
 		unsigned frames;
 		uint64_t bytes;
@@ -165,6 +176,9 @@ void pass_ticks(struct world *w, uint64_t ms, uint64_t *turns);
 
 /* fault.c, heal.c: the two phases; day.c: many of both. */
 void fault_step(struct world *w);
+/* more.c: a step of its own, now and then; and the end of that. */
+bool fault_more(struct world *w);
+void fault_mend_more(struct world *w);
 void heal_run(struct world *w);
 void day_run(struct world *w);
 /* world.c: look at I1 where claims have changed. */

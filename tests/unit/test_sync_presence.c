@@ -92,6 +92,25 @@ a_new_link_tells_all_clients_and_then_what_changes(void **state)
 }
 
 static void
+who_is_gone_and_forgotten_is_no_news_for_ever(void **state)
+{
+	struct rig *r = *state;
+	unsigned i;
+
+	client(r, 0, 1, "web");
+	client(r, 0, 2, "gone before");
+	services_client_gone(r->nodes[0].services, 2);
+	rig_run(r); /* nobody is there to be told */
+	rig_link(r, 0, 1);
+	for (i = 0; i < 10; i++) {
+		rig_run(r);
+		r->now_ms += SERVICES_CLIENTS_MS;
+	}
+	assert_int_equal(r->nodes[1].frames[FRAME_PRESENCE], 1);
+	clients_are(r, 1, "a@host 1 web\n");
+}
+
+static void
 changes_within_a_tenth_of_a_second_are_one_frame(void **state)
 {
 	struct rig *r = *state;
@@ -157,6 +176,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_new_link_tells_all_clients_and_then_what_changes),
+		TEST(who_is_gone_and_forgotten_is_no_news_for_ever),
 		TEST(changes_within_a_tenth_of_a_second_are_one_frame),
 		TEST(a_list_beyond_one_frame_comes_whole_and_its_bound_holds),
 	};
