@@ -13,8 +13,9 @@
 #define BURST_PACE_MS 100
 #define ROUND_MIN_MS 600000u
 #define ROUND_MORE_MS 2400000u
-#define TICK_MAX_MS 6000u
-#define TICK_STEPS 16 /* at most, in a tick */
+#define TICK_MAX_MS 10000u
+#define TIMEOUT_MS 30000u /* fewer PINGs: they are most of what happens */
+#define TICK_STEPS 16	  /* at most, in a tick */
 
 /* In turn: what may happen until the next mending. */
 static const char *const kinds[] = { "versions", "clock-drops", "services",
@@ -31,6 +32,7 @@ choose_sizes(struct world *w)
 	if (before.credit > 0 && w->tuning.mark_ops == 0)
 		w->tuning = before;
 	w->tuning.credit = before.credit;
+	w->timeout_ms = TIMEOUT_MS;
 }
 
 static void
@@ -74,6 +76,8 @@ run_ticks(struct world *w, uint64_t end)
 		pass_dial(w);
 		pass_until(w, w->now_ms + world_random(w, TICK_MAX_MS), &turns);
 		pass_house(w);
+		if (world_random(w, 3) == 0)
+			fault_mend_more(w); /* these wait by looking */
 		world_check_all(w);
 	}
 }
