@@ -54,6 +54,16 @@ class Scratch:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+def iotrace_library(scratch):
+    """What is preloaded to write down all that a program does to a disk."""
+    library = scratch.name("iotrace") + ".so"
+    subprocess.run(
+        [os.environ.get("CC", "gcc"), "-std=c17", "-D_GNU_SOURCE", "-O2",
+         "-fPIC", "-shared", "-o", library,
+         os.path.join(HERE, "preload", "iotrace.c")], check=True)
+    return library
+
+
 class Trace:
     """The file that trace.h describes; sparse, so that its sizes cost
     nothing."""

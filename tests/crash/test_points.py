@@ -13,7 +13,6 @@ import time
 if "KV_CRASH_BIN" in os.environ:
     os.environ["KV_BIN"] = os.environ["KV_CRASH_BIN"]
 
-import crash  # noqa: E402
 from crash import (MODES, ROUNDS, SEED, CrashCase, Trace,  # noqa: E402
                    kvtest)
 

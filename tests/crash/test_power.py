@@ -13,8 +13,8 @@ import subprocess
 import time
 
 import crash
-from crash import (END, HERE, MODES, SEED, CrashCase, Trace, kvtest,
-                   run_tool, tool)
+from crash import (END, MODES, SEED, CrashCase, Trace, kvtest, run_tool,
+                   tool)
 
 IMAGES = int(os.environ.get("KV_IMAGES", "20"))
 OPERATIONS = 60000 if IMAGES > 60 else 15000
@@ -89,15 +89,8 @@ class Power(CrashCase):
     @classmethod
     def setUpClass(cls):
         cls.shared = crash.Scratch()
-        cls.library = cls.shared.name("iotrace") + ".so"
-        subprocess.run(
-            [os.environ.get("CC", "gcc"), "-std=c17", "-D_GNU_SOURCE", "-O2",
-             "-fPIC", "-shared", "-o", cls.library,
-             os.path.join(HERE, "preload", "iotrace.c")], check=True)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.shared.close()
+        cls.addClassCleanup(cls.shared.close)
+        cls.library = crash.iotrace_library(cls.shared)
 
     def traced(self, trace, folder):
         return {"LD_PRELOAD": self.library, "IOTRACE_DIR": folder,

@@ -8,12 +8,11 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import threading
 import time
 
 import crash
-from crash import HERE, MODES, SEED, CrashCase, Trace, kvtest
+from crash import MODES, SEED, CrashCase, Trace, kvtest
 from kvnodes import HOST, Cluster
 from test_power import Images, remove_shm
 
@@ -85,15 +84,8 @@ class Receiver(Hosts):
     @classmethod
     def setUpClass(cls):
         cls.shared = crash.Scratch()
-        cls.library = cls.shared.name("iotrace") + ".so"
-        subprocess.run(
-            [os.environ.get("CC", "gcc"), "-std=c17", "-D_GNU_SOURCE", "-O2",
-             "-fPIC", "-shared", "-o", cls.library,
-             os.path.join(HERE, "preload", "iotrace.c")], check=True)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.shared.close()
+        cls.addClassCleanup(cls.shared.close)
+        cls.library = crash.iotrace_library(cls.shared)
 
     def write_on(self, foo, bar, seed):
         """Both write, the traced one into a bucket of its own too; now and

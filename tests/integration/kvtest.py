@@ -28,8 +28,8 @@ from kvwire import (NULL_ARRAY, SLOW, Closed, Conn, Error, LineClient, Map,
 __all__ = [
     "BIN", "Case", "Closed", "Conn", "Error", "Kvd", "LineClient", "Map",
     "NULL_ARRAY", "Process", "Push", "Refused", "RespClient", "SLOW", "Set",
-    "Simple", "Store", "assert_refused", "children_of", "clean_env",
-    "free_ports", "limit", "main", "process_of", "program", "resp_encode",
+    "Served", "Simple", "Store", "ThreePorts", "assert_refused",
+    "children_of", "clean_env", "fill_disk", "free_ports", "limit", "main", "process_of", "program", "resp_encode",
     "run_kvd", "same", "server_inode", "to_bytes", "wait_for",
 ]
 
@@ -348,6 +348,54 @@ def run_kvd(args, env=None, store=None, limit=10, user=None):
             store.remove()
     return Outcome(p.returncode, out.decode(errors="replace"),
                    err.decode(errors="replace"), seconds)
+
+
+def fill_disk(folder):
+    """Take all the room that is left there; returns the file that has it."""
+    path = os.path.join(folder, "ballast")
+    with open(path, "wb", buffering=0) as f:
+        for size in (1 << 20, 4096):
+            try:
+                while True:
+                    f.write(bytes(size))
+            except OSError:
+                pass
+    return path
+
+
+class Served(Case):
+    """One kvd for all tests of a class, started by the first of them."""
+
+    kv = None
+    ports = 2
+
+    @classmethod
+    def server(cls):
+        if cls.kv is None:
+            cls.kv = Kvd(ports=cls.ports)
+        return cls.kv
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.kv is not None:
+            cls.kv.close()
+            cls.kv = None
+
+
+class ThreePorts(Case):
+    """Two ports, and a third of another kvd on the store."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.kv = Kvd()
+        cls.addClassCleanup(cls.kv.close)
+        cls.other = Kvd(ports=1, store=cls.kv.store)
+        cls.addClassCleanup(cls.other.close)
+
+    def client(self, which=0):
+        c = self.other.resp() if which == 2 else self.kv.resp(which)
+        self.addCleanup(c.close)
+        return c
 
 
 def assert_refused(case, outcome, *words, seconds=2):

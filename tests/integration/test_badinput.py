@@ -7,7 +7,7 @@ import unittest
 
 import kvredis
 import kvtest
-from kvtest import (Closed, Conn, Error, Kvd, LineClient, RespClient, limit,
+from kvtest import (Closed, Conn, Error, LineClient, RespClient, limit,
                     resp_encode)
 
 KEY, BUCKET, VALUE = 500, 255, 16 << 20
@@ -74,24 +74,17 @@ TOLERATED = [
 ]
 
 
-class WithWitnesses(kvtest.Case):
+class WithWitnesses(kvtest.Served):
     """Two connections to the same worker look on; afterwards they, and all
     the processes, must be as before."""
 
-    kv = None
+    ports = 1
 
     @classmethod
     def server(cls):
         if cls.kv is None:
-            cls.kv = Kvd(ports=1)
-            cls.before = cls.kv.children()
+            cls.before = super().server().children()
         return cls.kv
-
-    @classmethod
-    def tearDownClass(cls):
-        if cls.kv is not None:
-            cls.kv.close()
-            cls.kv = None
 
     def setUp(self):
         self.port = self.server().ports[0]

@@ -36,22 +36,7 @@ def is_closed(c):
         return True
 
 
-class Ports(kvtest.Case):
-    @classmethod
-    def setUpClass(cls):
-        cls.kv = Kvd()
-        cls.other = Kvd(ports=1, store=cls.kv.store)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.other.close()
-        cls.kv.close()
-
-    def client(self, which=0):
-        c = self.other.resp() if which == 2 else self.kv.resp(which)
-        self.addCleanup(c.close)
-        return c
-
+class Ports(kvtest.ThreePorts):
     def three(self):
         found, numbers = [], []
         for n in range(3):  # a worker gives the id when it accepts
@@ -379,7 +364,7 @@ class Full(WithMounts):
         self.addCleanup(kv.close)
         with kv.line(limit=60) as c, kv.resp(0) as a, kv.resp(1) as b:
             c.create("b")
-            self.ballast(self.store.dir)
+            kvtest.fill_disk(self.store.dir)
             self.assertIsNotNone(self.write_until_refused(c, 160))
             self.assertIsInstance(a.call("SET", "k", "x" * 1000), Error)
             n = b.must("CLIENT", "ID")

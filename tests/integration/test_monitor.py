@@ -20,24 +20,7 @@ def log_end(c):
     return re.search(rb"log_end:(\d+)", c.must("INFO", "persistence"))[1]
 
 
-class Monitors(kvtest.Case):
-    """Two ports, and a third of another kvd on the store."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.kv = Kvd()
-        cls.other = Kvd(ports=1, store=cls.kv.store)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.other.close()
-        cls.kv.close()
-
-    def client(self, which=0):
-        c = self.other.resp() if which == 2 else self.kv.resp(which)
-        self.addCleanup(c.close)
-        return c
-
+class Monitors(kvtest.ThreePorts):
     def monitor(self, which=0):
         m = self.client(which)
         self.assertEqual(m.must("MONITOR"), b"OK")
@@ -313,7 +296,7 @@ class Full(WithMounts):
         with kv.line(limit=60) as c, kv.resp(0) as a, kv.resp(0) as m:
             c.create("b")
             c.put("b", "k0", "v")
-            ballast = self.ballast(self.store.dir)
+            ballast = kvtest.fill_disk(self.store.dir)
             self.assertIsNotNone(self.write_until_refused(c, 160))
             wait_for(lambda: isinstance(a.call("SET", "k", "v"), Error), 10,
                      "trouble")

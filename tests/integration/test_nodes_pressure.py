@@ -123,17 +123,6 @@ class Pressure(kvtest.Case):
                         check=False)
         return store
 
-    def ballast(self, folder):
-        path = os.path.join(folder, "ballast")
-        with open(path, "wb", buffering=0) as f:
-            for size in (MIB, 4096):
-                try:
-                    while True:
-                        f.write(bytes(size))
-                except OSError:
-                    pass
-        return path
-
     @limit(240)
     def test_a_peer_with_a_full_disk_waits_and_says_so(self):
         env = {"KV_SEGMENT_SIZE": str(4 * MIB), "KV_VALUE_MAX": str(MIB)}
@@ -148,7 +137,7 @@ class Pressure(kvtest.Case):
         foo.put("d", "early", "bird")
         bar.wait_value("d", "early", b"bird")
         syncds = [n.child(SYNCD) for n in (foo, bar)]
-        ballast = self.ballast(store.dir)
+        ballast = kvtest.fill_disk(store.dir)
         with foo.resp() as r, Peak(*syncds) as peak:
             for i in range(1000):
                 r.must("HSET", "d", f"k{i}", "v" * (32 << 10))

@@ -10,25 +10,15 @@ import unittest
 
 import kvredis
 import kvtest
-from kvtest import Error, Kvd, Map, limit
+from kvtest import Error, Map, limit
 
 
-class Alone(kvtest.Case):
+class Alone(kvtest.Served):
     """One kvd for a class; RESP on one port, lines on the other."""
 
-    kv = None
-
-    @classmethod
-    def tearDownClass(cls):
-        if cls.kv is not None:
-            cls.kv.close()
-            cls.kv = None
-
     def setUp(self):
-        cls = type(self)
-        cls.kv = cls.kv or Kvd()
-        self.resp = cls.kv.resp(0)
-        self.line = cls.kv.line(1)
+        self.resp = self.server().resp(0)
+        self.line = self.server().line(1)
         for c in (self.resp, self.line):
             self.addCleanup(c.close)
         self.resp.must("FLUSHDB")

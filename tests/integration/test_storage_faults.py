@@ -52,18 +52,6 @@ class WithMounts(kvtest.Case):
             c.put("b", "early", "bird")
         return kv
 
-    def ballast(self, folder):
-        """Take all the room that is left there; returns the file."""
-        path = os.path.join(folder, "ballast")
-        with open(path, "wb", buffering=0) as f:
-            for size in (MIB, 4096):
-                try:
-                    while True:
-                        f.write(bytes(size))
-                except OSError:
-                    pass
-        return path
-
     def write_until_refused(self, c, mib):
         """Distinct keys; the answer that was not OK, or None when all fit."""
         value, self.written = b"x" * (32 << 10), -1
@@ -96,7 +84,7 @@ class NoRoom(WithMounts):
         kv = self.serve(self.small())
         before = kv.children("kv-worker")
         with kv.line(limit=60) as c, kv.resp(limit=60) as r:
-            ballast = self.ballast(self.store.dir)
+            ballast = kvtest.fill_disk(self.store.dir)
             answer = self.write_until_refused(c, 160)
             self.assertIsNotNone(answer, "160 MiB went into a full disk")
             self.assertTrue(answer.startswith(b"ERROR "), answer)
@@ -126,7 +114,7 @@ class NoRoom(WithMounts):
         self.store.dir = self.mount("disk", 96)
         kv = self.serve(self.small())
         with kv.line(limit=60) as c:
-            ballast = self.ballast(self.store.dir)
+            ballast = kvtest.fill_disk(self.store.dir)
             self.assertIsNotNone(self.write_until_refused(c, 160))
         kv.kill9_all()
         os.unlink(ballast)
@@ -143,7 +131,7 @@ class NoRoom(WithMounts):
         self.store.dir = self.mount("disk", 96)
         kv = self.serve(self.small())
         with kv.line(limit=60) as c:
-            ballast = self.ballast(self.store.dir)
+            ballast = kvtest.fill_disk(self.store.dir)
             self.assertIsNotNone(self.write_until_refused(c, 160))
         kv.kill9_all()
         for folder in self.store.shm_folders():
@@ -177,7 +165,7 @@ class NoRoom(WithMounts):
         kv = self.serve(self.small(KV_SHM_DIR=shm))
         before = kv.children()
         with kv.line(limit=60) as c:
-            ballast = self.ballast(shm)
+            ballast = kvtest.fill_disk(shm)
             answer = self.write_until_refused(c, 64)
             if answer is not None:
                 self.assertTrue(answer.startswith(b"ERROR "), answer)

@@ -41,26 +41,14 @@ def transaction(*commands):
     return [("MULTI",), *commands, ("EXEC",)]
 
 
-class Shared(kvtest.Case):
-    """One kvd with two ports for a class."""
-
-    kv = None
-
-    @classmethod
-    def tearDownClass(cls):
-        if cls.kv is not None:
-            cls.kv.close()
-            cls.kv = None
-
+class Shared(kvtest.Served):
     def setUp(self):
-        cls = type(self)
-        cls.kv = cls.kv or Kvd()
         self.a = self.client(0)
         self.b = self.client(1)
         self.a.must("FLUSHALL")
 
     def client(self, port):
-        c = self.kv.resp(port)
+        c = self.server().resp(port)
         self.addCleanup(c.close)
         return c
 

@@ -12,7 +12,6 @@ import re
 import time
 
 import kvtest
-from kvtest import Kvd
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 QUIET = 0.015  # nothing more comes: this long after the expected bytes
@@ -321,23 +320,8 @@ class TheTables(kvtest.Case):
         self.assertRaises(ValueError, payload, '"a" + ')
 
 
-class Round(kvtest.Case):
+class Round(kvtest.Served):
     """One kvd for all cases of a round: cases use their own bucket names."""
-
-    kv = None
-    ports = 2
-
-    @classmethod
-    def server(cls):
-        if cls.kv is None:
-            cls.kv = Kvd(ports=cls.ports)
-        return cls.kv
-
-    @classmethod
-    def tearDownClass(cls):
-        if cls.kv is not None:
-            cls.kv.close()
-            cls.kv = None
 
 
 class OnOnePort(Round):
