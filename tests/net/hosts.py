@@ -206,7 +206,8 @@ class Host(Kvd):
         self.host = number
         self.space = f"{net.id}h{number}"
         self.node = f"n{number}@{NETWORK}{number}"
-        self.offset = None
+        self.offset = None  # of its clock, from the next start on
+        self.jumps = None  # a file with the offset, for while it runs
         self.is_up = False
         self.log_path = os.devnull
         store = Store()
@@ -218,8 +219,11 @@ class Host(Kvd):
 
     def command(self):
         wrap = ["ip", "netns", "exec", self.space]
-        if self.offset:  # the command of that name would be one more process
-            wrap += ["env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME={self.offset}",
+        if self.offset or self.jumps:
+            # The command of that name would be one more process.
+            wrap += ["env", f"LD_PRELOAD={FAKETIME}",
+                     f"FAKETIME_TIMESTAMP_FILE={self.jumps}" if self.jumps
+                     else f"FAKETIME={self.offset}", "FAKETIME_NO_CACHE=1",
                      "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"]
         config = self.store.write("kvd.conf", "")
         return wrap + [
@@ -283,6 +287,18 @@ class Host(Kvd):
         self.kill9()
         self.is_up = False
 
+    def jump(self, offset):
+        """Its clock is off by so much from now on, while it runs."""
+        path = self.jumps or os.path.join(self.store.base, "clock")
+        with open(path + ".new", "w") as f:
+            f.write(offset + "\n")
+        os.rename(path + ".new", path)
+        self.jumps = path
+
+    def wipe(self):
+        """While it is down: another machine takes its name."""
+        self._empty()
+
     def lose_power(self):
         """The memory is gone too: what was not synced is lost."""
         self.crash()
@@ -298,12 +314,15 @@ class Host(Kvd):
         shutil.rmtree(to, ignore_errors=True)
         shutil.copytree(self.store.dir, to)
 
-    def restore(self, name):
-        """While it is down: an older state comes back."""
-        for entry in os.scandir(self.store.dir):  # it may be a mount
-            (shutil.rmtree if entry.is_dir() else os.unlink)(entry.path)
+    def _empty(self):
         for folder in self.store.shm_folders():
             shutil.rmtree(folder)
+        for entry in os.scandir(self.store.dir):  # it may be a mount
+            (shutil.rmtree if entry.is_dir() else os.unlink)(entry.path)
+
+    def restore(self, name):
+        """While it is down: an older state comes back."""
+        self._empty()
         shutil.copytree(os.path.join(self.store.base, name), self.store.dir,
                         dirs_exist_ok=True)
 

@@ -209,6 +209,16 @@ class Storm:
         self.load[h.host - 1].go_back()
         h.start()
 
+    def wipe(self):
+        h = self.one()
+        if h is None:
+            return None
+        h.end()
+        h.wipe()
+        self.load[h.host - 1].lose_all()
+        self.saved.discard(h)
+        h.start()
+
     def clock(self):
         """Slow ones: a fast clock needs repair-clock (test_hosts.py), and
         after a restore its lost writes come back above newer ones."""
@@ -227,9 +237,23 @@ class Storm:
             self.busy.discard(h)
         return mend
 
+    def jump(self):
+        """The same while it runs; the second jump is the one forward."""
+        h = self.one()
+        if h is None or h.jumps is None:
+            return None
+        self.busy.add(h)
+        h.jump(self.rng.choice(("-3600", "-40", "-7200")))
+
+        def mend():
+            h.jump("+0")
+            self.busy.discard(h)
+        return mend
+
     FAULTS = ("noise", "cut", "one_way", "ring", "line", "kill_role",
               "kill_role", "crash", "power", "stop", "kill_kvd",
-              "freeze_syncd", "freeze", "full", "backup", "restore", "clock")
+              "freeze_syncd", "freeze", "full", "backup", "restore", "wipe", "clock",
+              "jump")
 
     def rage(self, seconds):
         end = time.monotonic() + seconds
@@ -261,6 +285,8 @@ class Storms(kvtest.Case):
             h.disk = Disk(h)
             self.addCleanup(h.disk.close)
         self.addCleanup(lambda: [h.close_processes() for h in net.hosts])
+        if hosts.FAKETIME:
+            net.hosts[-1].jump("+0")
         net.start()
         return net
 

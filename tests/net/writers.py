@@ -29,8 +29,7 @@ class Writer(threading.Thread):
         self.errors = 0
         self.slowest = 0.0
         self.base = {}  # key -> values it could have at the last backup
-        self.since = {}  # key -> values tried since then
-        self.has_backup = False
+        self.since = {}  # key -> values tried since then, or since ever
         self.lock = threading.Lock()
 
     def run(self):
@@ -53,8 +52,7 @@ class Writer(threading.Thread):
                                                     self.count)
         with self.lock:
             self.maybe.setdefault(key, []).append(value)
-            if self.has_backup:
-                self.since.setdefault(key, []).append(value)
+            self.since.setdefault(key, []).append(value)
         began = time.monotonic()
         if deletes:
             c.ok("DELETE", "data", key)
@@ -78,7 +76,14 @@ class Writer(threading.Thread):
             self.base = {k: self.candidates(k)
                          for k in {*self.acked, *self.maybe}}
             self.since = {}
-            self.has_backup = True
+
+    def lose_all(self):
+        """The host is down, and its store is gone."""
+        with self.lock:
+            for key, values in self.base.items():
+                self.since.setdefault(key, []).extend(values)
+            self.base = {}
+        self.go_back()
 
     def go_back(self):
         """The host is down, and back at its backup: any write since may be
