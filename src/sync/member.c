@@ -233,19 +233,20 @@ members_own_port(const struct members *m)
 
 /* ---- dialling ---- */
 
-/* Has another one the link of the same store? */
+/* Has another one the link of the same store?  Another name is a copy's. */
 static bool
 members_is_alias(const struct members *m, const struct member *c)
 {
+	struct kv_slice name, host;
 	const struct member *other;
 
-	if (c->uid == 0)
-		return false;
-	DL_FOREACH(m->list, other) {
+	DL_FOREACH(m->list, other)
 		if (other != c && other->uid == c->uid && other->link != NULL)
-			return true;
-	}
-	return false;
+			break;
+	if (other == NULL) /* linked ones have a uid */
+		return false;
+	nodename_split(other->name, &name, &host);
+	return c->want[0] == '\0' || slice_equal(name, slice_of(c->want));
 }
 
 static bool

@@ -9,6 +9,7 @@ under KV_TMP (default /var/tmp) and goes, with its shared memory, when the
 server is closed.  Only processes that were started here are ever killed.
 """
 
+import glob
 import itertools
 import os
 import re
@@ -96,7 +97,8 @@ class Store:
         return path
 
     def remove(self):
-        for folder in self.shm_folders():
+        for folder in self.shm_folders() + [
+                f for i in self.ids for f in glob.glob(f"/dev/shm/kv-{i}-*")]:
             shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(self.base, ignore_errors=True)
 

@@ -9,6 +9,7 @@ with a kvd in it that knows all others.
 Clients reach a kvd over its unix socket, so that the network between the
 hosts may be as bad as it likes.  Needs root (ip netns, AF_PACKET)."""
 
+import contextlib
 import ctypes
 import fcntl
 import glob
@@ -209,6 +210,7 @@ class Host(Kvd):
         self.offset = None  # of its clock, from the next start on
         self.jumps = None  # a file with the offset, for while it runs
         self.is_up = False
+        self.pids = set()
         self.log_path = os.devnull
         store = Store()
         self.cookie = store.write("cookie", "a-cookie-of-many-letters\n")
@@ -237,6 +239,7 @@ class Host(Kvd):
             self.proc = None
             return
         super().start(False)
+        self.pids.add(self.proc.pid)
         self.is_up = True
         if wait:
             wait_for(lambda: self.answers(None), 15, f"{self.node} answers")
@@ -356,4 +359,9 @@ class Host(Kvd):
     def close(self):
         super().close()
         self.store.remove()
+        # What libfaketime leaves of those who are killed.
+        for pid in self.pids:
+            for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join("/dev/shm", name))
 

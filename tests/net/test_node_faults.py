@@ -6,6 +6,7 @@ faults, and where their tests are: tests/integration/test_fault_table.py."""
 import glob
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -54,9 +55,12 @@ class Nodes(kvtest.Case):
         return sum(json.loads(x)["tries"] for x in
                    host.kv("--json", "nodes").stdout.splitlines())
 
-    def named(self, host, other, reason, *more):
-        """Down for this reason, in `kv nodes` and once in the log."""
-        self.sees(host, other, "down", reason, *more)
+    def named(self, host, other, reason):
+        """Down for this reason, in `kv nodes` and in the log."""
+        self.sees(host, other, "down", reason)
+        self.logged(host, other, reason)
+
+    def logged(self, host, other, reason):
         said = wait_for(lambda: [x for x in host.log_text().splitlines()
                                  if "node down" in x and other.node in x], 10,
                         f"{other.node} in the log of {host.node}")
@@ -192,6 +196,63 @@ class Links(Nodes):
         net.wait_in_step(60)
         self.assertEqual(one.contents()["b"],
                          {b"only1": b"1", b"only2": b"2", b"both": b"2"})
+
+
+    @kvtest.limit(90)
+    def test_a_link_that_carries_one_way_only_is_named_at_both_ends(self):
+        net = self.network(2)
+        one, two = net.hosts
+        self.sees(one, two, "up")
+        net.cut([1], [2], one_way=True)
+        for host, other in ((one, two), (two, one)):
+            self.logged(host, other, "silent")
+            # Then it is dialled, which takes as long.
+            self.sees(host, other, "timed out")
+        with one.line() as c, two.line() as d:
+            c.create("b")
+            d.create("b")
+            c.put("b", "k1", "v")
+            d.put("b", "k2", "v")
+        net.heal()
+        self.assertEqual(self.value(two, "b", "k1", 40), b"v")
+        self.assertEqual(self.value(one, "b", "k2", 40), b"v")
+
+    @kvtest.limit(90)
+    def test_a_store_that_was_copied_is_told_and_harms_nobody(self):
+        """The disk of a host is copied to another one, and both run."""
+        net = self.network(3, start=False)
+        one, two, three = net.hosts
+        two.start()
+        with two.line() as c:
+            c.create("b")
+            c.put("b", "k", "v")
+        two.end()
+        shutil.copytree(two.store.dir, three.store.dir)
+        for h in net.hosts:
+            h.start()
+        first = wait_for(lambda: [h for h in (two, three)
+                                  if "  up" in self.about(one, h)], 30,
+                         "one of the copies to be linked")[0]
+        other = three if first is two else two
+        self.sees(one, other, "down", "duplicate")
+        self.sees(other, one, "down", "duplicate")
+        with other.line() as c:
+            c.put("b", "alone", "1")
+        with first.line() as c:
+            c.put("b", "linked", "1")
+        self.assertEqual(self.value(one, "b", "linked"), b"1")
+        # The manual: remove the copy, an empty node fetches everything.
+        other.end()
+        other.store.ids.clear()  # its memory may be the other one's here
+        shutil.rmtree(other.store.dir)
+        other.start()
+        net.wait_agreed()
+        self.assertEqual(other.contents(), one.contents())
+
+    def about(self, host, other):
+        lines = [x for x in host.kv("nodes").stdout.splitlines()
+                 if other.node in x]
+        return lines[0] if lines else ""
 
 
 class Hanging(Nodes):

@@ -29,7 +29,8 @@ class Writer(threading.Thread):
         self.errors = 0
         self.slowest = 0.0
         self.base = {}  # key -> values it could have at the last backup
-        self.since = {}  # key -> values tried since then, or since ever
+        self.since = {}  # key -> values tried since then
+        self.ever = {}  # key -> all values tried
         self.lock = threading.Lock()
 
     def run(self):
@@ -53,6 +54,7 @@ class Writer(threading.Thread):
         with self.lock:
             self.maybe.setdefault(key, []).append(value)
             self.since.setdefault(key, []).append(value)
+            self.ever.setdefault(key, []).append(value)
         began = time.monotonic()
         if deletes:
             c.ok("DELETE", "data", key)
@@ -78,12 +80,11 @@ class Writer(threading.Thread):
             self.since = {}
 
     def lose_all(self):
-        """The host is down, and its store is gone."""
+        """The host is down, and its store is gone: what others have of it
+        may be of any age, as they may have been away."""
         with self.lock:
-            for key, values in self.base.items():
-                self.since.setdefault(key, []).extend(values)
-            self.base = {}
-        self.go_back()
+            for key, values in self.ever.items():
+                self.maybe.setdefault(key, []).extend([*values, DELETED])
 
     def go_back(self):
         """The host is down, and back at its backup: any write since may be
