@@ -243,10 +243,9 @@ members_is_alias(const struct members *m, const struct member *c)
 	DL_FOREACH(m->list, other)
 		if (other != c && other->uid == c->uid && other->link != NULL)
 			break;
-	if (other == NULL) /* linked ones have a uid */
-		return false;
-	nodename_split(other->name, &name, &host);
-	return c->want[0] == '\0' || slice_equal(name, slice_of(c->want));
+	nodename_split(other == NULL ? "" : other->name, &name, &host);
+	return other != NULL && /* linked ones have a uid */
+	    (c->want[0] == '\0' || slice_equal(name, slice_of(c->want)));
 }
 
 static bool
