@@ -180,7 +180,7 @@ post_goes_on(const struct desk *d)
 	const struct control *k = engine_control(d->s->engine);
 
 	return services_wants_messages(d->services) ||
-	    atomic_load(&k->wal_end) > d->feed.position + k->segment_size;
+	    atomic_load(&k->wal_end) > d->feed.position + 2 * k->segment_size;
 }
 
 int
