@@ -301,6 +301,22 @@ verb_barrier(struct call *c)
 						  : cmd_kv_barrier(c);
 }
 
+/* A password may have blanks in it: all from its first word to its last, as it
+ * was sent. */
+static int
+verb_auth(struct call *c)
+{
+	const struct kv_slice *last = &c->args[c->argc - 1];
+	const char *from = c->args[1].data;
+	struct kv_slice words[2] = { c->args[0],
+		{ from, (size_t)(last->data + last->len - from) } };
+	struct call whole = *c;
+
+	whole.args = words;
+	whole.argc = 2;
+	return cmd_auth(&whole);
+}
+
 static int
 verb_guest(struct call *c)
 {
@@ -326,7 +342,7 @@ static const struct verb {
 	{ "KEYS", 2, 3, CALL_SETTLED, verb_keys },
 	{ "COUNT", 2, 3, CALL_SETTLED, verb_count },
 	{ "PING", 1, 1, 0, verb_ping },
-	{ "AUTH", 2, 2, CALL_SESSION, cmd_auth },
+	{ "AUTH", 2, REQUEST_ARGS_EMBEDDED, CALL_SESSION, verb_auth },
 	{ "WAIT", 3, 3, CALL_SESSION, verb_wait },
 	{ "BARRIER", 2, 2, CALL_SESSION, verb_barrier },
 	{ "CALL", 3, REQUEST_ARGS_EMBEDDED, CALL_SESSION, cmd_kv_call },
@@ -368,7 +384,7 @@ verbs_run(struct run *r, const struct request *req)
 	c.args = req->args;
 	c.argc = req->count;
 	r->worker->requests++;
-	if (r->session->flags & SESSION_GUEST && v->run != cmd_auth &&
+	if (r->session->flags & SESSION_GUEST && v->run != verb_auth &&
 	    v->run != verb_quit && v->run != verb_unknown)
 		run_call(r, &c, 0, verb_guest);
 	else if (!pause_holds(r, v->needs & CALL_WRITES)) {

@@ -75,6 +75,22 @@ class WithPassword(kvtest.Case):
                          b"ERROR wrong password"):
                 self.assertEqual(c.read_line(), want)
 
+    def test_a_password_on_a_line_may_have_blanks_in_it(self):
+        word = "two  words, and\u00a0more"
+        conf = self.store.write("blanks.conf",
+                                f"password = {make_hash(word)}\n")
+        with Kvd(1, args=["-c", conf]) as kvd:
+            for wrong in ("two words, and\u00a0more", "two", word + " x"):
+                with kvd.line() as c:
+                    guest = b"ERROR not authenticated"
+                    c.send(f"BUCKETS\r\nAUTH {wrong}\r\nBUCKETS\r\n".encode())
+                    self.assertEqual([c.read_line() for _ in range(3)],
+                                     [guest, b"ERROR wrong password", guest])
+            with kvd.line() as c:
+                c.send(f"BUCKETS\r\nAUTH {word}\r\nCREATE b\r\n".encode())
+                self.assertEqual([c.read_line() for _ in range(3)],
+                                 [guest, b"OK", b"OK"])
+
     def test_a_password_behind_others_in_a_pipeline_is_found_once(self):
         with self.kvd.resp() as c:
             got = c.pipeline([["PING"], ["AUTH", SECRET], ["SET", "p", "1"],
