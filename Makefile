@@ -196,7 +196,7 @@ submake	= mkdir -p $(BUILD) && flock -o $(BUILD)/lock $(MAKE)
 bin	= $(abspath $(BUILD))
 
 .PHONY: all run demo deps check unit asan tsan fuzz cover lint format bench \
-	check-redis check-hosts bench-sync install uninstall clean help FORCE sim sim-mutations \
+	check-redis check-hosts bench-creates bench-sync install uninstall clean help FORCE sim sim-mutations \
 	programs test-programs thread-programs fuzz-programs sim-program
 
 all: ## build all programs and libkv into build/
@@ -289,6 +289,10 @@ bench: ## measure this server beside redis-server
 	@ln -sfn "$$(command -v redis-server redis-check-rdb | head -n 1)" \
 	    $(BUILD)/redis-server
 	@KV_BIN=$(bin) REDIS_SERVER=$(bin)/redis-server tools/bench/run
+
+bench-creates: ## measure CREATE with other nodes and buckets there
+	+@$(submake) programs
+	@KV_BIN=$(bin) tools/bench/creates
 
 bench-sync: ## measure replication between two servers beside redis with a replica
 	@tools/dev/deps $(RUN_DEPS) python3 redis-tools procps

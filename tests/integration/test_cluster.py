@@ -579,6 +579,45 @@ class Agreement(Cluster_):
                         os.kill(p.pid, signal.SIGCONT))
         return p
 
+    def create_cost(self, node, name):
+        """Of 100 CREATEs: appends, records and bytes of the log, with nobody
+        else there to append."""
+        def log():
+            with node.resp() as c:
+                text = c.call("INFO", "persistence").decode()
+            return [int(text.split(word + ":")[1].split()[0]) for word in
+                    ("log_appends", "log_records", "log_end")]
+        still = [p for p in node.children() if p.name == "kv-syncd"]
+        for p in still:
+            os.kill(p.pid, signal.SIGSTOP)
+        try:
+            before = log()
+            with node.line() as c:
+                for i in range(100):
+                    self.assertEqual(c.line("CREATE", f"{name}{i:08}"), b"OK")
+            return [b - a for a, b in zip(before, log())]
+        finally:
+            for p in still:
+                os.kill(p.pid, signal.SIGCONT)
+
+    def test_a_create_does_nothing_per_node_and_nothing_per_bucket(self):
+        with kvtest.Kvd(ports=1) as kv:
+            alone = self.create_cost(kv, "a")
+            with kv.line() as c:
+                self.assertEqual(set(c.batch(f"CREATE many{i}"
+                                             for i in range(5000))), {b"OK"})
+            self.assertEqual(self.create_cost(kv, "b"), alone)
+        foo, bar, baz = self.cluster("foo", "bar", "baz")
+        self.assertEqual(self.create_cost(foo, "a"), alone)
+        foo.in_step()
+        with bar.line() as c:
+            self.assertEqual(set(c.batch(f"CREATE more{i}"
+                                         for i in range(5000))), {b"OK"})
+        wait_for(lambda: foo.digest("more4999") is not None, 20, "all of them")
+        foo.in_step()
+        self.assertEqual(self.create_cost(foo, "b"), alone)
+        self.note(f"appends, records, bytes of 100 CREATEs: {alone}")
+
     def test_create_all_is_ok_when_every_node_has_the_bucket(self):
         nodes = self.cluster("foo", "bar", "baz")
         with nodes[0].line() as c, nodes[0].resp() as r:
