@@ -20,6 +20,7 @@
  *	absent.c    what a source had and has no more
  *	forget.c    what was announced and nobody has
  *	digest.c    do we have the same?
+ *	held.c	    what a link costs
  *	left.c	    how many records a peer is behind
  *
  * A claim (a cursor, a row of the vector) is made of what stands in front of a

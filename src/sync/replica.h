@@ -193,6 +193,9 @@ struct replica_status {
 };
 void replica_status(const struct replica *r, const struct replica_link *l,
     struct replica_status *out);
+/* Bytes that it holds for the link, but for the copy of its vector; NULL: those
+ * that belong to no link. */
+size_t replica_held(const struct replica *r, const struct replica_link *l);
 struct replica_link *replica_next_link(const struct replica *r,
     const struct replica_link *after);
 

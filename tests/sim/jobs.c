@@ -49,6 +49,9 @@ add_counts(struct world_counts *to, const struct world_counts *c)
 	to->downs += c->downs;
 	to->heals += c->heals;
 	to->faults += c->faults;
+	to->held = to->held > c->held ? to->held : c->held;
+	to->held_by_none = to->held_by_none > c->held_by_none ? to->held_by_none
+							      : c->held_by_none;
 	to->tries += c->tries;
 	to->wins += c->wins;
 	to->answers += c->answers;

@@ -96,6 +96,7 @@ sim_store_start(struct sim_store *s, uint64_t inc, uint64_t wall_ms)
 	s->fuse = 0;
 	s->is_burnt = s->is_reading = s->wants_tree = false;
 	s->is_slow = s->is_full = s->has_no_snapshot = false;
+	s->cut = 0;
 	if (MUTATED(SAME_INC) && s->inc != 0) {
 		s->start = 0;
 		return;
@@ -133,6 +134,7 @@ sim_crash(struct sim_store *s, bool power)
 		state_copy(&s->synced, &s->now);
 	s->is_burnt = s->is_reading = s->wants_tree = false;
 	s->is_slow = s->is_full = s->has_no_snapshot = false;
+	s->cut = 0;
 	s->refuse = KV_OK;
 	s->fuse = 0;
 }

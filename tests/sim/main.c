@@ -128,6 +128,8 @@ print_result(const struct jobs_plan *plan, const struct jobs_result *r,
 		       "%.1f messages\n",
 		    (double)c->tries / runs, (double)c->wins / runs,
 		    (double)c->answers / runs, (double)c->messages / runs);
+	printf("  held at most: %.1f KiB for a link, %.1f KiB beside\n",
+	    (double)c->held / 1024, (double)c->held_by_none / 1024);
 	print_found(plan, r);
 }
 

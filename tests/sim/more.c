@@ -37,6 +37,15 @@ do_no_snapshot(struct world *w, unsigned x, unsigned p)
 }
 
 static bool
+do_piece(struct world *w, unsigned x, unsigned p)
+{
+	(void)p;
+	w->node[x].store.cut = 2 + world_random(w, 8);
+	w->node[x].store.cut_kills = world_random(w, 2);
+	return true;
+}
+
+static bool
 do_slow_reader(struct world *w, unsigned x, unsigned p)
 {
 	struct cable *c = &w->cable[world_random(w, WORLD_CABLES)];
@@ -77,6 +86,7 @@ static const struct more {
 	{ 3, FAULT_SLOW, do_slow_disk, "slow disk" },
 	{ 3, FAULT_SLOW, do_full_tree, "tree full" },
 	{ 1, FAULT_SLOW, do_no_snapshot, "no snapshot" },
+	{ 5, FAULT_SLOW, do_piece, "a piece of a commit" },
 	{ 5, FAULT_SLOW, do_slow_reader, "slow reader" },
 };
 
@@ -108,12 +118,15 @@ fault_more(struct world *w)
 void
 fault_mend_more(struct world *w)
 {
+	struct sim_store *s;
 	struct cable *c;
 	unsigned x;
 
-	for (x = 0; x < w->node_count; x++)
-		w->node[x].store.is_slow = w->node[x].store.is_full =
-		    w->node[x].store.has_no_snapshot = false;
+	for (x = 0; x < w->node_count; x++) {
+		s = &w->node[x].store;
+		s->is_slow = s->is_full = s->has_no_snapshot = false;
+		s->cut = 0;
+	}
 	for (c = w->cable; c < w->cable + WORLD_CABLES; c++)
 		c->end[0].pause_ms = c->end[1].pause_ms = 0;
 }

@@ -9,6 +9,11 @@
 #include "world.h"
 
 #define UNKNOWN_MAX 300
+#define CREDIT (1u << 20) /* of a stream, unless it was chosen */
+#define BATCH (4u << 20)
+#define CONTROL (1u << 18)	 /* answers that wait, and what is fixed */
+#define VALUE_MOST (2u * 150000) /* its buffer; and a frame */
+#define OP_COST 4		 /* bytes kept for one that came, at most */
 #define UNACKED_MAX ((1u << 20) + (1u << 19)) /* credit and one value */
 
 /* ---- ghosts --------------------------------------------------------------- */
@@ -322,6 +327,27 @@ take_events(struct world *w, unsigned x)
 	}
 }
 
+/* What a stream has received and not committed is bounded by its credit, a value
+ * and what is known of each op; what it sends by a frame and a value. */
+static void
+check_held(struct world *w, unsigned x, const struct replica_link *l)
+{
+	const struct replica_tuning *t = &w->tuning;
+	size_t credit = t->credit > 0 ? t->credit : CREDIT;
+	size_t held = replica_held(w->node[x].replica, l), most;
+
+	most = l != NULL ? 3 * (OP_COST * credit + 2 * VALUE_MOST) + CONTROL
+			 : OP_COST * BATCH + 2 * VALUE_MOST;
+	if (l != NULL && w->counts.held < held)
+		w->counts.held = held;
+	if (l == NULL && w->counts.held_by_none < held)
+		w->counts.held_by_none = held;
+	if (held > most)
+		ghost_violation(&w->ghost, GHOST_LIMIT,
+		    "n%u holds %zu bytes for %s, more than %zu", x, held,
+		    l == NULL ? "its batch" : "a link", most);
+}
+
 static void
 check_limits(struct world *w, unsigned x)
 {
@@ -330,12 +356,14 @@ check_limits(struct world *w, unsigned x)
 	struct replica_link *l = NULL;
 
 	while ((l = replica_next_link(r, l)) != NULL) {
+		check_held(w, x, l);
 		replica_status(r, l, &status);
 		if (status.unacked > UNACKED_MAX)
 			ghost_violation(&w->ghost, GHOST_LIMIT,
 			    "n%u has %llu bytes unacknowledged", x,
 			    (unsigned long long)status.unacked);
 	}
+	check_held(w, x, NULL);
 	if (w->node[x].store.is_reading)
 		ghost_violation(&w->ghost, GHOST_LIMIT,
 		    "n%u holds its snapshot", x);

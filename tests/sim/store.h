@@ -78,6 +78,9 @@ struct sim_store {
 	unsigned room;	/* of a commit: changes, rows, a note; 0: any number */
 	int fuse;	/* commits until the process dies; 0: it does not */
 	bool is_burnt;
+	unsigned cut; /* changes until a commit is cut: a piece of it is in the
+		       * log, without the claims; 0: it is not */
+	bool cut_kills;	      /* or the log is full for the rest */
 	bool wants_tree;      /* somebody waits for a checkpoint */
 	bool is_reading;      /* between refresh and release */
 	bool is_slow;	      /* nothing gets to its disk */

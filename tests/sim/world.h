@@ -82,6 +82,7 @@ struct world_counts {
 	uint64_t runs, writes, frames, bytes, turns, virtual_ms, settle_ms;
 	uint64_t restarts, links, resyncs, repairs, given_up, downs;
 	uint64_t heals, faults;
+	uint64_t held, held_by_none; /* the most, of a link */
 	uint64_t tries, wins, answers, messages;
 };
 
