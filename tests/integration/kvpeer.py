@@ -101,6 +101,32 @@ def presence(entries, flags=0):
         for gone, id, t, name in entries)
 
 
+def reply(id, body=b"", flags=0, cls=0):
+    return u8(REPLY) + u64(id) + u8(flags) + u8(cls) + body
+
+
+def flow(id, credit):
+    return u8(FLOW) + u64(id) + u32(credit)
+
+
+def barrier(id, at):
+    return u8(BARRIER) + u64(id, at)
+
+
+def barrier_ok(id, pairs, flags=0):
+    return u8(BARRIER_OK) + u64(id) + u8(flags) + rows(pairs)
+
+
+def digest(hashes, entries, flags=0):
+    return u8(DIGEST) + u8(flags) + u64(*hashes) + b"".join(
+        u64(*e) for e in entries)
+
+
+def message(inc, at, channel, payload):
+    return u8(MESSAGE) + u64(inc, at) + u16(len(channel)) + channel + \
+        payload
+
+
 # ---- ops
 
 def op(kind, flags, body):

@@ -14,8 +14,9 @@ import time
 
 import kvpeer
 import kvtest
-from kvpeer import (INC, OWN, UID, ack, ask_range, bucket, call, data, hello,
-                    mark, ping, presence, put, tick, u8, u16, u32, u64, vv)
+from kvpeer import (INC, OWN, UID, ack, ask_range, barrier, barrier_ok, bucket,
+                    call, data, digest, flow, hello, mark, message, part, ping,
+                    presence, put, reply, tick, u8, u16, u32, u64, vv)
 from kvtest import limit, wait_for
 from test_hostile_peer import (MIB, SYNCD, Hostile, cpu_seconds,
                                private_bytes, time_to_fill)
@@ -23,32 +24,6 @@ from test_hostile_peer import (MIB, SYNCD, Hostile, cpu_seconds,
 M1_HEAD = b"KVS1" + bytes((1, 1, 1, 1))
 POINT = bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a6594"
                       "5e08d2d76")
-
-
-def reply(id, body=b"", flags=0, cls=0):
-    return u8(kvpeer.REPLY) + u64(id) + u8(flags) + u8(cls) + body
-
-
-def flow(id, credit):
-    return u8(kvpeer.FLOW) + u64(id) + u32(credit)
-
-
-def barrier(id, at):
-    return u8(kvpeer.BARRIER) + u64(id, at)
-
-
-def barrier_ok(id, pairs, flags=0):
-    return u8(kvpeer.BARRIER_OK) + u64(id) + u8(flags) + kvpeer.rows(pairs)
-
-
-def digest(hashes, entries, flags=0):
-    return u8(kvpeer.DIGEST) + u8(flags) + u64(*hashes) + b"".join(
-        u64(*e) for e in entries)
-
-
-def message(inc, at, channel, payload):
-    return u8(kvpeer.MESSAGE) + u64(inc, at) + u16(len(channel)) + channel + \
-        payload
 
 
 class Client(threading.Thread):
@@ -136,6 +111,8 @@ class Strangers(Floods):
                 held.append(s)
                 if len(held) > 150:
                     held.pop(0).close()
+                if n % 100 == 0:
+                    guest.send(ping())  # or it would be silent
             self.bar.in_step(20)
             self.answers(guest)
         guest.close()
@@ -346,6 +323,47 @@ class Services(Floods):
             self.assertEqual(c.read_reply()[-1], b"x")
         self.refused("no channel", [message(5, tick(), b"", b"m")],
                      "not what a service takes")
+
+    def test_messages_in_parts_that_never_end(self):
+        """What all of them hold is bounded, and those of good peers come."""
+        with self.foo.resp() as c, self.bar.resp() as b:
+            c.send(kvtest.resp_encode("SUBSCRIBE", "c"))
+            c.read_reply()
+            peers = []
+            with self.calm("PART", memory=40 * MIB):
+                for i in range(6):
+                    p = self.peer(greet=False, source=f"127.0.8.{i + 1}")
+                    p.send(hello(name=b"part%d@host" % i, uid=UID + i,
+                                 inc=INC + i))
+                    p.wait_frame(kvpeer.SUB)
+                    at, size = tick(), 15 * MIB
+                    p.send(*[part(at, size, n * 60000,
+                                  b"c" if n == 0 else b"", b"v" * 60000,
+                                  INC + i) for n in range(260)])
+                    p.send(part(tick(), size, 0, b"c", b"x", INC + i))
+                    self.answers(p)
+                    peers.append(p)
+            wait_for(lambda: b.call("PUBLISH", "c", "x") >= 0, 5)
+            self.assertEqual(c.read_reply()[-1], b"x")
+            for p in peers:
+                p.close()
+        for name, frame in (
+                ("behind its end", part(tick(), 10, 8, b"", b"12345")),
+                ("two beginnings", part(tick(), 10, 5, b"c", b"12345")),
+                ("no channel", part(tick(), 10, 0, b"", b"12345"))):
+            self.refused(name, [frame], "not what a service takes")
+
+    def test_any_number_of_records_that_are_left(self):
+        p = self.peer()
+        for n in (0, 1, 2 ** 63, 2 ** 64 - 1):
+            p.send(u8(kvpeer.LEFT) + u64(n))
+            self.answers(p, n & 0xffff)
+            for row in self.foo.tool("--json", "nodes",
+                                     code=0).stdout.splitlines():
+                json.loads(row)
+            self.foo.tool("nodes", code=0)
+        p.close()
+        self.unharmed("LEFT")
 
 
 class Replication(Floods):
