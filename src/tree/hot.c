@@ -134,16 +134,14 @@ hot_mark(const struct tree *t, uint64_t hash)
 	return hash ^ hash_u64(tree_snapshot(t));
 }
 
-static void
-hot_enter(struct tree_hot *h, const struct tree *t, uint64_t hash, uint64_t bid,
-    struct kv_slice key, const struct record *r)
+void
+tree_hot_enter(struct tree_hot *h, const struct tree *t, uint64_t hash,
+    uint64_t bid, struct kv_slice key, const char *row)
 {
-	size_t head = schema_row_head(r);
-	const char *row = r->value.data - head;
+	size_t size = hot_row_size(row, bid, key);
 	struct hot_entry *e;
 
-	if (key.len + head + r->value.len > HOT_ROW_MAX ||
-	    hot_row_size(row, bid, key) != head + r->value.len)
+	if (size == 0 || key.len + size > HOT_ROW_MAX)
 		return;
 	hot_fit(h, tree_snapshot(t));
 	e = hot_pair(h, hash);
@@ -157,19 +155,22 @@ tree_hot_prefetch(const struct tree_hot *h, uint64_t hash)
 	__builtin_prefetch(hot_pair(h, hash), 0, 1);
 }
 
-void
+bool
 tree_hot_prefetch_row(const struct tree_hot *h, const struct tree *t,
     uint64_t hash, size_t key_len)
 {
 	const struct hot_entry *e = hot_pair(h, hash);
 	uint64_t mark = hot_mark(t, hash);
+	bool has = false;
 	int i;
 
 	for (i = 0; i < 2; i++)
 		if (e[i].mark == mark && e[i].row != NULL) {
 			__builtin_prefetch(e[i].row - key_len, 0, 1);
 			__builtin_prefetch(e[i].row + 64, 0, 1);
+			has = true;
 		}
+	return has;
 }
 
 int
@@ -193,7 +194,8 @@ tree_hot_get(struct tree_hot *h, struct tree *t, uint64_t hash, uint64_t bid,
 		return rc;
 	}
 	rc = tree_get(t, bid, key, out);
-	if (rc == KV_OK)
-		hot_enter(h, t, hash, bid, key, out);
+	if (rc == KV_OK && out->value.len <= HOT_ROW_MAX)
+		tree_hot_enter(h, t, hash, bid, key,
+		    out->value.data - schema_row_head(out));
 	return rc;
 }

@@ -27,10 +27,15 @@ void tree_hot_free(struct tree_hot *h);
 size_t tree_hot_bytes(const struct tree_hot *h);
 
 /* Hints for a lookup to come: the table's entry, then (when that is in the
- * cache) the row it leads to. */
+ * cache) the row it leads to; false: there is none. */
 void tree_hot_prefetch(const struct tree_hot *h, uint64_t hash);
-void tree_hot_prefetch_row(const struct tree_hot *h, const struct tree *t,
+bool tree_hot_prefetch_row(const struct tree_hot *h, const struct tree *t,
     uint64_t hash, size_t key_len);
+
+/* Enter the row of a key, which lies in a page of this snapshot; one that is
+ * not its row is not entered. */
+void tree_hot_enter(struct tree_hot *h, const struct tree *t, uint64_t hash,
+    uint64_t bid, struct kv_slice key, const char *row);
 
 /* tree_get, by way of the table.  hash: any good 64-bit hash of bid and key,
  * the same for the same key. */

@@ -30,6 +30,7 @@ extern const char *const tree_db_names[DB_COUNT];
 struct tree {
 	MDB_env *env;
 	MDB_txn *txn; /* the one read transaction, reset or renewed */
+	MDB_dbi main; /* which has the others' names */
 	MDB_dbi db[DB_COUNT];
 	uint64_t snapshot; /* of the last renew */
 	bool held;	   /* txn is renewed */

@@ -111,6 +111,10 @@ open_databases(struct tree *t)
 		if ((rc = open_db(t, txn, db)) < 0)
 			goto out;
 	}
+	rc = tree_error("mdb_dbi_open", "",
+	    mdb_dbi_open(txn, NULL, 0, &t->main));
+	if (rc < 0)
+		goto out;
 	rc = tree_error("mdb_txn_commit", t->folder, mdb_txn_commit(txn));
 	txn = NULL;
 out:

@@ -36,16 +36,17 @@ index_prefetch(const struct segment *s, uint64_t hash)
 	    const void *)((uintptr_t)s->index + ((hash & s->index_mask) << 3)));
 }
 
-/* The same for the record that the hash most likely leads to. */
-static inline void
+/* The same for the record that the hash most likely leads to; false: none. */
+static inline bool
 index_prefetch_record(const struct segment *s, uint64_t hash)
 {
 	uint64_t entry = atomic_load_explicit(&s->index[hash & s->index_mask],
 	    memory_order_relaxed);
 
-	if (entry >> INDEX_TAG_SHIFT == hash >> INDEX_TAG_SHIFT)
-		__builtin_prefetch(s->base + ((entry & INDEX_OFFSET_MASK) << 3),
-		    0, 1);
+	if (entry >> INDEX_TAG_SHIFT != hash >> INDEX_TAG_SHIFT)
+		return false;
+	__builtin_prefetch(s->base + ((entry & INDEX_OFFSET_MASK) << 3), 0, 1);
+	return true;
 }
 
 /* Offset of the newest record of the key (of the bucket) in the segment, 0
