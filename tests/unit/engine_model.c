@@ -34,9 +34,22 @@ struct kv_slice
 model_bucket_name(unsigned b)
 {
 	static const char *const names[MODEL_BUCKETS] = { "shopping", "a",
-		"shop", "zoo", "db0" };
+		"shop", "db0", "shop" };
 
 	return slice_of(names[b]);
+}
+
+enum scope
+model_bucket_scope(unsigned b)
+{
+	return b == MODEL_BUCKETS - 1 ? SCOPE_LOCAL : SCOPE_GLOBAL;
+}
+
+int
+model_bucket(struct engine *e, unsigned b, const struct bucket **out)
+{
+	return engine_bucket_in(e, model_bucket_scope(b), model_bucket_name(b),
+	    out);
 }
 
 /* Keys of all kinds: one of a byte, binary, with a common beginning, long. */
@@ -212,7 +225,7 @@ change_key(struct change *c, unsigned b)
 	char text[KV_KEY_MAX];
 	struct kv_slice name = state_key(k, text);
 
-	EXPECT(engine_bucket(c->e, model_bucket_name(b), &bucket) == KV_OK);
+	EXPECT(model_bucket(c->e, b, &bucket) == KV_OK);
 	if (model_random(m, 4) == 0) {
 		EXPECT(engine_delete(c->e, bucket, name) == KV_OK);
 		*key = (struct model_key){ false, 0, 0, 0 };
@@ -241,13 +254,18 @@ change_one(struct change *c)
 {
 	unsigned b = model_random(c->m, MODEL_BUCKETS);
 	struct model_bucket *bucket = &c->to->buckets[b];
+	enum scope scope = model_bucket_scope(b);
+	uint32_t options = scope == SCOPE_LOCAL ? BUCKET_LOCAL : 0;
 
 	if (!bucket->live || model_random(c->m, 200) == 0) {
-		EXPECT(engine_create(c->e, model_bucket_name(b),
-			   model_random(c->m, 2) ? BUCKET_STAYS : 0) == KV_OK);
+		if (model_random(c->m, 2))
+			options |= BUCKET_STAYS;
+		EXPECT(engine_create_in(c->e, scope, model_bucket_name(b),
+			   options) == KV_OK);
 		bucket->live = true;
 	} else if (model_random(c->m, 200) == 0) {
-		EXPECT(engine_drop(c->e, model_bucket_name(b)) == KV_OK);
+		EXPECT(
+		    engine_drop_in(c->e, scope, model_bucket_name(b)) == KV_OK);
 		memset(bucket, 0, sizeof(*bucket));
 	} else
 		change_key(c, b);

@@ -94,6 +94,11 @@ void model_check(struct model_shared *m, struct engine *e);
 void model_follow(struct model_shared *m, struct engine *e);
 
 uint32_t model_random(struct model_shared *m, uint32_t below);
+
+/* The last one is local, and called as one that is not. */
 struct kv_slice model_bucket_name(unsigned b);
+enum scope model_bucket_scope(unsigned b);
+KV_CHECKED int model_bucket(struct engine *e, unsigned b,
+    const struct bucket **out);
 
 #endif
