@@ -135,8 +135,7 @@ struct replica_link {
 	uint32_t timeout_ms;
 
 	/* liveness */
-	uint64_t ping_token, ping_ms; /* the one that is out; 0: none */
-	uint64_t ping_next_ms;
+	uint64_t ping_token, ping_ms;  /* the one that is out; 0: none */
 	uint64_t held_until_ms, probe; /* HELD: the old link's PING */
 	uint32_t missed;	       /* quarters of T in silence */
 	uint32_t rtt_us;
@@ -147,7 +146,6 @@ struct replica_link {
 	struct ticks vv;
 	uint64_t rows_due_ms; /* look then for rows of vv above ours */
 	uint64_t told_version, told_head, told_ms;
-	bool has_told;
 
 	/* streams */
 	struct sender to[CORE_STREAMS];
@@ -392,8 +390,6 @@ KV_CHECKED int push_sub(struct replica *r, struct replica_link *l,
 KV_CHECKED int full_fill(struct replica *r, struct replica_link *l);
 KV_CHECKED int full_pull(struct replica *r, struct replica_link *l,
     const struct frame *f);
-/* Where to go on in a peer's everything. */
-uint64_t full_cursor(const struct replica *r, const struct replica_link *l);
 /* Pull, if there is a reason. */
 KV_CHECKED int full_timers(struct replica *r, uint64_t *next_ms);
 KV_CHECKED int range_fill(struct replica *r, struct replica_link *l);

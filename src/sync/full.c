@@ -98,7 +98,7 @@ full_fill(struct replica *r, struct replica_link *l)
 /* A cursor in the log of an earlier run of the peer holds, unless that run was
  * rolled back to before what we had read: then a key may have moved, in the
  * lost future, to a place that we never reached. */
-uint64_t
+static uint64_t
 full_cursor(const struct replica *r, const struct replica_link *l)
 {
 	const struct vector_row *row = vector_find(&r->vector, l->inc);

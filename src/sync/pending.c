@@ -16,12 +16,6 @@ struct pending_block {
 };
 
 void
-pending_init(struct pending *s)
-{
-	memset(s, 0, sizeof(*s));
-}
-
-void
 pending_clear(struct pending *s)
 {
 	struct pending_block *b;
@@ -39,7 +33,7 @@ pending_fini(struct pending *s)
 {
 	pending_clear(s);
 	free(s->changes);
-	pending_init(s);
+	memset(s, 0, sizeof(*s));
 }
 
 static int

@@ -8,6 +8,7 @@
 
 struct pending_block;
 
+/* Zeroed: empty. */
 struct pending {
 	struct sync_change *changes;
 	size_t count, cap;
@@ -15,7 +16,6 @@ struct pending {
 	size_t bytes;		      /* in a log, about */
 };
 
-void pending_init(struct pending *s);
 void pending_fini(struct pending *s);
 void pending_clear(struct pending *s);
 

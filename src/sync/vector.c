@@ -7,17 +7,11 @@
 #include <string.h>
 
 void
-vector_init(struct vector *v)
-{
-	memset(v, 0, sizeof(*v));
-}
-
-void
 vector_fini(struct vector *v)
 {
 	free(v->rows);
 	free(v->order);
-	vector_init(v);
+	memset(v, 0, sizeof(*v));
 }
 
 void

@@ -14,6 +14,7 @@ struct vector_row {
 			     * stands still; 0: it does not */
 };
 
+/* Zeroed: empty. */
 struct vector {
 	struct vector_row *rows; /* as they came */
 	uint32_t *order;	 /* their places, by inc: what has to move when
@@ -22,7 +23,6 @@ struct vector {
 	uint64_t version; /* counts changes of vv */
 };
 
-void vector_init(struct vector *v);
 void vector_fini(struct vector *v);
 void vector_clear(struct vector *v);
 

@@ -35,7 +35,8 @@ peer_tune(const struct syncd *s, int fd)
 
 /* ---- the end ---- */
 
-void
+/* It is over; the first reason counts. */
+static void
 peer_blame(struct peer *p, enum member_reason reason, const char *detail)
 {
 	if (p->reason != MEMBER_FINE)
@@ -44,7 +45,7 @@ peer_blame(struct peer *p, enum member_reason reason, const char *detail)
 	snprintf(p->detail, sizeof(p->detail), "%s", detail);
 }
 
-void
+static void
 peer_die(struct peer *p, enum member_reason reason, const char *detail)
 {
 	peer_blame(p, reason, detail);
@@ -99,7 +100,8 @@ peer_listen(struct peer *p)
 		peer_die(p, MEMBER_TROUBLE, "epoll_ctl");
 }
 
-void
+/* Write what the socket takes. */
+static void
 peer_flush(struct peer *p)
 {
 	ssize_t n;

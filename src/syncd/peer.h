@@ -50,13 +50,6 @@ KV_CHECKED int peer_tune(const struct syncd *s, int fd);
 void peer_take(struct peer *p);
 void peer_give(struct peer *p);
 
-/* Write what the socket takes. */
-void peer_flush(struct peer *p);
-
-/* It is over; the first reason counts. */
-void peer_blame(struct peer *p, enum member_reason reason, const char *detail);
-void peer_die(struct peer *p, enum member_reason reason, const char *detail);
-
 /* The link goes back to the replica; its last events can be taken then. */
 void peer_unlink(struct peer *p);
 void peer_free(struct peer *p);

@@ -39,7 +39,8 @@ syncd_cluster(const struct syncd *s)
 	return slice_of(conf_text(s->conf, CONF_CLUSTER));
 }
 
-void
+/* The store or memory fails us: leave the loop. */
+static void
 syncd_fail(struct syncd *s, int rc)
 {
 	if (s->rc == KV_OK)

@@ -102,7 +102,4 @@ void syncd_look(struct syncd *s);
 /* What is shown has changed. */
 void syncd_changed(struct syncd *s);
 
-/* The store or memory fails us: leave the loop. */
-void syncd_fail(struct syncd *s, int rc);
-
 #endif

@@ -376,34 +376,29 @@ keyspace_hash_trim(struct call *c, struct kv_slice key, const struct bucket *b)
 	return empty ? engine_drop(c->engine, name) : KV_OK;
 }
 
+/* put: deadline_put, or deadline_put_field. */
+static int
+keyspace_expire_hash(struct call *c, struct kv_slice key,
+    const struct bucket *b, uint64_t deadline,
+    int (*put)(struct engine *e, struct kv_slice name, const struct bucket *b,
+	uint64_t deadline))
+{
+	char room[KEYSPACE_NAME_MAX];
+	struct kv_slice name;
+	int rc;
+
+	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0)
+		return rc;
+	c->worker->made_bucket = true;
+	sweep_soon(c->worker, deadline);
+	return put(c->engine, name, b, deadline);
+}
+
 int
 keyspace_field_expires(struct call *c, struct kv_slice key,
     const struct bucket *b, uint64_t deadline)
 {
-	char room[KEYSPACE_NAME_MAX];
-	struct kv_slice name;
-	int rc;
-
-	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0)
-		return rc;
-	c->worker->made_bucket = true;
-	sweep_soon(c->worker, deadline);
-	return deadline_put_field(c->engine, name, b, deadline);
-}
-
-static int
-keyspace_expire_hash(struct call *c, struct kv_slice key,
-    const struct bucket *b, uint64_t deadline)
-{
-	char room[KEYSPACE_NAME_MAX];
-	struct kv_slice name;
-	int rc;
-
-	if ((rc = keyspace_hash_name(c, key, room, &name)) < 0)
-		return rc;
-	c->worker->made_bucket = true;
-	sweep_soon(c->worker, deadline);
-	return deadline_put(c->engine, name, b, deadline);
+	return keyspace_expire_hash(c, key, b, deadline, deadline_put_field);
 }
 
 int
@@ -415,7 +410,8 @@ keyspace_expire(struct call *c, struct kv_slice key,
 	if (deadline != 0 && deadline <= engine_now_ms(c->engine))
 		return keyspace_remove(c, key, &was);
 	if (item->kind == KIND_HASH)
-		return keyspace_expire_hash(c, key, item->bucket, deadline);
+		return keyspace_expire_hash(c, key, item->bucket, deadline,
+		    deadline_put);
 	return keyspace_write(c, key, item->record.value, deadline,
 	    item->record.flags & RECORD_BUILT);
 }

@@ -122,11 +122,10 @@ static void
 a_row_changes_its_version_with_vv_alone(void **state)
 {
 	struct sync_row row = { .inc = 5, .vv = 10, .purged = 7 };
-	struct vector v;
+	struct vector v = { .rows = NULL };
 	uint64_t before;
 
 	(void)state;
-	vector_init(&v);
 	assert_int_equal(vector_install(&v, &row), KV_OK);
 	before = v.version;
 	row.own = 9;
@@ -147,14 +146,12 @@ static void
 pending_changes_own_their_bytes(void **state)
 {
 	static char large[100000];
-	struct pending a, b;
+	struct pending a = { .count = 0 }, b = { .count = 0 };
 	struct sync_item item = { .record = { .type = RECORD_PUT } };
 	char key[4] = "k00";
 	int i;
 
 	(void)state;
-	pending_init(&a);
-	pending_init(&b);
 	for (i = 0; i < 100; i++) {
 		key[1] = (char)('0' + i / 10);
 		key[2] = (char)('0' + i % 10);
