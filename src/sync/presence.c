@@ -243,10 +243,10 @@ presence_receive(struct service_peer *p, const struct frame *f)
 }
 
 static int
-clients_each(struct client *table, const char *node,
+clients_each(struct client *table, const char *node, uint64_t inc,
     int (*each)(void *user, const struct services_presence *p), void *user)
 {
-	struct services_presence presence = { .node = node };
+	struct services_presence presence = { .node = node, .inc = inc };
 	const struct client *c;
 	int rc = KV_OK;
 
@@ -263,12 +263,51 @@ int
 services_each_client(const struct services *s,
     int (*each)(void *user, const struct services_presence *p), void *user)
 {
-	int rc = clients_each(s->clients, NULL, each, user);
+	int rc = clients_each(s->clients, NULL, s->config.inc, each, user);
 	const struct service_peer *p;
 
 	for (p = s->peers; p != NULL && rc >= 0; p = p->next)
-		rc = clients_each(p->clients, p->name, each, user);
+		rc = clients_each(p->clients, p->name, p->inc, each, user);
 	return rc;
+}
+
+struct holder {
+	struct kv_slice name;
+	struct services_presence *best;
+	bool is_found;
+};
+
+/* By the time it took the name, then by node and client: never the same. */
+static bool
+holder_is_before(const struct services_presence *a,
+    const struct services_presence *b)
+{
+	if (a->client.tick != b->client.tick)
+		return a->client.tick < b->client.tick;
+	return a->inc != b->inc ? a->inc < b->inc : a->client.id < b->client.id;
+}
+
+static int
+holder_look(void *user, const struct services_presence *p)
+{
+	struct holder *h = user;
+
+	if (!slice_equal(p->client.name, h->name) ||
+	    (h->is_found && !holder_is_before(p, h->best)))
+		return KV_OK;
+	*h->best = *p;
+	h->is_found = true;
+	return KV_OK;
+}
+
+int
+services_holder(const struct services *s, struct kv_slice name,
+    struct services_presence *out)
+{
+	struct holder h = { .name = name, .best = out };
+	int rc = services_each_client(s, holder_look, &h);
+
+	return rc < 0 ? rc : h.is_found ? KV_OK : KV_ENOTFOUND;
 }
 
 void

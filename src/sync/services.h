@@ -133,12 +133,19 @@ void services_client_gone(struct services *s, uint64_t id);
 
 struct services_presence {
 	const char *node; /* NULL: this one */
+	uint64_t inc;	  /* of its run */
 	struct item_client client;
 };
 /* Each client of this node and of those that are linked; a negative code of
  * each() ends it. */
 int services_each_client(const struct services *s,
     int (*each)(void *user, const struct services_presence *p), void *user);
+
+/* Whose the name is, of all that have it: the one with the lowest stamp, the
+ * same on all nodes that know of the same clients.  out borrows.  KV_ENOTFOUND:
+ * nobody's. */
+KV_CHECKED int services_holder(const struct services *s, struct kv_slice name,
+    struct services_presence *out);
 
 /* ---- messages ---- */
 

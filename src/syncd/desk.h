@@ -125,8 +125,10 @@ void runner_room(void *user, uint64_t job);
 extern const struct desk_kind roster_kind;
 void roster_init(struct desk *d);
 void roster_fini(struct desk *d);
-/* All clients there are, in the form of a worker's client. */
-KV_CHECKED int roster_write(const struct desk *d, char form, struct buf *to);
+/* All clients there are, or the one whose this name is, in the form of a
+ * worker's client. */
+KV_CHECKED int roster_write(const struct desk *d, char form,
+    const struct kv_slice *name, struct buf *to);
 
 /* post.c */
 void post_init(struct desk *d);

@@ -5,7 +5,7 @@
  *	CALL form node ms command ...	ms 0: until the connection closes
  *	WAIT seq n ms		ms 0: likewise
  *	BARRIER seq ms
- *	CLIENTS form
+ *	CLIENTS form [name]
  *	KICK [node]		without: all
  *
  * form is L, 2 or 3: the protocol of the client.  The answer is bulk strings,
@@ -277,9 +277,9 @@ door_barrier(struct desk_conn *c, const struct kv_slice *args, size_t argc)
 static void
 door_clients(struct desk_conn *c, const struct kv_slice *args, size_t argc)
 {
-	(void)argc;
 	if (args[1].len != 1 ||
-	    roster_write(desk_of(c), args[1].data[0], &c->rest) < 0)
+	    roster_write(desk_of(c), args[1].data[0],
+		argc > 2 ? &args[2] : NULL, &c->rest) < 0)
 		door_end(c, '-', "failed out of memory");
 	else
 		door_feed(c);
@@ -325,7 +325,7 @@ door_begin(struct desk_conn *c, const struct request *r)
 		{ "call", 5, ITEM_ARGS_MAX + 3, door_call },
 		{ "wait", 4, 4, door_wait },
 		{ "barrier", 3, 3, door_barrier },
-		{ "clients", 2, 2, door_clients },
+		{ "clients", 2, 3, door_clients },
 		{ "kick", 1, 2, door_kick },
 	};
 	size_t i;

@@ -210,8 +210,22 @@ roster_item(void *user, const struct services_presence *p)
 	return l->reply.rc;
 }
 
+static int
+roster_holder(const struct desk *d, struct kv_slice name, struct roster_list *l)
+{
+	struct services_presence p;
+	int rc = services_holder(d->services, name, &p);
+
+	if (!l->is_line)
+		reply_array(&l->reply, rc == KV_OK);
+	if (rc == KV_OK)
+		return roster_item(l, &p);
+	return rc == KV_ENOTFOUND ? l->reply.rc : rc;
+}
+
 int
-roster_write(const struct desk *d, char form, struct buf *to)
+roster_write(const struct desk *d, char form, const struct kv_slice *name,
+    struct buf *to)
 {
 	struct roster_list l = {
 		.desk = d,
@@ -220,11 +234,12 @@ roster_write(const struct desk *d, char form, struct buf *to)
 	};
 	int rc;
 
-	if (!l.is_line) {
+	if (name == NULL && !l.is_line) {
 		(void)services_each_client(d->services, roster_count, &l);
 		reply_array(&l.reply, l.count);
 	}
-	rc = services_each_client(d->services, roster_item, &l);
+	rc = name == NULL ? services_each_client(d->services, roster_item, &l)
+			  : roster_holder(d, *name, &l);
 	if (rc == KV_OK && l.is_line)
 		rc = buf_append(to, "OK\r\n", 4);
 	return rc;

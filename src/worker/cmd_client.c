@@ -46,8 +46,7 @@ client_setname(struct call *c)
 		    " special characters.");
 	if ((x = session_extra(c->session)) == NULL)
 		return KV_ENOMEM;
-	client_keep(x->name, c->args[2]);
-	presence_changed(c->session);
+	presence_name(x, c->args[2]);
 	reply_ok(c->reply);
 	return KV_OK;
 }

@@ -137,9 +137,7 @@ cmd_hello(struct call *c)
 	if (h.has_name) {
 		if ((x = session_extra(c->session)) == NULL)
 			return KV_ENOMEM;
-		memcpy(x->name, h.name.data, h.name.len);
-		x->name[h.name.len] = '\0';
-		presence_changed(c->session);
+		presence_name(x, h.name);
 	}
 	c->session->proto = (uint8_t)h.proto;
 	c->reply->proto = (int)h.proto;

@@ -311,13 +311,16 @@ cmd_kv_call(struct call *c)
 int
 cmd_kv_clients(struct call *c)
 {
-	struct kv_slice words[] = { { "CLIENTS", 7 }, peers_form(c) };
+	struct kv_slice words[] = { { "CLIENTS", 7 }, peers_form(c),
+		c->argc > 1 ? c->args[1] : (struct kv_slice){ "", 0 } };
 	struct peers_question q = { .words = words,
-		.count = 2,
+		.count = c->argc > 1 ? 3 : 2,
 		.limit_ms = 10000,
 		.is_line = c->command == NULL };
 	int rc;
 
+	if (c->argc > 2)
+		return call_error(c, "ERR syntax error");
 	if (peers_has_asked(c->session))
 		return peers_streamed(c);
 	if (!c->worker->has_sync)

@@ -48,20 +48,51 @@ presence_client(struct call *c, struct kv_slice line)
 	reply_bulk(c->reply, name);
 }
 
+static bool
+presence_line_of(struct kv_slice *text, struct kv_slice *line)
+{
+	const char *end = memchr(text->data, '\n', text->len);
+
+	if (text->len == 0 || end == NULL)
+		return false;
+	*line = (struct kv_slice){ text->data, (size_t)(end - text->data) };
+	text->data += line->len + 1;
+	text->len -= line->len + 1;
+	return true;
+}
+
+/* Of those who have the name the line of who took it first (sync/services.h);
+ * the lines are in the order of ids.  len 0: nobody. */
+static struct kv_slice
+presence_holder(struct kv_slice text, struct kv_slice name)
+{
+	struct kv_slice line, best = { "", 0 };
+	uint64_t since, least = UINT64_MAX;
+
+	while (presence_line_of(&text, &line)) {
+		if (!slice_equal(presence_field(line, "name="), name) ||
+		    num_parse_u64(presence_field(line, "named="), &since) < 0 ||
+		    since >= least)
+			continue;
+		least = since;
+		best = line;
+	}
+	return best;
+}
+
 static void
 presence_list(struct call *c, struct kv_slice text)
 {
 	struct call_place place = call_open(c);
-	const char *end;
+	struct kv_slice line;
 	size_t n = 0;
 
-	while (
-	    text.len > 0 && (end = memchr(text.data, '\n', text.len)) != NULL) {
-		size_t len = (size_t)(end - text.data);
-
-		presence_client(c, (struct kv_slice){ text.data, len });
-		text.data += len + 1;
-		text.len -= len + 1;
+	if (c->argc > 1 && (line = presence_holder(text, c->args[1])).len > 0) {
+		presence_client(c, line);
+		n++;
+	}
+	while (c->argc == 1 && presence_line_of(&text, &line)) {
+		presence_client(c, line);
 		n++;
 	}
 	if (c->command == NULL)

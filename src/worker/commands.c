@@ -164,7 +164,7 @@ X("kv.nodes", cmd_kv_nodes, 1, 0,0,0, COMMAND_READONLY, 0, KV, "0.1.0", "", "Ret
 X("kv.barrier", cmd_kv_barrier, 2, 0,0,0, COMMAND_BLOCKING | COMMAND_NO_MULTI | COMMAND_NOSCRIPT, SES, KV, "0.1.0", "timeout", "Waits until every other node has what this client wrote on its disk, and this one has all that they had.") \
 X("kv.call", cmd_kv_call, -3, 0,0,0, COMMAND_BLOCKING | COMMAND_NO_MULTI | COMMAND_NOSCRIPT | COMMAND_ADMIN, SES, KV, "0.1.0", "node [TIMEOUT milliseconds] command [arg ...]", "Runs a command on another node and returns its answer.") \
 X("kv.kick", cmd_kv_kick, -1, 0,0,0, COMMAND_NO_MULTI | COMMAND_NOSCRIPT | COMMAND_ADMIN, SES, KV, "0.1.0", "[node]", "Ends the links to a node, or all, so that they are made anew; returns how many.") \
-X("kv.clients", cmd_kv_clients, 1, 0,0,0, COMMAND_READONLY | COMMAND_NO_MULTI | COMMAND_NOSCRIPT, SES, KV, "0.1.0", "", "Returns who is connected to which node.") \
+X("kv.clients", cmd_kv_clients, -1, 0,0,0, COMMAND_READONLY | COMMAND_NO_MULTI | COMMAND_NOSCRIPT, SES, KV, "0.1.0", "[name]", "Returns who is connected to which node, or whose a name is.") \
 X("kv.digest", cmd_kv_digest, -1, 1,1,1, RD, S, KV, "0.1.0", "[bucket]", "Returns the digest of a bucket, or of all: equal on hosts that hold the same.") \
 X("kv.changes", cmd_kv_changes, -4, 1,1,1, RD, S, KV, "0.1.0", "bucket FROM seq [COUNT count]", "Returns the changes of a bucket after a sequence number.")
 

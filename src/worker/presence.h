@@ -15,6 +15,7 @@
 #include "io/timer.h"
 
 struct session;
+struct session_extra;
 struct worker;
 
 struct presence {
@@ -32,6 +33,9 @@ bool presence_watch(struct session *s);
 
 /* It came, or has another name. */
 void presence_changed(struct session *s);
+/* It is called so from now on; "" for nothing.  Who says it again keeps the time
+ * at which it took the name.  name fits. */
+void presence_name(struct session_extra *x, struct kv_slice name);
 /* It is gone. */
 void presence_end(struct session *s);
 

@@ -14,6 +14,7 @@
 #include "worker/multi.h"
 #include "worker/peers.h"
 #include "worker/prefetch.h"
+#include "worker/presence.h"
 #include "worker/pubsub.h"
 #include "worker/round.h"
 #include "worker/run.h"
@@ -75,7 +76,7 @@ session_reset(struct session *s)
 		s->flags |= SESSION_GUEST;
 	presence_changed(s);
 	if (s->extra != NULL) {
-		s->extra->name[0] = '\0';
+		presence_name(s->extra, (struct kv_slice){ "", 0 });
 		s->extra->bucket_len = 0;
 	}
 }

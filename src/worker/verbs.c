@@ -346,7 +346,7 @@ static const struct verb {
 	{ "WAIT", 3, 3, CALL_SESSION, verb_wait },
 	{ "BARRIER", 2, 2, CALL_SESSION, verb_barrier },
 	{ "CALL", 3, REQUEST_ARGS_EMBEDDED, CALL_SESSION, cmd_kv_call },
-	{ "CLIENTS", 1, 1, CALL_SESSION, cmd_kv_clients },
+	{ "CLIENTS", 1, 2, CALL_SESSION, cmd_kv_clients },
 	{ "NODES", 1, 1, 0, cmd_kv_nodes },
 	{ "QUIT", 1, 1, CALL_SESSION, verb_quit },
 	{ NULL, 0, SIZE_MAX, 0, verb_unknown },

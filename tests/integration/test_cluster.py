@@ -261,6 +261,39 @@ class Presence(Cluster_):
                 self.assertIn(b" web\r\n", text)
         wait_for(lambda: self.names(foo) == [], 10, "both gone")
 
+    def holder(self, node, name):
+        with node.resp() as c:
+            got = c.call("KV.CLIENTS", name)
+            return got[0][:2] if got else None
+
+    def test_a_name_is_whose_client_took_it_first_on_every_node(self):
+        foo, bar = self.two()
+        foo_name, bar_name = (f"{x}@{HOST}".encode() for x in ("foo", "bar"))
+        with foo.resp() as late, bar.resp() as early, bar.resp() as second:
+            def both(want):
+                wait_for(lambda: all(self.holder(n, "leader") == want
+                                     for n in (foo, bar)), 10,
+                         f"the name to be that of {want}")
+            both(None)
+            early.must("CLIENT", "SETNAME", "leader")
+            both([bar_name, early.call("CLIENT", "ID")])
+            late.must("CLIENT", "SETNAME", "leader")  # connected before
+            second.must("HELLO", 3, "SETNAME", "leader")
+            wait_for(lambda: len(self.names(foo)) == 3, 10, "all three")
+            late.must("CLIENT", "SETNAME", "leader")
+            early.must("CLIENT", "SETNAME", "leader")  # keeps its time
+            both([bar_name, early.call("CLIENT", "ID")])
+            with foo.line() as line:
+                line.send(b"CLIENTS leader\r\nCLIENTS nobody\r\n")
+                self.assertEqual(line.read_line().split()[0], bar_name)
+                self.assertEqual([line.read_line(), line.read_line()],
+                                 [b"OK", b"OK"])
+            early.must("CLIENT", "SETNAME", "")
+            both([foo_name, late.call("CLIENT", "ID")])
+            early.must("CLIENT", "SETNAME", "leader")
+            late.close()
+            both([bar_name, second.call("CLIENT", "ID")])
+
     def test_kv_syncd_is_no_client(self):
         foo, bar = self.two()
         with bar.resp() as b, foo.resp() as c:
@@ -302,6 +335,11 @@ class PresenceAlone(Cluster_):
                              {b"one", b"two"})
             self.assertEqual(len(got), 3)
             node = got[0][0]
+            a.must("CLIENT", "SETNAME", "two")      # later
+            (_, id, _), = a.call("KV.CLIENTS", "two")
+            self.assertEqual(id, b.call("CLIENT", "ID"))
+            self.assertEqual(a.call("KV.CLIENTS", "one"), [])
+            a.must("CLIENT", "SETNAME", "one")
             line.send(b"CLIENTS\r\nPING\r\n")
             text = line.read_until(b"PONG\r\n")
             self.assertIn(node + b" ", text)

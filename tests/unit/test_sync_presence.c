@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -170,6 +171,71 @@ a_list_beyond_one_frame_comes_whole_and_its_bound_holds(void **state)
 	}
 }
 
+/* "b@host 7", or "". */
+static void
+holder_is(struct rig *r, unsigned n, const char *expected)
+{
+	struct services_presence p;
+	char text[64] = "";
+
+	if (services_holder(r->nodes[n].services, slice_of("leader"), &p) ==
+	    KV_OK)
+		snprintf(text, sizeof(text), "%s %u",
+		    p.node == NULL ? r->nodes[n].name : p.node,
+		    (unsigned)p.client.id);
+	assert_string_equal(text, expected);
+}
+
+static void
+named(struct rig *r, unsigned n, uint64_t id, uint64_t tick)
+{
+	struct item_client c = { .id = id,
+		.tick = tick,
+		.name = slice_of("leader") };
+
+	assert_int_equal(services_client(r->nodes[n].services, &c), KV_OK);
+	r->now_ms += 1000;
+	rig_run(r);
+}
+
+/* Two sides of a split give it to one each; together again all say the same. */
+static void
+a_name_taken_twice_is_whose_stamp_is_lowest_on_every_node(void **state)
+{
+	struct rig *r = *state;
+	unsigned n;
+
+	holder_is(r, 0, "");
+	named(r, 0, 5, 500);
+	named(r, 0, 4, 600);
+	named(r, 1, 9, 400);
+	named(r, 2, 8, 400);
+	holder_is(r, 0, "a@host 5");
+	holder_is(r, 1, "b@host 9");
+	holder_is(r, 2, "c@host 8");
+	rig_link(r, 0, 1);
+	rig_link(r, 1, 2);
+	rig_link(r, 2, 0);
+	r->now_ms += 1000;
+	rig_run(r);
+	for (n = 0; n < 3; n++) /* of one stamp the lower incarnation */
+		holder_is(r, n, "b@host 9");
+	services_client_gone(r->nodes[1].services, 9);
+	r->now_ms += 1000;
+	rig_run(r);
+	for (n = 0; n < 3; n++)
+		holder_is(r, n, "c@host 8");
+	rig_unlink(r, 1, 2);
+	rig_unlink(r, 2, 0);
+	holder_is(r, 0, "a@host 5");
+	holder_is(r, 1, "a@host 5");
+	holder_is(r, 2, "c@host 8");
+	services_client_gone(r->nodes[0].services, 5);
+	r->now_ms += 1000;
+	rig_run(r);
+	holder_is(r, 1, "a@host 4");
+}
+
 int
 main(void)
 {
@@ -178,6 +244,7 @@ main(void)
 		TEST(a_new_link_tells_all_clients_and_then_what_changes),
 		TEST(who_is_gone_and_forgotten_is_no_news_for_ever),
 		TEST(changes_within_a_tenth_of_a_second_are_one_frame),
+		TEST(a_name_taken_twice_is_whose_stamp_is_lowest_on_every_node),
 		TEST(a_list_beyond_one_frame_comes_whole_and_its_bound_holds),
 	};
 
