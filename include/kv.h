@@ -156,6 +156,7 @@ struct kv_bucket_info {
 	bool shadows;	     /* and hides one of all hosts, called alike */
 	bool database;	     /* holds the keys of a Redis database */
 	uint64_t ttl_max_ms; /* 0: none */
+	bool conflict_log;
 };
 
 KV_API KV_CHECKED int kv_bucket_info(struct kv *kv, struct kv_slice bucket,
@@ -218,6 +219,9 @@ struct kv_bucket_options {
 	/* Of this host alone.  Hosts may share another one of that name: here
 	 * the name means this one until it is dropped. */
 	bool local;
+	/* What is lost when two hosts write a key without knowing of each
+	 * other is kept (kv(1), conflicts). */
+	bool conflict_log;
 	uint64_t reserved[6]; /* zero */
 };
 

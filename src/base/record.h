@@ -75,17 +75,21 @@ enum record_mark {
 	RECORD_NEW = 1,	  /* there was nothing of this key before */
 	RECORD_AGAIN = 2, /* as one of the records staged just before it: same
 			   * cause, type and bucket */
+	RECORD_PREV = 4,  /* has a prev; not of the log only */
 };
 
 struct record {
 	enum record_type type;
 	uint8_t flags; /* of enum record_flag */
 	uint8_t cause; /* log only: why it was written, 0: unknown */
-	uint8_t marks; /* log only: of enum record_mark */
+	uint8_t marks; /* log only, but for PREV: of enum record_mark */
 	uint64_t seq;  /* local order */
 	struct stamp stamp;
 	uint64_t bid;	   /* bucket id */
 	uint64_t deadline; /* ms since 1970, 0: none */
+	/* With RECORD_PREV: the last one of another host that its writer had
+	 * before it; zero: none. */
+	struct stamp prev;
 	struct kv_slice key;
 	struct kv_slice value; /* empty for a tombstone */
 	uint64_t end; /* log position after it; 0: read from the tree */

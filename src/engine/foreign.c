@@ -67,9 +67,11 @@ foreign_erase(struct engine *e, const struct bucket *b,
 {
 	struct record r = { .type = RECORD_TOMB,
 		.flags = there->flags & RECORD_RELAY,
+		.marks = there->marks & RECORD_PREV,
 		.stamp = there->stamp,
 		.bid = b->bid,
 		.deadline = there->deadline,
+		.prev = there->prev,
 		.key = there->key };
 
 	if (there->type == RECORD_TOMB)
@@ -83,12 +85,20 @@ foreign_merge(struct engine *e, const struct bucket *b, const struct record *in,
     const struct record *there, const struct stage_old *old)
 {
 	struct record r = { .type = in->type,
+		.marks = in->marks & RECORD_PREV,
 		.stamp = in->stamp,
 		.bid = b->bid,
 		.deadline = in->deadline,
+		.prev = in->prev,
 		.key = in->key };
+	int rc;
 
-	if (!bucket_shows(b, in->stamp) || !merge_wins(there, in))
+	if (!bucket_shows(b, in->stamp))
+		return KV_OK;
+	if (b->options & BUCKET_CONFLICTS && there != NULL &&
+	    (rc = conflict_look(e, b, in, there)) < 0)
+		return rc;
+	if (!merge_wins(there, in))
 		return KV_OK;
 	r.flags = merge_relay(there, e->control->inc);
 	if (in->type == RECORD_PUT)

@@ -102,6 +102,13 @@ struct stage {
 	struct stage_table item_table, bucket_table;
 };
 
+/* conflict.c: what of the batch was kept already, and said of all. */
+struct conflict_tally {
+	uint64_t batch;
+	size_t count, bytes;
+	uint64_t said_ms, unsaid;
+};
+
 /* Stamps of staged records, later than any real one, in staging order. */
 #define STAGE_TICK (UINT64_MAX / 2 + 1)
 
@@ -144,6 +151,7 @@ struct engine {
 	struct soon *soon;     /* engine_own_deadlines; NULL: not wanted */
 	struct purge_place purged_to; /* which tombstones were looked at */
 	bool limits_looked;	      /* limit.c: once in a life */
+	struct conflict_tally conflicts;
 	uint64_t own_end; /* of the last batch this process appended */
 	uint64_t written; /* seq of its last record that others may want */
 
@@ -336,6 +344,14 @@ void checkpointer_free(struct engine *e);
 /* sweep.c: turn what is past its deadline into tombstones, purge what is old.
  * *next_ms: when the next deadline is due, 0: none known. */
 KV_CHECKED int sweep_step(struct engine *e, bool *more, uint64_t *next_ms);
+
+/* conflict.c: note in a record that is to be staged what its writer has; look
+ * whether one from elsewhere and what is there did not know of each other, and
+ * keep which loses. */
+KV_CHECKED int conflict_prev(struct engine *e, const struct bucket *b,
+    struct record *r);
+KV_CHECKED int conflict_look(struct engine *e, const struct bucket *b,
+    const struct record *in, const struct record *there);
 
 /* limit.c: records of before their bucket's ttl_max. */
 KV_CHECKED int limit_step(struct engine *e, bool *more);

@@ -87,6 +87,7 @@ limit_stage(struct engine *e, const struct limit_work *w,
 		return rc == KV_ENOTFOUND ? KV_OK : rc;
 	r.flags &= RECORD_RELAY | RECORD_BUILT | RECORD_LOCAL;
 	r.flags |= RECORD_FOREIGN;
+	r.marks &= RECORD_PREV;
 	bucket_limit(&w->bucket, stamp_ms(r.stamp), &r);
 	if (record_is_expired(&r, e->now_ms))
 		return engine_expire(e, &w->bucket, &r);

@@ -319,8 +319,8 @@ stage_over(struct engine *e, const struct bucket *b, const struct record *r,
 
 	if (r->key.len > KV_KEY_MAX || r->value.len > e->segment_size)
 		return KV_ETOOBIG;
-	item.len =
-	    (uint32_t)wal_record_size(r->flags, r->key.len, r->value.len);
+	item.len = (uint32_t)wal_record_size(r->flags, r->marks, r->key.len,
+	    r->value.len);
 	if ((rc = stage_check(e, r, item.len)) < 0 ||
 	    (rc = stage_bucket_of(e, b, &item.bucket)) < 0 ||
 	    (rc = stage_reserve(e)) < 0)
@@ -366,10 +366,13 @@ engine_put(struct engine *e, const struct bucket *b, struct kv_slice key,
 		.deadline = deadline,
 		.key = key,
 		.value = value };
+	int rc;
 
 	if (deadline != 0)
 		r.flags |= RECORD_DEADLINE;
 	bucket_limit(b, e->now_ms, &r);
+	if ((rc = conflict_prev(e, b, &r)) < 0)
+		return rc;
 	return stage_record(e, b, &r, STAGE_NO_ROW);
 }
 
@@ -393,8 +396,11 @@ stage_tomb(struct engine *e, const struct bucket *b, struct kv_slice key,
 		.flags = (uint8_t)(stage_scope(b) | flags),
 		.bid = b->bid,
 		.key = key };
+	int rc;
 
 	bucket_limit(b, e->now_ms, &r);
+	if ((rc = conflict_prev(e, b, &r)) < 0)
+		return rc;
 	return stage_record(e, b, &r, STAGE_NO_ROW);
 }
 
@@ -411,7 +417,9 @@ engine_expire(struct engine *e, const struct bucket *b,
 	struct record r = { .type = RECORD_TOMB,
 		.bid = b->bid,
 		.stamp = expired->stamp,
+		.marks = expired->marks & RECORD_PREV,
 		.deadline = expired->deadline,
+		.prev = expired->prev,
 		.key = expired->key };
 
 	/* Still what replaced a write of ours here: it proves the claims that
@@ -433,8 +441,8 @@ stage_message(struct engine *e, struct record *r)
 	r->flags |= RECORD_LOCAL;
 	if (r->key.len > KV_KEY_MAX || r->value.len > e->segment_size)
 		return KV_ETOOBIG;
-	item.len =
-	    (uint32_t)wal_record_size(r->flags, r->key.len, r->value.len);
+	item.len = (uint32_t)wal_record_size(r->flags, r->marks, r->key.len,
+	    r->value.len);
 	if ((rc = stage_check(e, r, item.len)) < 0 ||
 	    (rc = stage_reserve(e)) < 0)
 		return rc;

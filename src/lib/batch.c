@@ -116,6 +116,8 @@ kv_batch_create_with(struct kv_batch *b, struct kv_slice bucket,
 		return KV_EINVAL;
 	if (options->local)
 		number |= BUCKET_LOCAL;
+	if (options->conflict_log)
+		number |= BUCKET_CONFLICTS;
 	return add(b,
 	    &(struct batch_change){ .kind = BATCH_CREATE,
 		.number = number,

@@ -302,6 +302,7 @@ kv_bucket_info(struct kv *kv, struct kv_slice bucket,
 	out->local = (b->options & BUCKET_LOCAL) != 0;
 	out->database = (b->options & BUCKET_DATABASE) != 0;
 	out->ttl_max_ms = bucket_ttl_ms(b);
+	out->conflict_log = (b->options & BUCKET_CONFLICTS) != 0;
 out:
 	embed_leave(kv);
 	return rc;

@@ -130,6 +130,7 @@ struct replica_link {
 	/* from its HELLO */
 	char name[FRAME_NAME_MAX + 1];
 	uint64_t uid, inc, start, head;
+	uint32_t features; /* that both know */
 	struct item_row lineage[FRAME_LINEAGE_MAX];
 	size_t lineage_count;
 	uint32_t timeout_ms;

@@ -78,6 +78,13 @@ enum frame_bye_code {
 #undef X
 };
 
+/* What a node understands that the first of its version does not; what it does
+ * not tell it is not sent.  Unknown ones are ignored. */
+enum frame_feature {
+	FEATURE_PREV = 1, /* the prev of records (sync/op.h) */
+};
+#define FEATURES ((uint32_t)FEATURE_PREV)
+
 /* Rows of two numbers (inc, tick), encoded; see items.h. */
 #define FRAME_ROW 16
 #define FRAME_ROWS_MAX ((FRAME_MAX - 32) / FRAME_ROW)
@@ -92,7 +99,7 @@ struct frame_hello {
 	struct kv_slice name;
 	struct kv_slice dialled; /* whom the initiator meant, may be empty */
 	struct kv_slice lineage; /* rows (inc, end), newest first */
-	uint32_t features;	 /* bits; unknown ones are ignored */
+	uint32_t features;	 /* of enum frame_feature */
 	uint32_t timeout_ms; /* silence that means down; the larger counts */
 };
 

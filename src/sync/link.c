@@ -179,6 +179,7 @@ link_say(struct replica *r, struct replica_link *l)
 	h->name = slice_of(r->name);
 	h->dialled = slice_of(l->dialled);
 	h->lineage = buf_slice(&r->lineage);
+	h->features = FEATURES & ~r->config.tuning.no_features;
 	h->timeout_ms = r->config.timeout_ms;
 	if ((rc = control_put(&l->control, &f)) < 0)
 		return rc;
@@ -212,6 +213,7 @@ keep_hello(struct replica *r, struct replica_link *l,
 	l->inc = h->inc;
 	l->start = h->start_tick;
 	l->head = h->head_tick;
+	l->features = h->features & ~r->config.tuning.no_features;
 	if (h->timeout_ms > l->timeout_ms)
 		l->timeout_ms = h->timeout_ms < CORE_TIMEOUT_MS
 		    ? h->timeout_ms

@@ -19,12 +19,13 @@ enum wire_flag {
 	WIRE_SAME = 2,	   /* no bid: that of the record before */
 	WIRE_DEADLINE = 4, /* has a deadline */
 	WIRE_EXPIRED = 8,  /* TOMB: made by its deadline */
+	WIRE_PREV = 16,	   /* has a prev */
 };
 
 static size_t
 body_max(size_t value_max)
 {
-	return HEAD + 8 + 8 + 8 + 8 + 2 + KV_KEY_MAX + value_max;
+	return HEAD + 8 + 8 + 8 + 8 + 16 + 2 + KV_KEY_MAX + value_max;
 }
 
 /* ---- records ---- */
@@ -38,6 +39,7 @@ record_flags(const struct op_writer *w, const struct record *r)
 	flags |= w->has_bid && r->bid == w->bid ? WIRE_SAME : 0;
 	flags |= r->deadline != 0 ? WIRE_DEADLINE : 0;
 	flags |= r->flags & RECORD_EXPIRED ? WIRE_EXPIRED : 0;
+	flags |= w->tells_prev && r->marks & RECORD_PREV ? WIRE_PREV : 0;
 	return (uint8_t)flags;
 }
 
@@ -56,7 +58,7 @@ record_size(uint8_t flags, const struct record *r)
 {
 	return 8 + (flags & WIRE_OWN ? 0u : 8u) +
 	    (flags & WIRE_SAME ? 0u : 8u) + (flags & WIRE_DEADLINE ? 8u : 0u) +
-	    2 + r->key.len + r->value.len;
+	    (flags & WIRE_PREV ? 16u : 0u) + 2 + r->key.len + r->value.len;
 }
 
 static void
@@ -69,6 +71,10 @@ write_record(struct wire_out *to, uint8_t flags, const struct record *r)
 		wire_put(to, r->bid, 8);
 	if (flags & WIRE_DEADLINE)
 		wire_put(to, r->deadline, 8);
+	if (flags & WIRE_PREV) {
+		wire_put(to, r->prev.tick, 8);
+		wire_put(to, r->prev.inc, 8);
+	}
 	wire_put(to, r->key.len, 2);
 	wire_add(to, r->key);
 	wire_add(to, r->value);
@@ -80,7 +86,8 @@ read_record(struct op_reader *from, uint8_t flags, struct wire_in *w,
 {
 	struct record *r = &out->record;
 
-	if (flags & ~(WIRE_OWN | WIRE_SAME | WIRE_DEADLINE | WIRE_EXPIRED))
+	if (flags &
+	    ~(WIRE_OWN | WIRE_SAME | WIRE_DEADLINE | WIRE_EXPIRED | WIRE_PREV))
 		return KV_EPROTO;
 	if (flags & WIRE_SAME && !from->has_bid)
 		return KV_EPROTO;
@@ -91,6 +98,11 @@ read_record(struct op_reader *from, uint8_t flags, struct wire_in *w,
 	r->stamp.inc = flags & WIRE_OWN ? from->peer_inc : wire_get(w, 8);
 	r->bid = flags & WIRE_SAME ? from->bid : wire_get(w, 8);
 	r->deadline = flags & WIRE_DEADLINE ? wire_get(w, 8) : 0;
+	if (flags & WIRE_PREV) {
+		r->marks |= RECORD_PREV;
+		r->prev.tick = wire_get(w, 8);
+		r->prev.inc = wire_get(w, 8);
+	}
 	r->key = wire_take(w, (size_t)wire_get(w, 2));
 	r->value = wire_take(w, w->left);
 	if (w->bad || !record_fits(out->type, r))
@@ -145,7 +157,7 @@ read_bucket(struct wire_in *w, struct bucket *b, struct kv_slice *name)
 void
 op_writer_init(struct op_writer *w, uint64_t own_inc)
 {
-	*w = (struct op_writer){ own_inc, 0, false };
+	*w = (struct op_writer){ .own_inc = own_inc };
 }
 
 size_t

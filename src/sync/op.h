@@ -7,7 +7,7 @@
  *	u32 len | u8 op | u8 flags | body of len - 2 bytes
  *
  *	PUT, TOMB  u64 tick | [u64 inc] | [u64 bid] | [u64 deadline] |
- *		   u16 klen | key | value
+ *		   [u64 prev tick, inc] | u16 klen | key | value
  *	BUCKET	   u64 created tick, inc | u64 dropped tick, inc | u32 options |
  *		   name
  *	VVROW	   u64 inc | u64 tick
@@ -16,7 +16,7 @@
  * An op may span frames, so that a large value never keeps a PING waiting for
  * more than one of them.  A stamp of the sender's own run leaves its inc out, a
  * record of the bucket before leaves the bid out: 16 bytes and the key at
- * least. */
+ * least.  A prev stands there for who said FEATURE_PREV in its HELLO. */
 
 #include <stdbool.h>
 
@@ -41,7 +41,8 @@ struct op {
 	enum op_type type;
 	uint8_t flags;	      /* of enum op_flag, VVROW and MARK only */
 	struct record record; /* PUT, TOMB: stamp, bid, deadline, key, value,
-			       * of the flags DEADLINE and EXPIRED */
+			       * prev, of the flags DEADLINE and EXPIRED,
+			       * of the marks PREV */
 	struct bucket bucket; /* BUCKET: stamps and options, not bid, seq */
 	struct kv_slice name; /* BUCKET */
 	struct stamp row;     /* VVROW */
@@ -55,6 +56,7 @@ struct op_writer {
 	uint64_t own_inc; /* of the sender */
 	uint64_t bid;
 	bool has_bid;
+	bool tells_prev; /* false after op_writer_init */
 };
 
 void op_writer_init(struct op_writer *w, uint64_t own_inc);

@@ -44,6 +44,8 @@ struct replica_tuning {
 	uint32_t rows_max;    /* runs of which rows are kept: 65536 */
 	uint32_t digest_ms;   /* between two looks at the digests: 5 s */
 	bool has_no_digests;  /* none are sent, nothing is repaired */
+	uint32_t no_features; /* of enum frame_feature: as a node that does not
+			       * know of them */
 };
 
 /* What nodes do for each other beside replication hangs on the links by these

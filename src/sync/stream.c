@@ -55,6 +55,7 @@ stream_begin(struct replica *r, struct replica_link *l, enum frame_stream kind,
 	s->at.seq = s->marked = s->acked = cursor;
 	s->credit = r->config.tuning.credit;
 	op_writer_init(&s->writer, r->config.inc);
+	s->writer.tells_prev = l->features & FEATURE_PREV;
 }
 
 bool
@@ -96,6 +97,7 @@ stream_op(const struct sync_item *item)
 	} else {
 		op.record = item->record;
 		op.record.flags &= RECORD_DEADLINE | RECORD_EXPIRED;
+		op.record.marks &= RECORD_PREV;
 	}
 	return op;
 }

@@ -35,7 +35,8 @@ row_flags(const struct record *r)
 size_t
 schema_row_head(const struct record *r)
 {
-	return r->deadline != 0 ? SCHEMA_ROW_HEAD_MAX : SCHEMA_ROW_HEAD_MAX - 8;
+	return SCHEMA_ROW_HEAD + (r->deadline != 0 ? 8u : 0u) +
+	    (r->marks & RECORD_PREV ? 16u : 0u);
 }
 
 void
@@ -46,37 +47,64 @@ schema_put_row_head(char *to, const struct record *r)
 	schema_put_stamp(to, r->stamp);
 	bytes_put_be64(to + 16, r->seq);
 	to[24] = (char)(flags | (r->type == RECORD_TOMB ? SCHEMA_TOMB : 0u) |
-	    (r->flags & RECORD_BUILT ? SCHEMA_BUILT : 0u));
-	if (r->deadline != 0)
-		bytes_put_be64(to + 25, r->deadline);
+	    (r->flags & RECORD_BUILT ? SCHEMA_BUILT : 0u) |
+	    (r->marks & RECORD_PREV ? SCHEMA_PREV : 0u));
+	to += SCHEMA_ROW_HEAD;
+	if (r->deadline != 0) {
+		bytes_put_be64(to, r->deadline);
+		to += 8;
+	}
+	if (r->marks & RECORD_PREV)
+		schema_put_stamp(to, r->prev);
+}
+
+/* What may be missing between head and value. */
+static int
+get_row_optional(struct kv_slice from, unsigned flags, struct record *out)
+{
+	const char *at = from.data + SCHEMA_ROW_HEAD;
+
+	out->deadline = 0;
+	out->prev = (struct stamp){ 0, 0 };
+	out->marks = flags & SCHEMA_PREV ? RECORD_PREV : 0;
+	if (flags & RECORD_DEADLINE) {
+		if (from.len < SCHEMA_ROW_HEAD + 8)
+			return KV_ECORRUPT;
+		out->deadline = bytes_get_be64(at);
+		if (out->deadline == 0)
+			return KV_ECORRUPT;
+		at += 8;
+	}
+	if (from.len < schema_row_head(out))
+		return KV_ECORRUPT;
+	if (flags & SCHEMA_PREV)
+		out->prev = schema_get_stamp(at);
+	return KV_OK;
 }
 
 int
 schema_get_row(struct kv_slice from, struct record *out)
 {
-	unsigned char flags;
+	unsigned flags;
 	size_t head;
+	int rc;
 
-	if (from.len < SCHEMA_ROW_HEAD_MAX - 8)
+	if (from.len < SCHEMA_ROW_HEAD)
 		return KV_ECORRUPT;
 	flags = (unsigned char)from.data[24];
-	if ((flags & ~(unsigned)(ROW_FLAGS | SCHEMA_TOMB | SCHEMA_BUILT)) != 0)
+	if ((flags &
+		~(unsigned)(ROW_FLAGS | SCHEMA_TOMB | SCHEMA_BUILT |
+		    SCHEMA_PREV)) != 0)
 		return KV_ECORRUPT;
 	out->stamp = schema_get_stamp(from.data);
 	out->seq = bytes_get_be64(from.data + 16);
 	out->type = flags & SCHEMA_TOMB ? RECORD_TOMB : RECORD_PUT;
-	out->flags = flags & ROW_FLAGS;
+	out->flags = (uint8_t)(flags & ROW_FLAGS);
 	if (flags & SCHEMA_BUILT)
 		out->flags |= RECORD_BUILT;
-	out->deadline = 0;
 	out->end = 0;
-	if (flags & RECORD_DEADLINE) {
-		if (from.len < SCHEMA_ROW_HEAD_MAX)
-			return KV_ECORRUPT;
-		out->deadline = bytes_get_be64(from.data + 25);
-		if (out->deadline == 0)
-			return KV_ECORRUPT;
-	}
+	if ((rc = get_row_optional(from, flags, out)) < 0)
+		return rc;
 	head = schema_row_head(out);
 	out->value = (struct kv_slice){ from.data + head, from.len - head };
 	if (out->type == RECORD_TOMB && out->value.len != 0)

@@ -7,7 +7,8 @@
  *
  * database  key                         value
  * records   bid 8, key                  tick 8, inc 8, seq 8, flags 1,
- *                                       [deadline 8 if RECORD_DEADLINE], value
+ *                                       [deadline 8 if RECORD_DEADLINE],
+ *                                       [prev 16 if SCHEMA_PREV], value
  *                                       (tombstone: flags has SCHEMA_TOMB)
  * byseq     seq 8                       type 1, flags 1, inc 8, bid 8, key
  * buckets   name                        bucket row (below)
@@ -47,9 +48,11 @@
  * not kept here. */
 #define SCHEMA_TOMB 0x80
 #define SCHEMA_BUILT 0x40
+#define SCHEMA_PREV 0x01
 
 #define SCHEMA_KEY_MAX 511     /* LMDB's limit */
-#define SCHEMA_ROW_HEAD_MAX 33 /* in front of the value, with a deadline */
+#define SCHEMA_ROW_HEAD 25     /* in front of what may be missing */
+#define SCHEMA_ROW_HEAD_MAX 49 /* in front of the value, with all of it */
 #define SCHEMA_ENTRY_HEAD 18   /* in front of the key in byseq */
 #define SCHEMA_EXPIRY_KEY 17
 #define SCHEMA_BUCKET_ROW                                                      \

@@ -11,7 +11,8 @@ void
 wal_record_encode(void *to, const struct record *r)
 {
 	struct wal_record *w = to;
-	size_t len = wal_record_size(r->flags, r->key.len, r->value.len);
+	size_t len =
+	    wal_record_size(r->flags, r->marks, r->key.len, r->value.len);
 	char *at = (char *)to + sizeof(*w);
 
 	memset(w, 0, sizeof(*w));
@@ -30,6 +31,10 @@ wal_record_encode(void *to, const struct record *r)
 	if (r->flags & RECORD_DEADLINE) {
 		memcpy(at, &r->deadline, sizeof(r->deadline));
 		at += sizeof(r->deadline);
+	}
+	if (r->marks & RECORD_PREV) {
+		memcpy(at, &r->prev, sizeof(r->prev));
+		at += sizeof(r->prev);
 	}
 	if (r->key.len + r->value.len > 0)
 		memset((char *)to + len - 8, 0, 8);
@@ -67,7 +72,8 @@ wal_record_verify(const struct wal_record *w, size_t room, uint64_t nonce,
 {
 	if (room < sizeof(*w) || w->len > room || w->key_len > KV_KEY_MAX ||
 	    w->value_len > room ||
-	    w->len != wal_record_size(w->flags, w->key_len, w->value_len))
+	    w->len !=
+		wal_record_size(w->flags, w->marks, w->key_len, w->value_len))
 		return KV_ECORRUPT;
 	if (wal_record_check(w, nonce, lsn) != w->check)
 		return KV_ECORRUPT;
@@ -91,6 +97,7 @@ wal_record_view(const struct wal_record *w, uint64_t inc, uint64_t lsn,
 	out->bid = w->bid;
 	out->stamp = (struct stamp){ w->seq, inc };
 	out->deadline = 0;
+	out->prev = (struct stamp){ 0, 0 };
 	if (w->flags & RECORD_FOREIGN) {
 		memcpy(&out->stamp, at, sizeof(out->stamp));
 		at += sizeof(out->stamp);
@@ -98,6 +105,10 @@ wal_record_view(const struct wal_record *w, uint64_t inc, uint64_t lsn,
 	if (w->flags & RECORD_DEADLINE) {
 		memcpy(&out->deadline, at, sizeof(out->deadline));
 		at += sizeof(out->deadline);
+	}
+	if (w->marks & RECORD_PREV) {
+		memcpy(&out->prev, at, sizeof(out->prev));
+		at += sizeof(out->prev);
 	}
 	out->key = (struct kv_slice){ at, w->key_len };
 	out->value = (struct kv_slice){ at + w->key_len, w->value_len };

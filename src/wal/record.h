@@ -5,7 +5,8 @@
 /* A record's bytes in the log, the same in memory and on disk, in the byte
  * order of the machine (the segment header says which).  Eight-byte aligned:
  *
- *     head 80 | [tick 8, inc 8] | [deadline 8] | key | value | zeros
+ *     head 80 | [tick 8, inc 8] | [deadline 8] | [prev tick 8, inc 8] | key |
+ *     value | zeros
  *
  * The stamp is left out when it is (seq, the segment's incarnation), which is
  * every record written on this host.
@@ -46,10 +47,12 @@ static_assert(offsetof(struct wal_record, totals) == 48, "layout");
 
 /* Bytes that a record of these needs.  Key and value within limits. */
 static inline size_t
-wal_record_size(uint8_t flags, size_t key_len, size_t value_len)
+wal_record_size(uint8_t flags, uint8_t marks, size_t key_len, size_t value_len)
 {
 	size_t n = sizeof(struct wal_record) + key_len + value_len;
 
+	if (marks & RECORD_PREV)
+		n += sizeof(struct stamp);
 	if (flags & RECORD_FOREIGN)
 		n += sizeof(struct stamp);
 	if (flags & RECORD_DEADLINE)
@@ -82,6 +85,8 @@ wal_record_key(const struct wal_record *w)
 		at += sizeof(struct stamp);
 	if (w->flags & RECORD_DEADLINE)
 		at += sizeof(uint64_t);
+	if (w->marks & RECORD_PREV)
+		at += sizeof(struct stamp);
 	return (struct kv_slice){ at, w->key_len };
 }
 

@@ -92,7 +92,7 @@ call_handler cmd_hsetex;
 call_handler cmd_multi, cmd_exec, cmd_discard, cmd_watch, cmd_unwatch;
 /* cmd_kv.c */
 call_handler cmd_kv_create, cmd_kv_drop, cmd_kv_bucket, cmd_kv_buckets;
-call_handler cmd_kv_changes;
+call_handler cmd_kv_changes, cmd_kv_conflicts;
 
 /* A container's subcommands, up to name NULL; arity counts both words. */
 struct cmd_sub {

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "engine/conflict.h"
 #include "engine/scan.h"
 #include "tree/schema.h"
 #include "worker/cmd.h"
@@ -110,6 +111,14 @@ info_persistence(struct call *c, struct buf *b)
 	const struct control_stats *s = &k->stats;
 	uint64_t syncs = atomic_load(&s->syncs);
 
+	const struct bucket *lost;
+	struct totals kept = { 0 };
+	int rc = conflict_bucket(c->engine, &lost);
+
+	if (rc == KV_OK)
+		rc = engine_totals(c->engine, lost, &kept);
+	if (rc < 0 && rc != KV_ENOTFOUND)
+		return rc;
 	return buf_printf(b,
 	    "# Persistence\r\nloading:0\r\nasync_loading:0\r\n"
 	    "rdb_changes_since_last_save:%llu\r\nrdb_bgsave_in_progress:0\r\n"
@@ -121,7 +130,8 @@ info_persistence(struct call *c, struct buf *b)
 	    "log_syncs:%llu\r\nlog_sync_bytes:%llu\r\nlog_sync_usec_avg:%llu"
 	    "\r\nlog_stalls:%llu\r\nlog_stall_usec:%llu\r\n"
 	    "checkpoints:%llu\r\ncheckpoint_records:%llu\r\n"
-	    "checkpoint_usec:%llu\r\ndurability:%u\r\ntrouble:%s\r\n\r\n",
+	    "checkpoint_usec:%llu\r\ndurability:%u\r\nconflicts_kept:%llu\r\n"
+	    "trouble:%s\r\n\r\n",
 	    ULL(atomic_load(&k->wal_end) - atomic_load(&k->checkpointed)),
 	    ULL(k->made_ms / 1000),
 	    engine_trouble(c->engine) == 0 ? "ok" : "err",
@@ -135,7 +145,7 @@ info_persistence(struct call *c, struct buf *b)
 	    ULL(atomic_load(&s->checkpoints)),
 	    ULL(atomic_load(&s->checkpoint_records)),
 	    ULL(atomic_load(&s->checkpoint_ns) / 1000),
-	    atomic_load(&k->durability),
+	    atomic_load(&k->durability), ULL(kept.keys),
 	    engine_trouble(c->engine) == 0
 		? ""
 		: engine_trouble_text(engine_trouble(c->engine)));

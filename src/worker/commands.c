@@ -156,10 +156,11 @@ X("exec", cmd_exec, 1, 0,0,0, CN | COMMAND_SKIP_SLOWLOG, SES, TRANSACTIONS, "1.2
 X("discard", cmd_discard, 1, 0,0,0, CNF | COMMAND_ALLOW_BUSY, SES, TRANSACTIONS, "2.0.0", "", "Discards a transaction.") \
 X("watch", cmd_watch, -2, 1,-1,1, CNF | COMMAND_ALLOW_BUSY, SES, TRANSACTIONS, "2.2.0", "key [key ...]", "Monitors changes to keys to determine the execution of a transaction.") \
 X("unwatch", cmd_unwatch, 1, 0,0,0, CNF | COMMAND_ALLOW_BUSY, SES, TRANSACTIONS, "2.2.0", "", "Forgets about watched keys of a transaction.") \
-X("kv.create", cmd_kv_create, -2, 1,1,1, WF, W | CALL_OPTIONS, KV, "0.1.0", "bucket [LOCAL | ALL [milliseconds]] [TTLMAX milliseconds]", "Makes a bucket that stays when it is empty; ALL: when all nodes have it.") \
+X("kv.create", cmd_kv_create, -2, 1,1,1, WF, W | CALL_OPTIONS, KV, "0.1.0", "bucket [LOCAL | ALL [milliseconds]] [TTLMAX milliseconds] [CONFLICTS]", "Makes a bucket that stays when it is empty; ALL: when all nodes have it.") \
 X("kv.drop", cmd_kv_drop, 2, 1,1,1, WF, W, KV, "0.1.0", "bucket", "Drops a bucket with all that is in it.") \
 X("kv.bucket", cmd_kv_bucket, 2, 1,1,1, RF, S, KV, "0.1.0", "bucket", "Returns what a bucket is: keys, bytes, options.") \
 X("kv.buckets", cmd_kv_buckets, 1, 0,0,0, RD, S, KV, "0.1.0", "", "Returns the names of all buckets.") \
+X("kv.conflicts", cmd_kv_conflicts, -1, 0,0,0, RD, S, KV, "0.1.0", "[bucket]", "Returns what was lost to writes of other nodes that did not know of it.") \
 X("kv.nodes", cmd_kv_nodes, 1, 0,0,0, COMMAND_READONLY, 0, KV, "0.1.0", "", "Returns the nodes that are known, and how each is reached.") \
 X("kv.barrier", cmd_kv_barrier, 2, 0,0,0, COMMAND_BLOCKING | COMMAND_NO_MULTI | COMMAND_NOSCRIPT, SES, KV, "0.1.0", "timeout", "Waits until every other node has what this client wrote on its disk, and this one has all that they had.") \
 X("kv.call", cmd_kv_call, -3, 0,0,0, COMMAND_BLOCKING | COMMAND_NO_MULTI | COMMAND_NOSCRIPT | COMMAND_ADMIN, SES, KV, "0.1.0", "node [TIMEOUT milliseconds] command [arg ...]", "Runs a command on another node and returns its answer.") \

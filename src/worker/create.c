@@ -75,6 +75,11 @@ create_parse(struct call *c, struct create *out, bool *known)
 	if (!create_place(c, &i, out))
 		return false;
 	while (i < c->argc) {
+		if (create_is(c, i, "conflicts", "CONFLICTS")) {
+			out->options |= BUCKET_CONFLICTS;
+			i++;
+			continue;
+		}
 		*known = create_is(c, i, "ttlmax", "TTLMAX") &&
 		    out->options >> BUCKET_TTL_SHIFT == 0 && i + 1 < c->argc &&
 		    num_parse_u64(c->args[i + 1], &ms) == KV_OK;
@@ -101,6 +106,8 @@ create_tell(struct call *c, const struct record *row)
 	if (bucket_ttl_ms(&b) != 0)
 		n += snprintf(text + n, sizeof(text) - (size_t)n,
 		    " TTLMAX %llu", (unsigned long long)bucket_ttl_ms(&b));
+	if (b.options & BUCKET_CONFLICTS)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, " CONFLICTS");
 	line_item(c->reply, (struct kv_slice){ text, (size_t)n });
 	return KV_OK;
 }
@@ -130,9 +137,10 @@ cmd_kv_bucket(struct call *c)
 	}
 	if (rc < 0)
 		return rc;
-	reply_array(c->reply, 10);
+	reply_array(c->reply, 12);
 	create_pair(c, "keys", sums.keys);
 	create_pair(c, "bytes", sums.bytes);
+	create_pair(c, "conflicts", (b->options & BUCKET_CONFLICTS) != 0);
 	create_pair(c, "local", (b->options & BUCKET_LOCAL) != 0);
 	create_pair(c, "ttlmax", bucket_ttl_ms(b));
 	create_pair(c, "shadows", shadows);

@@ -8,7 +8,7 @@
 
 /* The words of CREATE behind the verb, in the order of the arguments:
  *
- *	bucket [LOCAL | ALL [ms]] [TTLMAX ms]
+ *	bucket [LOCAL | ALL [ms]] [TTLMAX ms] [CONFLICTS]
  *
  * KV_OK with an answer, or an error as every handler's; *known false: these
  * are no such words, and nothing was done. */

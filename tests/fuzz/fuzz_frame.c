@@ -51,8 +51,9 @@ say(struct buf *to, const struct op *op)
 {
 	const struct record *r = &op->record;
 	const uint64_t numbers[] = { op->type, op->flags, r->type, r->flags,
-		r->stamp.tick, r->stamp.inc, r->bid, r->deadline, r->key.len,
-		r->value.len, op->bucket.created.tick, op->bucket.created.inc,
+		r->stamp.tick, r->stamp.inc, r->bid, r->deadline, r->marks,
+		r->prev.tick, r->prev.inc, r->key.len, r->value.len,
+		op->bucket.created.tick, op->bucket.created.inc,
 		op->bucket.dropped.tick, op->bucket.dropped.inc,
 		op->bucket.options, op->name.len, op->row.tick, op->row.inc,
 		op->cursor, op->head };
@@ -74,6 +75,7 @@ read_ops(struct kv_slice in, size_t most, uint64_t seed, struct buf *said,
 
 	op_reader_init(&r, PEER, VALUE_MAX);
 	op_writer_init(&w, PEER);
+	w.tells_prev = true;
 	while (in.len > 0 && rc == KV_EMORE) {
 		size_t n = 1 + rng_next(&seed) % most;
 		struct kv_slice piece;

@@ -57,7 +57,8 @@ mend_records(char *image, size_t size, uint8_t mode)
 
 		w->key_len %= KV_KEY_MAX + 1;
 		w->value_len %= BLOCK;
-		len = wal_record_size(w->flags, w->key_len, w->value_len);
+		len = wal_record_size(w->flags, w->marks, w->key_len,
+		    w->value_len);
 		if (len > size - at || head > size - at)
 			return;
 		w->len = (uint32_t)len;

@@ -191,6 +191,7 @@ send_typed(struct script *s, struct peer *p)
 	words_frame(&s->words, (unsigned)(p - s->peers), p->range, &rows, &f);
 	if (f.type == FRAME_HELLO)
 		op_writer_init(&p->writer, f.u.hello.inc);
+	p->writer.tells_prev = true;
 	hand_frame(s, p, &f);
 	buf_fini(&rows);
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""What CREATE can be asked for: buckets whose keys end by themselves."""
+"""What CREATE can be asked for: buckets whose keys end by themselves, buckets
+that keep what is lost."""
 
 import glob
 import json
@@ -48,10 +49,15 @@ class OneNode(kvtest.Case):
                     b" up to 16777215000")
             self.assertEqual(c.line("COUNT", "none"), b"NOT FOUND")
             c.ok("CREATE", "long", "TTLMAX", "16777215000")
+            c.ok("CREATE", "both", "CONFLICTS", "TTLMAX", "5000")
+            c.create("both2")
+            c.ok("CREATE", "both2", "CONFLICTS")
             c.send(b"BUCKETS\r\n")
             rows = c.read_until(b"OK\r\n").split(b"\r\n")
             self.assertIn(b"words TTLMAX 60000", rows)
             self.assertIn(b"long TTLMAX 16777215000", rows)
+            self.assertIn(b"both TTLMAX 5000 CONFLICTS", rows)
+            self.assertIn(b"both2 CONFLICTS", rows)
 
     def test_a_bucket_with_keys_keeps_what_it_has(self):
         with self.kvd.line() as c, self.kvd.resp() as r:
@@ -137,8 +143,8 @@ class OneNode(kvtest.Case):
         with self.kvd.resp() as c:
             c.must("KV.CREATE", "told", "LOCAL", "TTLMAX", 3000)
             self.assertEqual(c.call("KV.BUCKET", "told"), [
-                b"keys", 0, b"bytes", 0, b"local", 1, b"ttlmax", 3000,
-                b"shadows", 0])
+                b"keys", 0, b"bytes", 0, b"conflicts", 0, b"local", 1,
+                b"ttlmax", 3000, b"shadows", 0])
             self.assertIsNone(c.call("KV.BUCKET", "nosuch") or None)
 
     def test_the_option_outlives_a_restart(self):
@@ -196,7 +202,7 @@ class TwoNodes(kvtest.Case):
             for key in "old", "k":
                 node.wait_value("s", key, None)
         with foo.resp() as a, bar.resp() as b:
-            self.assertEqual(a.call("KV.BUCKET", "s")[7], 4000)
+            self.assertEqual(a.call("KV.BUCKET", "s")[9], 4000)
             wait_for(lambda: a.call("KV.DIGEST", "s") ==
                      b.call("KV.DIGEST", "s"), 10, "equal digests")
 
@@ -229,6 +235,93 @@ class TwoNodes(kvtest.Case):
         wait_for(lambda: self.purged(bar) >= 2, 20, "tombstones to be gone")
         for node in foo, bar:
             self.assertEqual(node.count_log("resync"), 0, node.log_text())
+
+    # ---- what is lost ----
+
+    def conflicts(self, node, *args):
+        out = node.tool("--json", "conflicts", *args, code=0).stdout
+        return [json.loads(x) for x in out.splitlines()]
+
+    def offline(self, node, *args):
+        """A write on a node that is down."""
+        node.tool("-d", node.store.dir, *args, code=0)
+
+    def seen(self, *nodes, key, value):
+        for node in nodes:
+            node.wait_value("c", key, value)
+
+    def test_what_a_split_has_lost_is_listed_on_both_sides(self):
+        foo, bar = self.two()
+        foo.tool("create", "--conflict-log", "c", code=0)
+        with foo.line() as a:
+            a.create("plain")
+            for key in "k", "l", "alike", "gone", "quiet":
+                a.put("c", key, "base")
+                a.put("plain", key, "base")
+        self.seen(bar, key="quiet", value=b"base")
+        bar.stop()
+        with foo.line() as a:
+            a.put("c", "k", "foo1")
+            a.put("c", "k", "foo2")
+            a.put("c", "alike", "same")
+            a.put("c", "quiet", "foo")
+            a.put("plain", "k", "foo")
+        self.offline(bar, "put", "c", "l", "bar1")
+        self.offline(bar, "put", "c", "k", "bar2")
+        self.offline(bar, "put", "c", "alike", "same")
+        self.offline(bar, "put", "plain", "k", "bar")
+        self.offline(bar, "put", "c", "gone", "bar")
+        with foo.line() as a:
+            a.put("c", "l", "foo3")
+            a.ok("DELETE", "c", "gone")
+        bar.start()
+        self.seen(foo, bar, key="k", value=b"bar2")
+        self.seen(foo, bar, key="l", value=b"foo3")
+        self.seen(foo, bar, key="gone", value=None)
+        self.seen(foo, bar, key="quiet", value=b"foo")
+        wait_for(lambda: len(self.conflicts(foo)) >= 3 and
+                 len(self.conflicts(bar)) >= 3, 10, "three on both")
+        for node, ours in (foo, {"k"}), (bar, {"l", "gone"}):
+            rows = {r["key"]: r for r in self.conflicts(node)}
+            self.assertEqual({k: r["lost"] for k, r in rows.items()},
+                             {"k": "foo2", "l": "bar1", "gone": "bar"})
+            self.assertEqual({k for k, r in rows.items() if r["lost_here"]},
+                             ours)
+            self.assertEqual({k for k, r in rows.items()
+                              if r["won_deletes"]}, {"gone"})
+            for r in rows.values():
+                self.assertLess(r["lost_stamp"], r["won_stamp"])
+                self.assertLessEqual(r["lost_ms"], r["won_ms"])
+            node.wait_log("conflict count=")
+        text = foo.tool("conflicts", "c", code=0).stdout
+        self.assertIn("here\tfoo2", text)
+        self.assertEqual(self.conflicts(foo, "plain"), [])
+        self.assertEqual([r["lost_stamp"] for r in self.conflicts(foo)],
+                         [r["lost_stamp"] for r in self.conflicts(bar)])
+        foo.stop()
+        foo.start()
+        self.assertEqual(len(self.conflicts(foo)), 3)
+
+    def test_who_has_seen_the_other_loses_nothing(self):
+        """One after the other, coalesced, and back after a restart."""
+        foo, bar = self.two()
+        foo.tool("create", "--conflict-log", "c", code=0)
+        foo.put("c", "k", "0")
+        self.seen(bar, key="k", value=b"0")
+        for i in range(1, 6):
+            node, other = (bar, foo) if i % 2 else (foo, bar)
+            for last in range(3):
+                node.put("c", "k", f"{i}.{last}")
+            self.seen(other, key="k", value=b"%d.2" % i)
+        bar.stop()
+        for i in range(5):
+            foo.put("c", "k", f"foo{i}")
+        bar.start()
+        self.seen(bar, key="k", value=b"foo4")
+        bar.put("c", "k", "last")
+        self.seen(foo, key="k", value=b"last")
+        for node in foo, bar:
+            self.assertEqual(self.conflicts(node), [])
 
     def purged(self, node):
         out = node.tool("-d", node.store.dir, "--json", "status").stdout

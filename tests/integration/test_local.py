@@ -149,8 +149,8 @@ class Names(Kept):
         self.c.ok("CREATE", "only", "LOCAL", "TTLMAX", "5000")
         self.c.create("shared")
         self.assertEqual(self.r.call("KV.BUCKET", "x"),
-                         [b"keys", 1, b"bytes", 5, b"local", 1, b"ttlmax", 0,
-                          b"shadows", 1])
+                         [b"keys", 1, b"bytes", 5, b"conflicts", 0, b"local", 1,
+                          b"ttlmax", 0, b"shadows", 1])
         for where in (("-p", str(self.kvd.ports[1])),
                       ("-d", self.kvd.store.dir)):
             p = kv(self.kvd, *where, "buckets", "--values")
@@ -167,13 +167,13 @@ class Names(Kept):
                              "only\nshared\nx\n")
             p = kv(self.kvd, *where, "create", "--local", "shared", "y")
             self.assertEqual(p.returncode, 0, p.stderr)
-            self.assertEqual(self.r.call("KV.BUCKET", "shared")[4:],
+            self.assertEqual(self.r.call("KV.BUCKET", "shared")[6:],
                              [b"local", 1, b"ttlmax", 0, b"shadows", 1])
-            self.assertEqual(self.r.call("KV.BUCKET", "y")[4:],
+            self.assertEqual(self.r.call("KV.BUCKET", "y")[6:],
                              [b"local", 1, b"ttlmax", 0, b"shadows", 0])
             self.assertEqual(kv(self.kvd, *where, "drop", "shared").returncode,
                              0)
-            self.assertEqual(self.r.call("KV.BUCKET", "shared")[5], 0)
+            self.assertEqual(self.r.call("KV.BUCKET", "shared")[7], 0)
             self.c.ok("DROP", "y")
 
 

@@ -141,6 +141,20 @@ sim_crash(struct sim_store *s, bool power)
 
 /* ---- clients ---- */
 
+/* What of another host its writer had: as the engine does. */
+static void
+note_prev(const struct sim_store *s, struct record *r)
+{
+	const struct record *was = sim_find(&s->now, r->bid, r->key);
+
+	r->marks = RECORD_PREV;
+	if (was == NULL)
+		return;
+	r->prev = was->prev;
+	if (was->flags & RECORD_FOREIGN && was->stamp.inc != s->inc)
+		r->prev = was->stamp;
+}
+
 static int
 local_write(struct sim_store *s, struct kv_slice bucket, struct record *r)
 {
@@ -159,6 +173,8 @@ local_write(struct sim_store *s, struct kv_slice bucket, struct record *r)
 		s->now.clock = seq = r->stamp.tick;
 	r->seq = seq;
 	bucket_limit(&b->row, s->wall_ms, r);
+	if (b->row.options & BUCKET_CONFLICTS)
+		note_prev(s, r);
 	if (b->row.options & BUCKET_LOCAL)
 		r->flags |= RECORD_LOCAL;
 	else

@@ -269,6 +269,8 @@ merge_record(struct sim_store *s, const struct record *in)
 	at->flags |= RECORD_FOREIGN | relay;
 	at->stamp = r->stamp;
 	at->deadline = r->deadline;
+	at->marks = r->marks & RECORD_PREV;
+	at->prev = r->prev;
 	at->value = arena_copy(s->arena, r->value);
 	at->seq = s->now.head = tick_next(s);
 }

@@ -198,6 +198,10 @@ fill_record(struct words *w, struct op *op)
 		op->record.flags |= RECORD_DEADLINE;
 		op->record.deadline = words_tick(w) >> 16;
 	}
+	if (c & 8) {
+		op->record.marks |= RECORD_PREV;
+		op->record.prev = (struct stamp){ words_tick(w), words_inc(w) };
+	}
 	if (op->type == OP_PUT)
 		op->record.value =
 		    (struct kv_slice){ values, c & 2 ? sizeof(values) : c };

@@ -52,6 +52,8 @@ assert_same(const struct op *a, const struct op *b)
 	assert_int_equal(r->flags, s->flags);
 	assert_true(stamp_compare(r->stamp, s->stamp) == 0);
 	assert_true(r->bid == s->bid && r->deadline == s->deadline);
+	assert_int_equal(r->marks, s->marks);
+	assert_true(stamp_compare(r->prev, s->prev) == 0);
 	assert_true(slice_equal(r->key, s->key));
 	assert_true(slice_equal(r->value, s->value));
 	assert_true(stamp_compare(a->bucket.created, b->bucket.created) == 0);
@@ -69,6 +71,7 @@ write_all(const struct op *ops, size_t n, struct buf *to)
 	size_t i, before;
 
 	op_writer_init(&w, OWN);
+	w.tells_prev = true;
 	for (i = 0; i < n; i++) {
 		before = op_size(&w, &ops[i]);
 		before += to->len;
@@ -173,6 +176,49 @@ the_bytes_of_every_op_are_fixed(void **state)
 	buf_fini(&out);
 }
 
+/* What the writer of a record had before it: for who asked for it. */
+static void
+a_prev_is_told_only_to_who_knows_of_it(void **state)
+{
+	struct op ops[] = { put(0x99, OWN, 5, "k", "x"),
+		put(0x9a, OWN, 5, "k", "y"), put(0x9b, OWN, 5, "k", "") };
+	struct op_writer w;
+	struct buf out;
+	size_t i;
+
+	(void)state;
+	ops[0].record.marks = RECORD_PREV;
+	ops[0].record.prev = (struct stamp){ 0x88, FOREIGN };
+	ops[1].record.marks = RECORD_PREV; /* had none */
+	ops[2].type = OP_TOMB;
+	ops[2].record.type = RECORD_TOMB;
+	ops[2].record.deadline = 0x0700;
+	ops[2].record.flags = RECORD_DEADLINE;
+	ops[2].record.marks = RECORD_PREV;
+	ops[2].record.prev = (struct stamp){ 0x77, OWN };
+	buf_init(&out);
+	write_all(ops, 3, &out);
+	sync_rig_is_hex(out.data, out.len,
+	    "00000026 01 11 0000000000000099 0000000000000005"
+	    "         0000000000000088 0b0b0b0b0b0b0b0b 0001 6b 78"
+	    "0000001e 01 13 000000000000009a"
+	    "         0000000000000000 0000000000000000 0001 6b 79"
+	    "00000025 02 17 000000000000009b 0000000000000700"
+	    "         0000000000000077 0a0a0a0a0a0a0a0a 0001 6b");
+	read_all(ops, 3, &out, 1);
+	read_all(ops, 3, &out, SIZE_MAX);
+	out.len = 0;
+	op_writer_init(&w, OWN);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(op_write(&w, &ops[i], &out), KV_OK);
+	for (i = 0; i < 3; i++) {
+		ops[i].record.marks = 0;
+		ops[i].record.prev = (struct stamp){ 0, 0 };
+	}
+	read_all(ops, 3, &out, SIZE_MAX);
+	buf_fini(&out);
+}
+
 static struct op
 random_op(uint64_t *seed, char *space, size_t room)
 {
@@ -201,6 +247,10 @@ random_op(uint64_t *seed, char *space, size_t room)
 		if (rng_next(seed) % 4 == 0) {
 			r->deadline = 1 + rng_next(seed) % 1000;
 			r->flags = RECORD_DEADLINE;
+		}
+		if (rng_next(seed) % 4 == 0) {
+			r->marks = RECORD_PREV;
+			r->prev = (struct stamp){ rng_next(seed) % 3, OWN };
 		}
 		r->key = (struct kv_slice){ space, klen };
 		if (op.type == OP_PUT)
@@ -295,7 +345,11 @@ static const struct broken broken[] = {
 	{ "00000012 06 00 0000000000000010 0000000000000000", KV_EPROTO },
 	{ "00000012 05 02 0000000000000010 0000000000000000", KV_EPROTO },
 	{ "00000012 04 02 0000000000000010 0000000000000000", KV_EPROTO },
-	{ "00000015 01 11 0000000000000001 0000000000000001 0001 6b",
+	{ "00000015 01 21 0000000000000001 0000000000000001 0001 6b",
+	    KV_EPROTO },
+	/* half a prev */
+	{ "0000001a 01 11 0000000000000001 0000000000000001"
+	  "         0000000000000001",
 	    KV_EPROTO },
 	/* the bucket before, and there is none */
 	{ "0000000d 01 03 0000000000000001 0001 6b", KV_EPROTO },
@@ -411,6 +465,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_op_costs_16_bytes_and_its_key),
+		cmocka_unit_test(a_prev_is_told_only_to_who_knows_of_it),
 		cmocka_unit_test(the_bytes_of_every_op_are_fixed),
 		cmocka_unit_test(any_cut_of_the_stream_is_the_same_ops),
 		cmocka_unit_test(

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "sync/frame.h"
 #include "sync/op.h"
 #include "sync_nodes.h"
 
@@ -380,6 +381,53 @@ what_does_not_fit_the_log_at_once_goes_in_pieces(void **state)
 	assert_non_null(nodes_get(n, 1, "d"));
 }
 
+static const struct record *
+found(const struct nodes *n, size_t i, const char *key)
+{
+	const struct record *r = sim_find(&n->node[i].store.now,
+	    sim_bucket_id(slice_of("c")), slice_of(key));
+
+	assert_non_null(r);
+	return r;
+}
+
+/* A node of before it takes the record and hands it on without. */
+static void
+a_prev_goes_to_who_knows_of_it(void **state)
+{
+	struct nodes *n = *state;
+	struct stamp first;
+
+	nodes_stop(n, 1);
+	n->node[1].config.tuning.no_features = FEATURE_PREV;
+	nodes_start(n, 1);
+	nodes_join(n, 0, 1);
+	nodes_join(n, 1, 2);
+	nodes_pass(n, 100);
+	assert_int_equal(sim_create(&n->node[0].store, slice_of("c"),
+			     BUCKET_CONFLICTS),
+	    KV_OK);
+	assert_int_equal(sim_put(&n->node[0].store, slice_of("c"),
+			     slice_of("k"), slice_of("0"), 0),
+	    KV_OK);
+	nodes_pass(n, 1000);
+	assert_false(found(n, 1, "k")->marks & RECORD_PREV);
+	assert_false(found(n, 2, "k")->marks & RECORD_PREV);
+	first = found(n, 2, "k")->stamp;
+	/* It knows of it itself, and so does who is linked directly. */
+	assert_int_equal(sim_put(&n->node[2].store, slice_of("c"),
+			     slice_of("k"), slice_of("2"), 0),
+	    KV_OK);
+	nodes_part(n, 1, 2);
+	nodes_join(n, 0, 2);
+	nodes_pass(n, 1000);
+	assert_true(found(n, 0, "k")->marks & RECORD_PREV);
+	assert_true(stamp_compare(found(n, 0, "k")->prev, first) == 0);
+	assert_false(found(n, 1, "k")->marks & RECORD_PREV);
+	assert_true(stamp_compare(found(n, 1, "k")->stamp,
+			found(n, 0, "k")->stamp) == 0);
+}
+
 #define TEST(name, setup)                                                      \
 	cmocka_unit_test_setup_teardown(name, setup, nodes_done)
 
@@ -398,6 +446,7 @@ main(void)
 		TEST(a_full_disk_loses_nothing_and_no_link, nodes_two),
 		TEST(what_does_not_fit_the_log_at_once_goes_in_pieces,
 		    nodes_two),
+		TEST(a_prev_goes_to_who_knows_of_it, nodes_three),
 		TEST(an_ack_is_durable_when_the_disk_has_it, nodes_two),
 		TEST(what_was_not_committed_comes_again, nodes_two),
 		TEST(vectors_are_told_twenty_times_a_second_at_most, nodes_two),

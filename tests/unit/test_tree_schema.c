@@ -40,7 +40,7 @@ a_row_is_these_bytes(void **state)
 	r.flags = RECORD_MORE | RECORD_RELAY | RECORD_LOCAL;
 	r.value = slice_of("value");
 	head = schema_row_head(&r);
-	assert_int_equal(head, SCHEMA_ROW_HEAD_MAX);
+	assert_int_equal(head, SCHEMA_ROW_HEAD + 8);
 	schema_put_row_head(row, &r);
 	memcpy(row + head, r.value.data, r.value.len);
 	assert_memory_equal(row, expected, head + r.value.len);
@@ -54,7 +54,33 @@ assert_same(const struct record *a, const struct record *b)
 	assert_int_equal(a->seq, b->seq);
 	assert_int_equal(stamp_compare(a->stamp, b->stamp), 0);
 	assert_int_equal(a->deadline, b->deadline);
+	assert_int_equal(a->marks, b->marks);
+	assert_int_equal(stamp_compare(a->prev, b->prev), 0);
 	assert_true(slice_equal(a->value, b->value));
+}
+
+static void
+a_row_with_a_prev_has_these_bytes(void **state)
+{
+	static const char expected[] = "\0\0\0\0\0\0\1\2"
+				       "\0\0\0\0\0\0\3\4"
+				       "\0\0\0\0\0\0\5\6"
+				       "\x05"
+				       "\0\0\0\0\0\0\7\x08"
+				       "\0\0\0\0\0\0\x09\x0a"
+				       "\0\0\0\0\0\0\x0b\x0c";
+	struct record r = { .type = RECORD_PUT,
+		.marks = RECORD_NEW | RECORD_PREV,
+		.seq = 0x506,
+		.stamp = { 0x102, 0x304 },
+		.deadline = 0x708,
+		.prev = { 0x90a, 0xb0c } };
+	char row[SCHEMA_ROW_HEAD_MAX];
+
+	(void)state;
+	assert_int_equal(schema_row_head(&r), SCHEMA_ROW_HEAD_MAX);
+	schema_put_row_head(row, &r);
+	assert_memory_equal(row, expected, sizeof(row));
 }
 
 static void
@@ -80,6 +106,10 @@ random_rows_come_back_as_they_went(void **state)
 			RECORD_LOCAL));
 		if (r.deadline != 0)
 			r.flags |= RECORD_DEADLINE;
+		if (rng_next(&seed) % 2) {
+			r.marks = RECORD_PREV;
+			r.prev.tick = rng_next(&seed);
+		}
 		if (r.type == RECORD_PUT)
 			r.value = slice("0123456789", rng_next(&seed) % 11);
 		head = schema_row_head(&r);
@@ -96,7 +126,9 @@ random_rows_come_back_as_they_went(void **state)
 static void
 a_row_cut_short_is_corrupt(void **state)
 {
-	struct record r = { .type = RECORD_PUT, .deadline = 5 };
+	struct record r = { .type = RECORD_PUT,
+		.marks = RECORD_PREV,
+		.deadline = 5 };
 	char row[SCHEMA_ROW_HEAD_MAX];
 	size_t n;
 
@@ -116,8 +148,8 @@ a_deadline_of_zero_is_corrupt(void **state)
 
 	(void)state;
 	schema_put_row_head(row, &r);
-	row[sizeof(row) - 1] = 0;
-	assert_int_equal(schema_get_row(slice(row, sizeof(row)), &r),
+	row[SCHEMA_ROW_HEAD + 7] = 0;
+	assert_int_equal(schema_get_row(slice(row, SCHEMA_ROW_HEAD + 8), &r),
 	    KV_ECORRUPT);
 }
 
@@ -241,6 +273,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_row_is_these_bytes),
+		cmocka_unit_test(a_row_with_a_prev_has_these_bytes),
 		cmocka_unit_test(random_rows_come_back_as_they_went),
 		cmocka_unit_test(a_row_cut_short_is_corrupt),
 		cmocka_unit_test(a_deadline_of_zero_is_corrupt),

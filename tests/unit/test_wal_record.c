@@ -55,6 +55,8 @@ assert_same(const struct record *a, const struct record *b)
 	assert_int_equal(a->seq, b->seq);
 	assert_int_equal(a->bid, b->bid);
 	assert_int_equal(a->deadline, b->deadline);
+	assert_int_equal(a->marks, b->marks);
+	assert_true(stamp_compare(a->prev, b->prev) == 0);
 	assert_true(slice_equal(a->key, b->key));
 	assert_true(slice_equal(a->value, b->value));
 	if (b->flags & RECORD_FOREIGN) {
@@ -86,6 +88,9 @@ a_record_comes_back_as_it_was_written(void **state)
 			rng_next(&seed) % (KV_KEY_MAX + 1) };
 		r.value = (struct kv_slice){ text + KV_KEY_MAX,
 			rng_next(&seed) % 600 };
+		r.marks = rng_next(&seed) % 2 ? RECORD_PREV : RECORD_NEW;
+		if (r.marks & RECORD_PREV)
+			r.prev = (struct stamp){ rng_next(&seed), 77 };
 		w = encode(&r);
 		assert_int_equal(w->len % 8, 0);
 		assert_int_equal(wal_record_verify(w, w->len, NONCE, LSN),
@@ -103,12 +108,17 @@ every_flipped_bit_of_a_record_is_found(void **state)
 	uint8_t flags;
 
 	(void)state;
-	for (flags = 0; flags < 8; flags++) {
-		struct record r = sample(flags);
-		struct wal_record *w = encode(&r);
-		const char *end =
-		    wal_record_key(w).data + r.key.len + r.value.len;
-		size_t i, n = (size_t)(end - bytes) * 8;
+	for (flags = 0; flags < 16; flags++) {
+		struct record r = sample(flags & 7);
+		struct wal_record *w;
+		const char *end;
+		size_t i, n;
+
+		r.marks = flags & 8 ? RECORD_PREV : 0;
+		r.prev = (struct stamp){ 21, 22 };
+		w = encode(&r);
+		end = wal_record_key(w).data + r.key.len + r.value.len;
+		n = (size_t)(end - bytes) * 8;
 
 		/* The zeros behind the value mean nothing. */
 		for (i = 0; i < n; i++) {

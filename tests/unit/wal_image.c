@@ -69,7 +69,8 @@ wal_image_finish(struct wal_image *i, struct wal_record *w, uint64_t hash,
 uint32_t
 wal_image_add(struct wal_image *i, const struct record *r)
 {
-	size_t len = wal_record_size(r->flags, r->key.len, r->value.len);
+	size_t len =
+	    wal_record_size(r->flags, r->marks, r->key.len, r->value.len);
 	uint64_t hash = index_hash_key(WAL_IMAGE_SECRET,
 	    wal_class((uint8_t)r->type), r->bid, r->key);
 	uint64_t chain = index_hash_chain(WAL_IMAGE_SECRET, r->bid);

@@ -29,7 +29,8 @@ take_ttl_max(const struct tool *t, uint64_t *ms)
 static int
 create_over_store(struct tool *t)
 {
-	struct kv_bucket_options options = { .local = t->local };
+	struct kv_bucket_options options = { .local = t->local,
+		.conflict_log = t->conflict_log };
 	int i, rc;
 
 	if (!take_ttl_max(t, &options.ttl_max_ms))
@@ -52,7 +53,7 @@ static int
 create_over_port(struct tool *t)
 {
 	const struct kv_value *reply;
-	struct kv_slice args[5] = { kv_text("KV.CREATE") };
+	struct kv_slice args[6] = { kv_text("KV.CREATE") };
 	char number[32];
 	size_t n = 2;
 	uint64_t ms;
@@ -67,6 +68,8 @@ create_over_port(struct tool *t)
 		args[n++] = kv_text("TTLMAX");
 		args[n++] = kv_text(number);
 	}
+	if (t->conflict_log)
+		args[n++] = kv_text("CONFLICTS");
 	for (i = 0; i < t->argc; i++) {
 		args[1] = tool_arg(t, i);
 		if ((code = ask(t, &reply, n, args)) != EXIT_FINE)
@@ -156,6 +159,8 @@ show_bucket(const struct tool *t, struct kv_slice name,
 		if (info->ttl_max_ms != 0)
 			json_object_set_new(o, "ttl_max_ms",
 			    json_integer((json_int_t)info->ttl_max_ms));
+		if (info->conflict_log)
+			json_object_set_new(o, "conflict_log", json_true());
 		print_json(o);
 		return;
 	}
@@ -277,6 +282,7 @@ show_page(struct tool *t, const struct name_list *list)
 		    kv_value_type(reply) == KV_ARRAY) {
 			info.ttl_max_ms = pair_of(reply, "ttlmax");
 			info.local = pair_of(reply, "local") != 0;
+			info.conflict_log = pair_of(reply, "conflicts") != 0;
 			info.shadows = pair_of(reply, "shadows") != 0;
 		}
 		if (rc == KV_OK)
@@ -352,6 +358,8 @@ static const struct verb verbs[] = {
 		"                   one is dropped\n"
 		"  --ttl-max TIME   keys go by themselves after so long at the\n"
 		"                   latest: 30s, 5m, 2h, 7d; for sessions, caches\n"
+		"  --conflict-log   keep what is lost when two hosts write a key\n"
+		"                   at once; see kv conflicts\n"
 		"\n"
 		"  kv create shopping\n"
 		"  kv -d /var/lib/kv/shop create shopping photos\n"

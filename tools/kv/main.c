@@ -14,7 +14,7 @@
 
 static const struct verb *(*const nouns[])(void) = { bucket_verbs, key_verbs,
 	list_verbs, watch_verbs, status_verbs, verify_verbs, repair_clock_verbs,
-	raw_verbs, passwd_verbs, cookie_verbs, nodes_verbs };
+	raw_verbs, passwd_verbs, cookie_verbs, nodes_verbs, conflicts_verbs };
 
 #define NOUNS (sizeof(nouns) / sizeof(nouns[0]))
 
@@ -32,6 +32,7 @@ enum slot {
 	SLOT_FROM,
 	SLOT_TTL,
 	SLOT_TTL_MAX,
+	SLOT_CONFLICT_LOG,
 	SLOT_COUNT,
 	SLOT_OUT,
 	SLOT_SECRET,
@@ -83,6 +84,7 @@ static const struct option_row options[] = {
 	{ NULL, "--ttl", "put", true, SLOT_TTL },
 	{ NULL, "--ttl-max", "create", true, SLOT_TTL_MAX },
 	{ NULL, "--local", "create", false, SLOT_LOCAL },
+	{ NULL, "--conflict-log", "create", false, SLOT_CONFLICT_LOG },
 };
 
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -236,6 +238,7 @@ take_flag(struct tool *t, enum slot slot)
 	t->all |= slot == SLOT_ALL;
 	t->dry |= slot == SLOT_DRY;
 	t->local |= slot == SLOT_LOCAL;
+	t->conflict_log |= slot == SLOT_CONFLICT_LOG;
 }
 
 static bool
@@ -285,6 +288,7 @@ take_option(struct tool *t, enum slot slot, const char *value)
 	case SLOT_ALL:
 	case SLOT_DRY:
 	case SLOT_LOCAL:
+	case SLOT_CONFLICT_LOG:
 		take_flag(t, slot);
 		break;
 	case SLOT_HELP:

@@ -26,7 +26,7 @@ struct tool {
 	const char *from, *ttl, *ttl_max, *count, *out;
 	const char *secret; /* file with the password to say */
 	const char *generation;
-	bool force, fingerprint, wait, peers, all, dry, local;
+	bool force, fingerprint, wait, peers, all, dry, local, conflict_log;
 	int argc; /* of the verb */
 	char **argv;
 	char *input; /* what was read from stdin; main frees it */
@@ -62,6 +62,7 @@ const struct verb *repair_clock_verbs(void);
 const struct verb *passwd_verbs(void);
 const struct verb *cookie_verbs(void);
 const struct verb *nodes_verbs(void);
+const struct verb *conflicts_verbs(void);
 
 static inline struct kv_slice
 tool_arg(const struct tool *t, int i)
