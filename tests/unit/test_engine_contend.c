@@ -24,7 +24,7 @@
 
 #define KEYS 4
 #define WRITES 50000
-#define MERGES 60000 /* at most: four segments hold all, none may go */
+#define MERGES 60000 /* at most: one segment holds all */
 #define OTHERS 7     /* the incarnation elsewhere */
 
 static char dir[48], shm[48];
@@ -57,7 +57,7 @@ join(void)
 {
 	const struct engine_options o = { .dir = dir,
 		.shm_dir = shm,
-		.segment_size = 16u << 20,
+		.segment_size = 64u << 20,
 		.map_size = 1ull << 28,
 		.retention_ms = 1000ull * 3600 * 24,
 		.durability = DURABILITY_EVERYSEC,
