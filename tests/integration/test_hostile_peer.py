@@ -244,25 +244,6 @@ class Greetings(Hostile):
                      greet=False)
         self.refused("a long name", [hello(name=b"n" * 64)], "not a frame",
                      greet=False)
-        p = self.peer()
-        big = tick()                        # begun and never ended
-        for i in range(300):
-            p.send(part(big + i, 16 << 20, 0, b"c", b"m" * 60000))
-        for i in range(100):                # of those nothing began
-            p.send(part(big + 300, 16 << 20, 60000 * (i + 1), b"",
-                        b"m" * 60000))
-        p.send(ping(5))
-        self.pong(p, 5)
-        p.close()
-        self.unharmed("PART")
-        self.refused("a part past its end",
-                     [part(tick(), 100, 0, b"c", b"m" * 101)],
-                     "not what a service takes")
-        self.refused("a part of nothing", [part(tick(), 0, 0, b"c", b"")],
-                     "not a frame")
-        self.refused("a part without a channel",
-                     [part(tick(), 100, 0, b"", b"m")],
-                     "not what a service takes")
         self.refused("a name with an escape", [hello(name=b"a\x1b[2J")],
                      "not a frame", greet=False)
         self.refused("no ids", [hello(uid=0)], "HELLO without ids",
