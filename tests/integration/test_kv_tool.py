@@ -492,9 +492,9 @@ class Usage(Tool):
 
     def test_a_wrong_number_of_arguments_is_named(self):
         for args, why in ((("get", "a"), b"get: an argument is missing"),
-                          (("get", "a", "b", "c"), b"c: an argument too many"),
+                          (("get", "a", "b", "c"), b"get: an argument too many"),
                           (("get", "a", "-p", "1"),
-                           b"-p: stands before the verb"),
+                           b"--port: stands before the verb"),
                           (("nodes", "--timeout", "2"),
                            b"--timeout: stands before the verb")):
             got = self.kv(*args, code=USAGE)

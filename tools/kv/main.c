@@ -345,20 +345,21 @@ read_options(struct tool *t, char ***at)
 	return true;
 }
 
-/* The wrong number of arguments: why, and what is expected. */
+/* The wrong number of arguments: why, and what is expected.  An argument in the
+ * wrong place may be a secret: none is repeated. */
 static void
 say_why(const struct tool *t, const struct verb *v)
 {
 	const char *what = v->name, *why = "an argument is missing";
+	const struct option_row *o;
 	int i;
 
-	if (v->most >= 0 && t->argc > v->most) {
-		what = t->argv[v->most];
+	if (v->most >= 0 && t->argc > v->most)
 		why = "an argument too many";
-	}
 	for (i = t->argc - 1; i >= 0; i--)
-		if (t->argv[i][0] == '-' && find_option(t->argv[i], NULL)) {
-			what = t->argv[i];
+		if (t->argv[i][0] == '-' &&
+		    (o = find_option(t->argv[i], NULL)) != NULL) {
+			what = o->name;
 			why = "stands before the verb";
 		}
 	tool_say("%s: %s; usage: kv [...] %s %s", what, why, v->name, v->args);
