@@ -4,6 +4,7 @@
 
 #include "cable.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,60 +40,82 @@ cable_fini(struct cable *c)
 
 /* ---- sealed --------------------------------------------------------------- */
 
+/* What stands in the cookie file at each stage of changing the secret there and
+ * back: append, move to the top, remove. */
 static struct psk_ring *
-the_ring(void)
+ring_of(unsigned stage)
 {
-	static struct psk_ring *ring;
+	static const char a[] = "1 0123456789abcdef0123";
+	static const char b[] = "2 another456789abcdef0";
+	static const struct {
+		const char *first, *second;
+	} files[CABLE_COOKIES] = { { a, "" }, { a, b }, { b, a }, { b, "" },
+		{ b, a }, { a, b } };
+	static struct psk_ring *rings[CABLE_COOKIES];
 	struct cookie_error error;
 	struct cookie cookie;
-	int rc;
+	char text[64];
 
-	if (ring != NULL)
-		return ring;
-	rc = cookie_parse(slice_of("0123456789abcdef0123"), false, &cookie,
-	    &error);
-	if (rc < 0 || psk_ring_new(&cookie, slice_of("sim"), &ring) < 0)
+	if (stage > CABLE_COOKIES / 2 && stage < CABLE_COOKIES)
+		return ring_of(CABLE_COOKIES - stage); /* the same file */
+	if (rings[stage] != NULL)
+		return rings[stage];
+	snprintf(text, sizeof(text), "%s\n%s", files[stage].first,
+	    files[stage].second);
+	if (cookie_parse(slice_of(text), false, &cookie, &error) < 0 ||
+	    psk_ring_new(&cookie, slice_of("sim"), &rings[stage]) < 0)
 		abort();
-	return ring;
+	return rings[stage];
 }
 
 /* Hand a message over whole. */
-static void
+static int
 feed(struct handshake *h, const uint8_t *bytes, size_t n,
     struct handshake_step *step)
 {
 	struct kv_slice in = { (const char *)bytes, n };
+	int rc = handshake_feed(h, in, step);
 
-	if (handshake_feed(h, in, step) < 0 || step->used != n)
-		abort();
+	return rc == KV_OK && step->used != n ? KV_EPROTO : rc;
 }
 
-void
-cable_seal(struct cable *c, uint64_t now_ms)
+static int
+shake_hands(struct cable *c, struct handshake h[2], uint64_t now_ms)
 {
+	struct handshake_step dialler, answerer;
+	uint8_t m1[HANDSHAKE_M1];
 	/* The newer one speaks the next version, too. */
 	const struct handshake_terms terms[2] = {
 		{ { "sim", 3 }, 1, (uint8_t)(1 + (c->end[0].features != 0)) },
 		{ { "sim", 3 }, 1, (uint8_t)(1 + (c->end[1].features != 0)) },
 	};
-	struct handshake_step dialler, answerer;
-	struct handshake i = { 0 }, r = { 0 };
-	uint8_t m1[HANDSHAKE_M1];
+	int rc;
 
-	handshake_dial(&i, the_ring(), &terms[0], m1);
-	handshake_accept(&r, the_ring(), &terms[1]);
-	feed(&r, m1, sizeof(m1), &answerer);
-	if (handshake_answer(&r, &answerer) < 0)
-		abort();
-	feed(&i, answerer.reply, answerer.reply_len, &dialler);
-	feed(&r, dialler.reply, dialler.reply_len, &answerer);
+	handshake_dial(&h[0], ring_of(c->end[0].cookie), &terms[0], m1);
+	handshake_accept(&h[1], ring_of(c->end[1].cookie), &terms[1]);
+	if ((rc = feed(&h[1], m1, sizeof(m1), &answerer)) < 0 ||
+	    (rc = handshake_answer(&h[1], &answerer)) < 0 ||
+	    (rc = feed(&h[0], answerer.reply, answerer.reply_len, &dialler)) <
+		0 ||
+	    (rc = feed(&h[1], dialler.reply, dialler.reply_len, &answerer)) < 0)
+		return rc;
 	if (!dialler.done || !answerer.done)
-		abort();
+		return KV_EPROTO;
 	channel_take(&c->channel[0], &dialler.session, now_ms);
 	channel_take(&c->channel[1], &answerer.session, now_ms);
-	handshake_fini(&i);
-	handshake_fini(&r);
-	c->is_sealed = true;
+	return KV_OK;
+}
+
+int
+cable_seal(struct cable *c, uint64_t now_ms)
+{
+	struct handshake h[2] = { 0 };
+	int rc = shake_hands(c, h, now_ms);
+
+	handshake_fini(&h[0]);
+	handshake_fini(&h[1]);
+	c->is_sealed = rc == KV_OK;
+	return rc;
 }
 
 /* ---- both ------------------------------------------------------------------ */

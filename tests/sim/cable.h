@@ -22,6 +22,7 @@ struct cable_end {
 	bool is_open;	   /* the replica has the link */
 	bool is_ending;	   /* close it when its last frames are out */
 	bool is_lost;	   /* gone without a word: the other end waits */
+	unsigned cookie;   /* below CABLE_COOKIES */
 	bool has_said;	   /* HELLO */
 	uint32_t features; /* more than it has, in its HELLO */
 	uint32_t pause_ms; /* between two frames that it reads */
@@ -40,8 +41,12 @@ struct cable {
 void cable_reset(struct cable *c);
 void cable_fini(struct cable *c);
 
-/* Run a handshake and seal what follows.  The cookies are the same. */
-void cable_seal(struct cable *c, uint64_t now_ms);
+/* Stages of changing the secret there and back; of two neighbours (the last one
+ * is the first one's) each lets the other in. */
+#define CABLE_COOKIES 6
+
+/* Run a handshake with the cookies of the ends, and seal what follows. */
+KV_CHECKED int cable_seal(struct cable *c, uint64_t now_ms);
 
 /* One frame of the replica into the pipe: what replica_send() says. */
 KV_CHECKED int cable_send(struct cable *c, unsigned end, struct replica *r,

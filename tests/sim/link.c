@@ -26,9 +26,15 @@ link_dial(struct world *w, unsigned a, unsigned b, const char *meant)
 	for (end = 0; end < 2; end++) {
 		if (w->node[c->end[end].node].is_newer)
 			c->end[end].features = WORLD_FEATURES;
+		c->end[end].cookie = w->node[c->end[end].node].cookie;
 	}
-	if (w->plan.faults & FAULT_SEALED)
-		cable_seal(c, w->now_ms);
+	if (w->plan.faults & FAULT_SEALED && cable_seal(c, w->now_ms) < 0) {
+		ghost_violation(&w->ghost, GHOST_ERROR,
+		    "n%u was not let in by n%u: cookies of stage %u and %u", a,
+		    b, c->end[0].cookie, c->end[1].cookie);
+		c->is_used = false;
+		return false;
+	}
 	for (end = 0; end < 2; end++) {
 		rc = replica_open(w->node[c->end[end].node].replica, end == 0,
 		    end == 0 ? slice_of(meant) : (struct kv_slice){ "", 0 },

@@ -99,6 +99,15 @@ print_found(const struct jobs_plan *plan, const struct jobs_result *r)
 	for (i = 0; i < r->found_count; i++)
 		printf("  seed %" PRIu64 " (%s): %s\n", r->found[i].seed,
 		    plan->title, r->found[i].why);
+	if (r->found_count > 0 && plan->run.length_ms > 0)
+		printf("  to see it: sim --day=%u %" PRIu64 " -v >trace\n",
+		    (unsigned)(plan->run.length_ms / HOUR_MS),
+		    r->found[0].seed);
+	else if (r->found_count > 0)
+		printf("  to see it: sim --profile %s --seeds %" PRIu64
+		       "%s -v [--trace KEY] [--steps N] >trace\n",
+		    plan->title, r->found[0].seed,
+		    plan->run.has_digests ? "" : " --no-digests");
 	for (i = 0; r->violated > 1 && i < GHOST_VIOLATION_COUNT; i++) {
 		if (r->kinds[i] > 0)
 			printf("  %s: %" PRIu64 " runs\n", ghost_names[i],

@@ -72,6 +72,21 @@ do_blackout(struct world *w, unsigned x, unsigned p)
 	return true;
 }
 
+/* The next step of changing the secret, on one host: none is two ahead. */
+static bool
+do_rotate(struct world *w, unsigned x, unsigned p)
+{
+	unsigned *mine = &w->node[x].cookie, y;
+
+	(void)p;
+	for (y = 0; y < w->node_count; y++) {
+		if ((w->node[y].cookie + 1) % CABLE_COOKIES == *mine)
+			return false;
+	}
+	*mine = (*mine + 1) % CABLE_COOKIES;
+	return true;
+}
+
 static const struct more {
 	unsigned weight;
 	unsigned needs; /* of enum world_fault */
@@ -82,6 +97,7 @@ static const struct more {
 	{ 10, FAULT_SERVICES, agent_call, NULL },
 	{ 10, FAULT_SERVICES, agent_publish, NULL },
 	{ 10, FAULT_SERVICES, agent_client, NULL },
+	{ 20, FAULT_SEALED, do_rotate, "another cookie" },
 	{ 3, FAULT_SERVICES, do_blackout, "power cut and back" },
 	{ 3, FAULT_SLOW, do_slow_disk, "slow disk" },
 	{ 3, FAULT_SLOW, do_full_tree, "tree full" },

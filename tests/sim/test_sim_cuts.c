@@ -72,7 +72,8 @@ setup(void **state)
 {
 	static struct duo d;
 
-	cable_seal(&d.sealed, 0);
+	if (cable_seal(&d.sealed, 0) < 0)
+		return -1;
 	d.value_max = 1u << 20;
 	d.held_max = 8u << 20;
 	d.turns_max = 2000;

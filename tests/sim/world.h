@@ -71,7 +71,8 @@ struct node {
 	uint64_t timer_ms; /* of the replica */
 	uint64_t checked;  /* store.claims when I1 was looked at */
 	bool is_clone;
-	bool is_newer; /* of FAULT_VERSIONS */
+	unsigned cookie; /* stage of changing the secret */
+	bool is_newer;	 /* of FAULT_VERSIONS */
 	bool has_bad_clock;
 	struct stamp shown;	     /* of the traced key */
 	enum record_type shown_type; /* 0: none */
