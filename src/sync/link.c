@@ -384,6 +384,8 @@ select_link(struct replica *r, struct replica_link *l)
 		return link_refuse(r, l, BYE_DUPLICATE, "name is mine");
 	if (old != NULL && old->inc != l->inc)
 		return hold(r, old, l);
+	if (MUTATED(ALL_LINKS_STAY) && old != NULL)
+		return go_up(r, l);
 	if (old != NULL && !new_one_stays(r, old, l))
 		return link_refuse(r, l, BYE_REPLACED, "another link stays");
 	if (old != NULL)

@@ -35,7 +35,8 @@
 	X(NO_LAZY_PULL, "no pull of what nobody can claim")                    \
 	X(SHORT_AT_ONCE, "store: short tombstones go at once")                 \
 	X(NO_BARRIER_ACK, "a barrier does not wait until others have it")      \
-	X(NO_BARRIER_VECTOR, "... nor for what they had by then")
+	X(NO_BARRIER_VECTOR, "... nor for what they had by then")              \
+	X(ALL_LINKS_STAY, "of two links between the same both stay")
 
 enum sync_mutation {
 	MUTATE_NONE,

@@ -203,6 +203,10 @@ do_dial(struct world *w, unsigned x, unsigned p)
 {
 	unsigned links = link_count(w, x, p);
 
+	if (w->plan.faults & FAULT_ROSTER) {
+		roster_dial(w);
+		return true;
+	}
 	if (x == p || !w->is_base[x][p])
 		return false;
 	if (links == 0 || (links == 1 && world_random(w, 10) == 0))

@@ -120,6 +120,7 @@ heal_run(struct world *w)
 	for (x = 0; x < w->node_count; x++)
 		world_check(w, x);
 	agent_check_end(w);
+	roster_check_end(w, &turns);
 	ghost_check_end(&w->ghost, &end, stores, w->node_count,
 	    WORLD_WALL + w->now_ms + OVER_MS);
 	if (ghost_is_violated(&w->ghost) && world_traces(w))

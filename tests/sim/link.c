@@ -50,6 +50,7 @@ link_dial(struct world *w, unsigned a, unsigned b, const char *meant)
 		w->node[c->end[end].node].timer_ms = w->now_ms;
 	}
 	w->counts.links++;
+	w->dialled = c;
 	world_trace(w, "n%u dials n%u (%s): cable %u", a, b, meant,
 	    (unsigned)(c - w->cable));
 	return true;

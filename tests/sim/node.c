@@ -108,6 +108,7 @@ start_replica(struct world *w, unsigned x)
 
 	if (w->plan.faults & FAULT_SERVICES)
 		agent_start(w, x, &config);
+	roster_start(w, x);
 	buf_init(&lineage);
 	for (i = 0; rc == KV_OK && i < n->store.lineage_count; i++)
 		rc = item_put_row(&lineage,
@@ -164,6 +165,7 @@ node_stop(struct world *w, unsigned x)
 	replica_free(w->node[x].replica);
 	w->node[x].replica = NULL;
 	agent_stop(w, x);
+	roster_stop(w, x);
 }
 
 void
@@ -316,6 +318,7 @@ take_events(struct world *w, unsigned x)
 	struct replica_event e;
 
 	while (replica_take_event(w->node[x].replica, &e)) {
+		roster_event(w, x, &e);
 		w->counts.resyncs += e.kind == REPLICA_RESYNC;
 		w->counts.repairs += e.kind == REPLICA_DIVERGED;
 		w->counts.downs += e.kind == REPLICA_DOWN;

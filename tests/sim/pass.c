@@ -12,6 +12,10 @@ pass_dial(struct world *w)
 {
 	unsigned x, y;
 
+	if (w->plan.faults & FAULT_ROSTER) {
+		roster_dial(w);
+		return;
+	}
 	for (x = 0; x < w->node_count; x++) {
 		for (y = x + 1; y < w->node_count; y++) {
 			if (!w->is_base[x][y] || link_count(w, x, y) > 0)

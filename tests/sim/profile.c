@@ -22,6 +22,7 @@ const struct profile profiles[] = {
 	    FAULT_DROPS | FAULT_RETENTION | FAULT_DEADLINES | FAULT_REFUSAL |
 		FAULT_LARGE | FAULT_SLOW | FAULT_SERVICES },
 	{ "versions", ALL | FAULT_SLOW | FAULT_SERVICES | FAULT_VERSIONS },
+	{ "roster", FAULT_RESTORES | FAULT_ROSTER },
 	{ "ttl", BOTH | FAULT_DEADLINES | FAULT_TTL },
 	{ "sealed",
 	    ALL | FAULT_SLOW | FAULT_SERVICES | FAULT_VERSIONS | FAULT_SEALED },
@@ -72,6 +73,7 @@ static const struct within {
 	[MUTATE_NO_LAZY_PULL] = { "restores", 20000, false },
 	[MUTATE_SHORT_AT_ONCE] = { "ttl", 300, true },
 	[MUTATE_NO_BARRIER_ACK] = { "services", 6000, true },
+	[MUTATE_ALL_LINKS_STAY] = { "roster", 100, true },
 	[MUTATE_NO_BARRIER_VECTOR] = { "services", 1000, true },
 };
 

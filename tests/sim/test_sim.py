@@ -11,8 +11,8 @@ import re
 import subprocess
 import sys
 
-RUNS = int(os.environ.get("KV_SIM_RUNS", "1850"))
-HOURS = 24 if RUNS >= 1850 else 3
+RUNS = int(os.environ.get("KV_SIM_RUNS", "1700"))
+HOURS = 24 if RUNS >= 1700 else 3
 SEALED = max(1, RUNS // 50)
 RESULT = re.compile(r"^(\d+) passed, (\d+) failed$", re.M)
 

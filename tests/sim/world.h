@@ -8,6 +8,7 @@
 #include "agent.h"
 #include "cable.h"
 #include "ghost.h"
+#include "sync/member.h"
 
 #define WORLD_NODES 5
 #define WORLD_CABLES 24
@@ -18,6 +19,7 @@
 #define WORLD_TTL_S 30u		   /* of FAULT_TTL */
 #define WORLD_APART_MS 90000u	   /* more than clocks differ then */
 #define WORLD_FEATURES 0xc0000000u /* that nobody has yet */
+#define WORLD_LINES (2 * WORLD_CABLES)
 #define WORLD_STREAMS 3
 #define WORLD_CHECK_EVERY 16 /* steps */
 
@@ -35,6 +37,8 @@ enum world_fault {
 	FAULT_TTL = 512,    /* one bucket has a ttl_max, if it is made anew */
 	FAULT_SERVICES = 1024, /* clients want something of other nodes */
 	FAULT_SLOW = 2048, /* disks and readers; LMDB is full or has no slot */
+	FAULT_ROSTER =
+	    8192, /* links are made as member.c says, not by chance */
 	FAULT_VERSIONS = 4096, /* some nodes are of a version to come */
 };
 #define FAULT_MORE (FAULT_SERVICES | FAULT_SLOW)
@@ -60,9 +64,18 @@ struct watcher {
 	unsigned node;
 };
 
+/* A link as a node's list of members knows it. */
+struct line {
+	uint64_t number;	/* of the replica's link; 0: none */
+	struct member *dialled; /* for that one, and not up yet */
+	bool is_up;
+};
+
 struct node {
 	struct sim_store store;
 	struct watcher watcher;
+	struct members *members; /* of FAULT_ROSTER */
+	struct line lines[WORLD_LINES];
 	struct agent agent;
 	struct backup backup[WORLD_BACKUPS];
 	struct replica *replica; /* NULL: down */
@@ -97,6 +110,7 @@ struct world {
 	unsigned node_count;
 	struct node node[WORLD_NODES];
 	struct cable cable[WORLD_CABLES];
+	struct cable *dialled; /* the last one that link_dial() made */
 	bool is_base[WORLD_NODES][WORLD_NODES];	   /* of the topology */
 	bool is_blocked[WORLD_NODES][WORLD_NODES]; /* nothing goes that way */
 	struct replica_tuning tuning;
@@ -163,6 +177,13 @@ void link_close_end(struct world *w, struct cable *c, unsigned end);
 void link_lose(struct world *w, struct cable *c, unsigned end);
 void link_cut(struct world *w, struct cable *c);
 void link_forget(struct world *w, struct cable *c); /* if nobody is there */
+
+/* roster.c: who dials whom. */
+void roster_start(struct world *w, unsigned x);
+void roster_stop(struct world *w, unsigned x);
+void roster_dial(struct world *w);
+void roster_event(struct world *w, unsigned x, const struct replica_event *e);
+void roster_check_end(struct world *w, uint64_t *turns);
 
 /* pass.c: time passes without faults; idle time costs nothing.  Each takes its
  * turns from *turns, and ends when there are none left. */
