@@ -106,6 +106,8 @@ start_replica(struct world *w, unsigned x)
 	unsigned i;
 	int rc = KV_OK;
 
+	if (w->plan.faults & FAULT_VERSIONS && !n->is_newer)
+		config.tuning.no_features = UINT32_MAX; /* of the first one */
 	if (w->plan.faults & FAULT_SERVICES)
 		agent_start(w, x, &config);
 	roster_start(w, x);
