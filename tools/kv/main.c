@@ -3,6 +3,7 @@
 /* kv: the command line.  A table of verbs; what one does stands in the file of
  * its noun. */
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,74 +21,114 @@ static const struct verb *(*const nouns[])(void) = { bucket_verbs, key_verbs,
 
 /* ---- options ---- */
 
-/* Where the value of an option goes. */
-enum slot {
-	SLOT_DIR,
-	SLOT_HOST,
-	SLOT_SOCKET,
-	SLOT_PORT,
-	SLOT_TIMEOUT,
-	SLOT_JSON,
-	SLOT_VALUES,
-	SLOT_FROM,
-	SLOT_TTL,
-	SLOT_TTL_MAX,
-	SLOT_CONFLICT_LOG,
-	SLOT_COUNT,
-	SLOT_OUT,
-	SLOT_SECRET,
-	SLOT_GENERATION,
-	SLOT_FORCE,
-	SLOT_FINGERPRINT,
-	SLOT_WAIT,
-	SLOT_PEERS,
-	SLOT_ALL,
-	SLOT_DRY,
-	SLOT_LOCAL,
-	SLOT_HELP,
-	SLOT_VERSION,
-	SLOT_WORDS,
-};
-
 struct option_row {
 	const char *letter, *name;
 	const char *verb; /* only after this verb; "": also after any */
-	bool has_value;
-	enum slot slot;
+	/* False after saying what is wrong. */
+	bool (*take)(struct tool *t, const struct option_row *o,
+	    const char *value);
+	size_t what; /* offset in struct tool, or one of enum end */
 };
 
+/* Options after which nothing else counts: the negative of them in argc. */
+enum end {
+	END_HELP = 1,
+	END_VERSION,
+	END_WORDS,
+};
+
+static bool
+take_text(struct tool *t, const struct option_row *o, const char *value)
+{
+	*(const char **)(void *)((char *)t + o->what) = value;
+	return true;
+}
+
+static bool
+take_flag(struct tool *t, const struct option_row *o, const char *value)
+{
+	(void)value;
+	*(bool *)((char *)t + o->what) = true;
+	return true;
+}
+
+static bool
+take_end(struct tool *t, const struct option_row *o, const char *value)
+{
+	(void)value;
+	t->argc = -(int)o->what;
+	return true;
+}
+
+static bool
+take_port(struct tool *t, const struct option_row *o, const char *text)
+{
+	uint64_t port;
+
+	(void)o;
+	if (!tool_number("-p", text, &port))
+		return false;
+	if (port < 1 || port > 65535) {
+		tool_say("-p: \"%s\": expected a port from 1 to 65535", text);
+		return false;
+	}
+	t->port = (long)port;
+	return true;
+}
+
+static bool
+take_timeout(struct tool *t, const struct option_row *o, const char *text)
+{
+	uint64_t ms;
+
+	(void)o;
+	if (!tool_duration("-t", text, &ms))
+		return false;
+	t->timeout_ms = ms > INT32_MAX ? INT32_MAX : (int)ms;
+	return true;
+}
+
+#define TEXT(field) take_text, offsetof(struct tool, field)
+#define FLAG(field) take_flag, offsetof(struct tool, field)
+
 static const struct option_row options[] = {
-	{ "-d", "--dir", NULL, true, SLOT_DIR },
-	{ "-h", "--host", NULL, true, SLOT_HOST },
-	{ "-s", "--socket", NULL, true, SLOT_SOCKET },
-	{ "-p", "--port", NULL, true, SLOT_PORT },
-	{ "-t", "--timeout", NULL, true, SLOT_TIMEOUT },
-	{ "-j", "--json", "", false, SLOT_JSON },
-	{ NULL, "--help", "", false, SLOT_HELP },
-	{ "-v", "--version", NULL, false, SLOT_VERSION },
-	{ NULL, "--words", NULL, false, SLOT_WORDS },
-	{ NULL, "--secret-file", NULL, true, SLOT_SECRET },
-	{ NULL, "-o", "passwd", true, SLOT_OUT },
-	{ NULL, "-o", "cookie", true, SLOT_OUT },
-	{ NULL, "--generation", "cookie", true, SLOT_GENERATION },
-	{ NULL, "--force", "cookie", false, SLOT_FORCE },
-	{ NULL, "--fingerprint", "cookie", false, SLOT_FINGERPRINT },
-	{ NULL, "--wait", "nodes", false, SLOT_WAIT },
-	{ NULL, "--peers", "verify", false, SLOT_PEERS },
-	{ NULL, "--all", "kick", false, SLOT_ALL },
-	{ NULL, "--dry-run", "repair-clock", false, SLOT_DRY },
-	{ NULL, "--force", "repair-clock", false, SLOT_FORCE },
-	{ NULL, "--values", "ls", false, SLOT_VALUES },
-	{ NULL, "--values", "buckets", false, SLOT_VALUES },
-	{ NULL, "--from", "watch", true, SLOT_FROM },
-	{ NULL, "--count", "watch", true, SLOT_COUNT },
-	{ NULL, "--ttl", "put", true, SLOT_TTL },
-	{ NULL, "--ttl-max", "create", true, SLOT_TTL_MAX },
-	{ NULL, "--local", "create", false, SLOT_LOCAL },
-	{ NULL, "--conflict-log", "create", false, SLOT_CONFLICT_LOG },
+	{ "-d", "--dir", NULL, TEXT(dir) },
+	{ "-h", "--host", NULL, TEXT(host) },
+	{ "-s", "--socket", NULL, TEXT(socket) },
+	{ "-p", "--port", NULL, take_port, 0 },
+	{ "-t", "--timeout", NULL, take_timeout, 0 },
+	{ "-j", "--json", "", FLAG(json) },
+	{ NULL, "--help", "", take_end, END_HELP },
+	{ "-v", "--version", NULL, take_end, END_VERSION },
+	{ NULL, "--words", NULL, take_end, END_WORDS },
+	{ NULL, "--secret-file", NULL, TEXT(secret) },
+	{ NULL, "-o", "passwd", TEXT(out) },
+	{ NULL, "-o", "cookie", TEXT(out) },
+	{ NULL, "--generation", "cookie", TEXT(generation) },
+	{ NULL, "--force", "cookie", FLAG(force) },
+	{ NULL, "--fingerprint", "cookie", FLAG(fingerprint) },
+	{ NULL, "--wait", "nodes", FLAG(wait) },
+	{ NULL, "--peers", "verify", FLAG(peers) },
+	{ NULL, "--all", "kick", FLAG(all) },
+	{ NULL, "--dry-run", "repair-clock", FLAG(dry) },
+	{ NULL, "--force", "repair-clock", FLAG(force) },
+	{ NULL, "--values", "ls", FLAG(values) },
+	{ NULL, "--values", "buckets", FLAG(values) },
+	{ NULL, "--from", "watch", TEXT(from) },
+	{ NULL, "--count", "watch", TEXT(count) },
+	{ NULL, "--ttl", "put", TEXT(ttl) },
+	{ NULL, "--ttl-max", "create", TEXT(ttl_max) },
+	{ NULL, "--local", "create", FLAG(local) },
+	{ NULL, "--conflict-log", "create", FLAG(conflict_log) },
 };
 
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
+
+static bool
+has_value(const struct option_row *o)
+{
+	return o->take != take_flag && o->take != take_end;
+}
 
 static const char usage_text[] =
     "usage: kv [-d DIR | -p PORT [-h HOST] | -s SOCKET] [--json] VERB ...\n"
@@ -193,111 +234,10 @@ find_option(const char *arg, const struct verb *v)
 		/* After a verb "-j" could be a key. */
 		if (v == NULL && o->letter != NULL &&
 		    strncmp(o->letter, arg, 2) == 0 &&
-		    (arg[2] == '\0' || o->has_value))
+		    (arg[2] == '\0' || has_value(o)))
 			return o;
 	}
 	return NULL;
-}
-
-static bool
-take_port(struct tool *t, const char *text)
-{
-	uint64_t port;
-
-	if (!tool_number("-p", text, &port))
-		return false;
-	if (port < 1 || port > 65535) {
-		tool_say("-p: \"%s\": expected a port from 1 to 65535", text);
-		return false;
-	}
-	t->port = (long)port;
-	return true;
-}
-
-static bool
-take_timeout(struct tool *t, const char *text)
-{
-	uint64_t ms;
-
-	if (!tool_duration("-t", text, &ms))
-		return false;
-	t->timeout_ms = ms > INT32_MAX ? INT32_MAX : (int)ms;
-	return true;
-}
-
-/* Options without a value. */
-static void
-take_flag(struct tool *t, enum slot slot)
-{
-	t->json |= slot == SLOT_JSON;
-	t->values |= slot == SLOT_VALUES;
-	t->force |= slot == SLOT_FORCE;
-	t->fingerprint |= slot == SLOT_FINGERPRINT;
-	t->wait |= slot == SLOT_WAIT;
-	t->peers |= slot == SLOT_PEERS;
-	t->all |= slot == SLOT_ALL;
-	t->dry |= slot == SLOT_DRY;
-	t->local |= slot == SLOT_LOCAL;
-	t->conflict_log |= slot == SLOT_CONFLICT_LOG;
-}
-
-static bool
-take_option(struct tool *t, enum slot slot, const char *value)
-{
-	switch (slot) {
-	case SLOT_DIR:
-		t->dir = value;
-		break;
-	case SLOT_HOST:
-		t->host = value;
-		break;
-	case SLOT_SOCKET:
-		t->socket = value;
-		break;
-	case SLOT_PORT:
-		return take_port(t, value);
-	case SLOT_TIMEOUT:
-		return take_timeout(t, value);
-	case SLOT_FROM:
-		t->from = value;
-		break;
-	case SLOT_TTL:
-		t->ttl = value;
-		break;
-	case SLOT_TTL_MAX:
-		t->ttl_max = value;
-		break;
-	case SLOT_COUNT:
-		t->count = value;
-		break;
-	case SLOT_OUT:
-		t->out = value;
-		break;
-	case SLOT_SECRET:
-		t->secret = value;
-		break;
-	case SLOT_GENERATION:
-		t->generation = value;
-		break;
-	case SLOT_JSON:
-	case SLOT_VALUES:
-	case SLOT_FORCE:
-	case SLOT_FINGERPRINT:
-	case SLOT_WAIT:
-	case SLOT_PEERS:
-	case SLOT_ALL:
-	case SLOT_DRY:
-	case SLOT_LOCAL:
-	case SLOT_CONFLICT_LOG:
-		take_flag(t, slot);
-		break;
-	case SLOT_HELP:
-	case SLOT_VERSION:
-	case SLOT_WORDS:
-		t->argc = -1 - (int)(slot - SLOT_HELP);
-		break;
-	}
-	return true;
 }
 
 /* The value of an option: behind "=", behind the letter, or the next word. */
@@ -306,7 +246,7 @@ value_of(const struct option_row *o, char ***at)
 {
 	char *arg = **at, *equals = strchr(arg, '=');
 
-	if (!o->has_value)
+	if (!has_value(o))
 		return "";
 	if (arg[1] != '-' && arg[2] != '\0')
 		return arg + 2;
@@ -325,7 +265,7 @@ read_option(struct tool *t, const struct option_row *o, char ***at)
 {
 	const char *value = value_of(o, at);
 
-	return value != NULL && take_option(t, o->slot, value);
+	return value != NULL && o->take(t, o, value);
 }
 
 /* Options before the verb; NULL in *at when there is no verb. */
@@ -456,11 +396,11 @@ main(int argc, char **argv)
 	kv_log("kv", 0);
 	if (!read_options(&t, &at))
 		return EXIT_USAGE;
-	if (t.argc == -2)
+	if (t.argc == -END_VERSION)
 		return print_end(printf("kv %s\n", kv_version()) < 0);
-	if (t.argc == -3)
+	if (t.argc == -END_WORDS)
 		return print_end(words());
-	if (t.argc == -1)
+	if (t.argc == -END_HELP)
 		return print_end(help(&t, (char *[]){ NULL }));
 	if (*at == NULL) {
 		tool_say("no verb; try --help");
