@@ -54,7 +54,8 @@ struct desk {
 	bool is_open;
 	struct request request;
 	struct allow *allow;
-	struct timer look; /* for workers to be told by */
+	struct timer look;     /* for workers to be told by */
+	uint64_t look_soon_ns; /* often, until then */
 	struct roster_entry *roster;
 	struct feed feed;   /* of messages */
 	bool follows;	    /* somebody is to be told of them */

@@ -19,9 +19,14 @@
 
 #define GATE_ADDRESSES_MAX 16
 #define GATE_BACKLOG 128
-#define GATE_TRIES 8		     /* to find one random port everywhere */
-#define GATE_BACK_OFF_NS 100000000u  /* out of descriptors */
-#define GATE_TAKE_OVER_NS 300000000u /* and as much again, at random */
+#define GATE_TRIES 8		    /* to find one random port everywhere */
+#define GATE_BACK_OFF_NS 100000000u /* out of descriptors */
+/* To get the well-known port, and as much again, at random: for a while after
+ * another node of the host ended; and now and then. */
+#define GATE_HURRY_NS 50000000u
+#define GATE_HURRY_FOR_NS 2000000000u
+#define GATE_TAKE_OVER_NS 5000000000u
+#define GATE_BLIND_NS 300000000u /* where nobody tells of ends */
 
 struct door {
 	struct loop_source source;
@@ -41,6 +46,8 @@ struct gate {
 	struct doors own, known; /* known is closed when own is that port */
 	struct timer again;	 /* accept, after a pause */
 	struct timer take_over;
+	struct loop_source ends; /* of other nodes; fd -1: not told */
+	uint64_t hurry_until_ns;
 	bool logged;
 };
 
@@ -195,10 +202,39 @@ doors_open_any(struct gate *g, struct doors *d, char failed[SOCK_TEXT_MAX])
 static void
 gate_try_again(struct gate *g)
 {
-	uint64_t pause = GATE_TAKE_OVER_NS;
+	uint64_t now = loop_now(g->s->loop), pause = GATE_TAKE_OVER_NS;
 
-	pause += rng_next(&g->s->seed) % GATE_TAKE_OVER_NS;
-	loop_timer_set(g->s->loop, &g->take_over, loop_now(g->s->loop) + pause);
+	if (g->ends.fd < 0)
+		pause = GATE_BLIND_NS;
+	else if (now < g->hurry_until_ns)
+		pause = GATE_HURRY_NS;
+	pause += rng_next(&g->s->seed) % pause;
+	loop_timer_set(g->s->loop, &g->take_over, now + pause);
+}
+
+/* The port is free in a moment, if it was that one's. */
+static void
+gate_node_ended(struct loop_source *source, uint32_t events)
+{
+	struct gate *g = loop_owner(source, struct gate, ends);
+
+	(void)events;
+	rundir_watched(source->fd);
+	g->hurry_until_ns = loop_now(g->s->loop) + GATE_HURRY_FOR_NS;
+	if (g->own.count > 0 && !gate_holds_known_port(g))
+		gate_try_again(g);
+}
+
+static void
+gate_watch_ends(struct gate *g)
+{
+	g->ends = (struct loop_source){ .ready = gate_node_ended,
+		.fd = rundir_watch(g->s->rundir),
+		.events = EPOLLIN };
+	if (g->ends.fd >= 0 && loop_add(g->s->loop, &g->ends) < 0) {
+		close(g->ends.fd);
+		g->ends.fd = -1;
+	}
 }
 
 static void
@@ -289,6 +325,7 @@ gate_open(struct syncd *s, struct gate **out, char *why, size_t size)
 	g->s = s;
 	g->again.expired = gate_accept_again;
 	g->take_over.expired = gate_take_over;
+	gate_watch_ends(g);
 	if ((rc = guests_new(s, &g->guests)) < 0 ||
 	    (rc = gate_listen(g, members_own_port(s->members), why, size)) < 0)
 		gate_close(g);
@@ -321,6 +358,10 @@ gate_close(struct gate *g)
 	if (g == NULL)
 		return;
 	gate_shut(g);
+	if (g->ends.fd >= 0) {
+		loop_remove(g->s->loop, &g->ends);
+		close(g->ends.fd);
+	}
 	guests_free(g->guests);
 	free(g);
 }

@@ -8,7 +8,7 @@
  * Every node has a port of its own: that of its entry in `nodes`, or the
  * well-known one if that is free, or any.  One node of the host holds the
  * well-known one as well, and shows the others' peers the way; the others try
- * to get it, twice a second. */
+ * to get it when one of them ends, and every few seconds. */
 
 #include <sys/socket.h>
 

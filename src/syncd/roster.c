@@ -10,7 +10,11 @@
 #include "proto/reply.h"
 #include "syncd/desk.h"
 
-#define ROSTER_LOOK_NS 1000000000u /* for new workers */
+/* For new workers: often for a while after the start and after one went, which
+ * kvd starts again; else now and then. */
+#define ROSTER_SOON_NS 250000000u
+#define ROSTER_SOON_FOR_NS 10000000000u
+#define ROSTER_LOOK_NS 10000000000u
 #define ROSTER_LINE_MAX 256
 
 struct roster_entry {
@@ -35,20 +39,30 @@ static void
 roster_look(struct timer *timer)
 {
 	struct desk *d = loop_owner(timer, struct desk, look);
+	uint64_t now = loop_now(d->s->loop);
 	unsigned slot;
 
 	for (slot = 0; slot < CONTROL_PROCESSES; slot++)
 		if (desk_has_worker(d, slot) && !roster_is_told(d, slot))
 			(void)desk_connect(d, &roster_kind, slot, 'P');
 	loop_timer_set(d->s->loop, timer,
-	    loop_now(d->s->loop) + ROSTER_LOOK_NS);
+	    now + (now < d->look_soon_ns ? ROSTER_SOON_NS : ROSTER_LOOK_NS));
+}
+
+static void
+roster_look_soon(struct desk *d)
+{
+	uint64_t now = loop_now(d->s->loop);
+
+	d->look_soon_ns = now + ROSTER_SOON_FOR_NS;
+	loop_timer_set(d->s->loop, &d->look, now);
 }
 
 void
 roster_init(struct desk *d)
 {
 	d->look.expired = roster_look;
-	loop_timer_set(d->s->loop, &d->look, 0);
+	roster_look_soon(d);
 }
 
 static void
@@ -133,7 +147,8 @@ roster_line(struct desk_conn *c, struct kv_slice line)
 			roster_forget(desk_of(c), e);
 		return true;
 	}
-	client.tick = since << 16;
+	/* Of microseconds what a tick's counter holds. */
+	client.tick = since / 1000 << 16 | since % 1000 * 65;
 	client.name = line;
 	return roster_enter(c, &client) == KV_OK;
 }
@@ -168,6 +183,8 @@ roster_closed(struct desk_conn *c)
 	HASH_ITER(hh, d->roster, e, next)
 		if (e->slot == c->slot)
 			roster_forget(d, e);
+	if (d->is_open)
+		roster_look_soon(d);
 	desk_wants_turn(d);
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -229,4 +230,33 @@ rundir_find(const struct rundir *r, struct kv_slice asked,
 	}
 	closedir(dir);
 	return port;
+}
+
+/* ---- the others' ends ---- */
+
+/* A process that ends, or is killed, closes its file; and nobody else closes
+ * one that he could write to. */
+int
+rundir_watch(const struct rundir *r)
+{
+	char path[64];
+	int fd;
+
+	if (r == NULL || (fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->dir);
+	if (inotify_add_watch(fd, path, IN_CLOSE_WRITE) >= 0)
+		return fd;
+	(void)err_system("inotify_add_watch", path);
+	close(fd);
+	return -1;
+}
+
+void
+rundir_watched(int fd)
+{
+	char events[4096];
+
+	while (read(fd, events, sizeof(events)) > 0)
+		;
 }

@@ -30,4 +30,9 @@ KV_CHECKED int rundir_publish(struct rundir *r, const char *address,
 uint16_t rundir_find(const struct rundir *r, struct kv_slice asked,
     char address[RUNDIR_ADDRESS_TEXT]);
 
+/* A descriptor that can be read from when another node has ended, however it
+ * did; -1: there is none, ask now and then.  rundir_watched() empties it. */
+int rundir_watch(const struct rundir *r);
+void rundir_watched(int fd);
+
 #endif

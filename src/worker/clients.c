@@ -131,9 +131,9 @@ clients_line(const struct session *s, bool of_list, struct buf *to)
 	if ((rc = clients_begin(s, x->name, to)) < 0 ||
 	    (rc = clients_end(s, x, to)) < 0)
 		return rc;
-	if (of_list && x->named_ms != 0 &&
+	if (of_list && x->named_us != 0 &&
 	    (rc = buf_printf(to, " named=%llu",
-		 (unsigned long long)x->named_ms)) < 0)
+		 (unsigned long long)x->named_us)) < 0)
 		return rc;
 	if (of_list &&
 	    (rc = buf_printf(to, " worker=%ld port=%u", (long)getpid(),

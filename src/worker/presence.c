@@ -56,7 +56,7 @@ void
 presence_name(struct session_extra *x, struct kv_slice name)
 {
 	if (!slice_equal(name, slice_of(x->name)))
-		x->named_ms = name.len > 0 ? clock_wall_ms() : 0;
+		x->named_us = name.len > 0 ? clock_wall_us() : 0;
 	memcpy(x->name, name.data, name.len);
 	x->name[name.len] = '\0';
 	presence_changed(x->session);
@@ -97,9 +97,9 @@ presence_line(const struct session *s, struct buf *to)
 		if (!isprint((unsigned char)name[i]))
 			name[i] = '?';
 	rc = buf_printf(to, "+%llu %llu ", (unsigned long long)s->id,
-	    (unsigned long long)(x != NULL && x->named_ms != 0
-		    ? x->named_ms
-		    : s->created_ms));
+	    (unsigned long long)(x != NULL && x->named_us != 0
+		    ? x->named_us
+		    : s->created_ms * 1000));
 	if (rc == KV_OK)
 		rc = buf_append(to, name, n);
 	return rc == KV_OK ? buf_append(to, "\n", 1) : rc;

@@ -5,7 +5,7 @@
 /* Who is connected to this worker, told to kv-syncd as it changes, at most ten
  * times a second (kv-sync.7).  A line each:
  *
- *	+ID SINCE_MS NAME	connected, or has another name; NAME may have
+ *	+ID SINCE_US NAME	connected, or has another name; NAME may have
  *				blanks: its CLIENT SETNAME, else its address
  *	-ID			gone
  *

@@ -278,6 +278,7 @@ class Presence(Cluster_):
             early.must("CLIENT", "SETNAME", "leader")
             both([bar_name, early.call("CLIENT", "ID")])
             late.must("CLIENT", "SETNAME", "leader")  # connected before
+            wait_for(lambda: len(self.names(foo)) == 2, 10, "both")
             second.must("HELLO", 3, "SETNAME", "leader")
             wait_for(lambda: len(self.names(foo)) == 3, 10, "all three")
             late.must("CLIENT", "SETNAME", "leader")

@@ -145,6 +145,28 @@ class Sharing(Nodes):
         self.assertLessEqual(foo.count_log("resync begins"), 1)
         self.assertLessEqual(bar.count_log("resync begins"), 1)
 
+    @limit(120)
+    def test_a_link_at_rest_wakes_nobody_but_to_see_whether_it_stands(self):
+        """A PING each way every 2.5 s, its answer, and a report every 5 s."""
+        _, foo, bar = self.two()
+
+        def wakes():
+            with open(f"/proc/{foo.child(SYNCD).pid}/status") as f:
+                text = f.read()
+            return int(text.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+
+        last = [time.monotonic(), wakes()]
+
+        def rests():
+            """Of each five seconds on end."""
+            now = time.monotonic()
+            if now < last[0] + 5:
+                return False
+            before, last[:] = last[1], (now, wakes())
+            return last[1] - before <= 10
+        # What a start brings is over after ten seconds.
+        wait_for(rests, 60, "kv-syncd to rest")
+
     def test_a_large_value_crosses(self):
         _, foo, bar = self.two()
         big = os.urandom(5 << 20)

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -126,6 +128,42 @@ who_ended_in_order_leaves_no_file(void **state)
 }
 
 /* The file is there, but nobody holds it. */
+static bool
+is_told(int fd, int ms)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+
+	return poll(&p, 1, ms) == 1;
+}
+
+static void
+the_end_of_another_node_is_told_however_it_ends(void **state)
+{
+	struct rundir *foo = node("foo@jv", 4070), *bar;
+	int fd = rundir_watch(foo), status;
+	pid_t child;
+
+	(void)state;
+	assert_true(fd >= 0);
+	bar = node("bar@jv", 4071);
+	assert_int_equal(rundir_publish(bar, "127.0.0.1", 4072), KV_OK);
+	assert_false(is_told(fd, 0)); /* that it lives, nobody asks */
+	rundir_close(bar);
+	assert_true(is_told(fd, 5000));
+	rundir_watched(fd);
+	assert_false(is_told(fd, 0));
+	if ((child = fork()) == 0) {
+		bar = node("bar@jv", 4071);
+		kill(getpid(), SIGKILL);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_true(is_told(fd, 5000));
+	close(fd);
+	assert_int_equal(rundir_watch(NULL), -1);
+	rundir_close(foo);
+}
+
 static void
 what_a_killed_node_left_is_not_believed(void **state)
 {
@@ -218,6 +256,7 @@ main(void)
 		T(whoever_has_not_said_where_is_not_found),
 		T(a_port_may_change),
 		T(who_ended_in_order_leaves_no_file),
+		T(the_end_of_another_node_is_told_however_it_ends),
 		T(what_a_killed_node_left_is_not_believed),
 		T(a_name_is_taken_once),
 		T(what_is_no_address_and_port_is_not_believed),
