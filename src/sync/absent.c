@@ -29,11 +29,14 @@ find_received(const struct receiver *from, const struct sync_item *own,
  * one that came to it after the delete was purged.  Where it is a tombstone of
  * the same stamp, expired or erased, the drop rule would pass that by. */
 static bool
-is_gone(const struct receiver *from, const struct record *theirs,
-    const struct record *own)
+is_gone(const struct replica *r, const struct receiver *from,
+    const struct record *theirs, const struct record *own)
 {
 	int order = -1;
 
+	if (r->resync.has_mask && /* it was not asked for */
+	    !leaf_mask_has(&r->resync.mask, own->bid, own->key))
+		return false;
 	if (own->type != RECORD_PUT || MUTATED(NO_ABSENT_RULE))
 		return false;
 	if (theirs != NULL)
@@ -58,7 +61,7 @@ erase_gone(struct replica *r, const struct receiver *from,
 		if (rc < 0)
 			return rc == KV_ENOTFOUND ? KV_OK : rc;
 	}
-	if (!is_gone(from, find_received(from, own, i), &own->record))
+	if (!is_gone(r, from, find_received(from, own, i), &own->record))
 		return KV_OK;
 	own->record.value.len = 0;
 	return pending_add(&r->resync.erased, CHANGE_ERASE, own);

@@ -21,6 +21,7 @@
  *	forget.c    what was announced and nobody has
  *	digest.c    do we have the same?
  *	held.c	    what a link costs
+ *	leaves.c    if not, where do we differ?
  *	left.c	    how many records a peer is behind
  *
  * A claim (a cursor, a row of the vector) is made of what stands in front of a
@@ -28,6 +29,7 @@
  * those are told to others. */
 
 #include "sync/control.h"
+#include "sync/leaves.h"
 #include "sync/mutate.h"
 #include "sync/op.h"
 #include "sync/pending.h"
@@ -77,8 +79,9 @@ struct answer {
 	uint64_t bid, hi_bid;
 	struct buf key, hi;   /* where it is, where it ends */
 	struct bucket bucket; /* of bid, as it was told */
-	bool is_after, is_begun, is_repair;
-	uint64_t head; /* the tree's, when this piece of it began */
+	bool is_after, is_begun, is_repair, has_mask;
+	struct leaf_mask mask; /* what of it is asked for */
+	uint64_t head;	       /* the tree's, when this piece of it began */
 	struct ticks told, told_purged;
 };
 
@@ -174,6 +177,8 @@ struct replica_link {
 	uint64_t digest_next_ms;	      /* to send it again; 0: no */
 	uint64_t repair_wait_ms; /* grows while repair is in vain */
 	struct buf digest;	 /* rows of frames with MORE */
+	struct leaf_scan leaves; /* it asked for sums */
+	uint64_t leaves_id;
 
 	uint64_t sent_bytes, received_bytes, sent_ops, received_ops;
 	uint64_t dropped_ops;
@@ -212,7 +217,9 @@ struct resync {
 	struct place lo, hi, last; /* done up to lo; the RANGE's end;
 				    * the last record that came */
 	bool has_last;
-	bool is_past; /* lo was in the piece before: the next is behind it */
+	bool is_past;  /* lo was in the piece before: the next is behind it */
+	bool has_mask; /* a repair of some leaves */
+	struct leaf_mask mask;
 	bool is_done; /* the last piece is in the batch */
 	bool is_vain; /* and allows no claims: once more, from the start */
 	unsigned vain_count;
@@ -247,6 +254,7 @@ struct replica {
 	uint64_t last_number;	   /* of a link */
 	struct replica_link *pull; /* the one we pull from */
 	struct resync resync;
+	struct repair repair;
 	struct buf scratch;
 	struct owner owners[CORE_OWNERS];
 	unsigned next_owner;
@@ -396,6 +404,9 @@ KV_CHECKED int full_timers(struct replica *r, uint64_t *next_ms);
 KV_CHECKED int range_fill(struct replica *r, struct replica_link *l);
 KV_CHECKED int range_request(struct replica *r, struct replica_link *l,
     const struct frame *f);
+/* The same of these leaves alone. */
+KV_CHECKED int range_leaves(struct replica *r, struct replica_link *l,
+    uint64_t id, const struct leaf_mask *mask);
 void range_free(struct answer *a);
 
 /* ---- receive.c ---- */
@@ -450,7 +461,9 @@ bool resync_pauses(const struct replica *r, const struct replica_link *l,
 KV_CHECKED int resync_timers(struct replica *r, uint64_t *next_ms);
 /* A RESYNC of an empty store; no range is being read now. */
 void resync_fill(struct replica *r, struct replica_link *l);
-KV_CHECKED int resync_repair(struct replica *r, struct replica_link *l);
+/* Read what differs; mask NULL: all there is. */
+KV_CHECKED int resync_repair(struct replica *r, struct replica_link *l,
+    const struct leaf_mask *mask);
 /* Of the RANGE stream: a record came; a row; a MARK. */
 KV_CHECKED int resync_record(struct replica *r, const struct sync_item *item);
 KV_CHECKED int resync_row(struct replica *r, struct receiver *from,

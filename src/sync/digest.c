@@ -209,7 +209,7 @@ mismatch(struct replica *r, struct replica_link *l, const uint64_t hash[2])
 		l->repair_wait_ms *= 2;
 	l->digest_next_ms = r->now.mono_ms + l->repair_wait_ms;
 	core_event(r, REPLICA_DIVERGED, l);
-	return resync_repair(r, l);
+	return leaves_repair(r, l);
 }
 
 static int

@@ -59,6 +59,10 @@ FIELDS(ack_fields, U8(ack.stream, STREAM_OWN, STREAM_RANGE),
     FLAGS(ack.flags, FRAME_DURABLE), U64(ack.cursor), U32(ack.credit));
 FIELDS(digest_fields, FLAGS(digest.flags, FRAME_MORE), U64(digest.vv_hash[0]),
     U64(digest.vv_hash[1]), TAIL(digest.rows, FRAME_DIGEST_ROW, 0));
+FIELDS(leaves_fields, U64(leaves.id),
+    U8(leaves.what, LEAVES_FIRST, LEAVES_RECORDS),
+    FIELD(TAIL, 1, leaves.bytes, FRAME_LEAF_MASKS, FRAME_LEAF_MASKS));
+FIELDS(sums_fields, U64(leaves.id), TAIL(leaves.bytes, 16, 16));
 FIELDS(barrier_fields, U64(barrier.id), U64(barrier.tick));
 FIELDS(barrier_ok_fields, U64(barrier_ok.id),
     FLAGS(barrier_ok.flags, FRAME_MORE), TAIL(barrier_ok.rows, FRAME_ROW, 0));
@@ -114,6 +118,8 @@ static const struct layout layouts[] = {
 	[FRAME_BYE] = LAYOUT("BYE", bye_fields),
 	[FRAME_PART] = LAYOUT("PART", part_fields),
 	[FRAME_LEFT] = LAYOUT("LEFT", left_fields),
+	[FRAME_LEAVES] = LAYOUT("LEAVES", leaves_fields),
+	[FRAME_SUMS] = LAYOUT("SUMS", sums_fields),
 };
 
 static const struct layout *

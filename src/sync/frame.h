@@ -44,8 +44,10 @@ enum frame_type {
 	FRAME_FLOW = 36,    /* the caller takes more of an answer, or none */
 	FRAME_BYE = 127,
 	/* Of these a version that does not know them gets nothing. */
-	FRAME_PART = 128, /* of a message that is too long for a frame */
-	FRAME_LEFT = 129, /* so many records of mine you have not, about */
+	FRAME_PART = 128,   /* of a message that is too long for a frame */
+	FRAME_LEFT = 129,   /* so many records of mine you have not, about */
+	FRAME_LEAVES = 130, /* tell me sums, or records, of these leaves */
+	FRAME_SUMS = 131,   /* of leaves */
 };
 
 enum frame_flag {
@@ -81,9 +83,10 @@ enum frame_bye_code {
 /* What a node understands that the first of its version does not; what it does
  * not tell it is not sent.  Unknown ones are ignored. */
 enum frame_feature {
-	FEATURE_PREV = 1, /* the prev of records (sync/op.h) */
+	FEATURE_PREV = 1,   /* the prev of records (sync/op.h) */
+	FEATURE_LEAVES = 2, /* LEAVES and SUMS */
 };
-#define FEATURES ((uint32_t)FEATURE_PREV)
+#define FEATURES ((uint32_t)FEATURE_PREV | FEATURE_LEAVES)
 
 /* Rows of two numbers (inc, tick), encoded; see items.h. */
 #define FRAME_ROW 16
@@ -131,6 +134,15 @@ struct frame_digest {
 	struct kv_slice rows; /* of four: bid, sum, sum, live records */
 };
 #define FRAME_DIGEST_ROW 32
+
+enum frame_leaves_what { LEAVES_FIRST = 1, LEAVES_SECOND, LEAVES_RECORDS };
+
+struct frame_leaves {	       /* and SUMS, which has no what */
+	uint64_t id;	       /* SUMS echoes it; as that of a RANGE */
+	uint8_t what;	       /* of enum frame_leaves_what */
+	struct kv_slice bytes; /* a mask of each level; SUMS: see leaf.h */
+};
+#define FRAME_LEAF_MASKS 64
 
 struct frame_barrier {
 	uint64_t id;
@@ -216,6 +228,7 @@ struct frame {
 		struct frame_range range;
 		struct frame_ack ack;
 		struct frame_digest digest;
+		struct frame_leaves leaves; /* SUMS too */
 		struct frame_barrier barrier;
 		struct frame_barrier_ok barrier_ok;
 		struct frame_ping ping; /* PONG too */

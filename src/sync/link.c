@@ -90,6 +90,7 @@ leave(struct replica *r, struct replica_link *l, uint8_t bye, const char *text)
 	for (o = r->links; o != NULL; o = o->next)
 		o->rows_due_ms = 0; /* what came directly may not any more */
 	resync_link_gone(r, l);
+	leaves_link_gone(r, l);
 	e = core_event(r, REPLICA_DOWN, l);
 	e->bye = bye;
 	snprintf(e->text, sizeof(e->text), "%s", text);

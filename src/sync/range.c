@@ -15,10 +15,10 @@ range_free(struct answer *a)
 	ticks_fini(&a->told_purged);
 }
 
-int
-range_request(struct replica *r, struct replica_link *l, const struct frame *f)
+static int
+begin_answer(struct replica *r, struct replica_link *l,
+    const struct frame_range *g)
 {
-	const struct frame_range *g = &f->u.range;
 	struct answer *a = &l->answer;
 	int rc;
 
@@ -30,7 +30,7 @@ range_request(struct replica *r, struct replica_link *l, const struct frame *f)
 		return rc;
 	a->bid = g->lo_bid;
 	a->hi_bid = g->hi_bid;
-	a->is_after = a->is_begun = false;
+	a->is_after = a->is_begun = a->has_mask = false;
 	memset(&a->bucket, 0, sizeof(a->bucket));
 	a->head = 0;
 	ticks_clear(&a->told);
@@ -40,6 +40,26 @@ range_request(struct replica *r, struct replica_link *l, const struct frame *f)
 		l->range_ops = 0;
 	stream_begin(r, l, STREAM_RANGE, g->id);
 	return KV_OK;
+}
+
+int
+range_request(struct replica *r, struct replica_link *l, const struct frame *f)
+{
+	return begin_answer(r, l, &f->u.range);
+}
+
+int
+range_leaves(struct replica *r, struct replica_link *l, uint64_t id,
+    const struct leaf_mask *mask)
+{
+	struct frame_range all = { .id = id, .purpose = RANGE_REPAIR };
+	int rc = begin_answer(r, l, &all);
+
+	if (rc == KV_OK) {
+		l->answer.has_mask = true;
+		l->answer.mask = *mask;
+	}
+	return rc;
 }
 
 /* ---- the tree's rows ---- */
@@ -221,7 +241,10 @@ range_fill(struct replica *r, struct replica_link *l)
 		return end_piece(r, l, OP_END);
 	if (rc < 0)
 		return rc;
-	if ((rc = put_item(r, l, &item)) < 0)
-		return rc;
-	return move_past(a, &item);
+	s->passed++;
+	/* Rows of buckets go along: what they hide is in no sum. */
+	if (!a->has_mask || item.record.type == RECORD_BUCKET ||
+	    leaf_mask_has(&a->mask, item.record.bid, item.record.key))
+		rc = put_item(r, l, &item);
+	return rc < 0 ? rc : move_past(a, &item);
 }

@@ -56,6 +56,8 @@ static const struct {
 	[FRAME_MESSAGE] = { services_frame, false },
 	[FRAME_PART] = { services_frame, false },
 	[FRAME_LEFT] = { left_received, false },
+	[FRAME_LEAVES] = { leaves_asked, false },
+	[FRAME_SUMS] = { leaves_sums, false },
 	[FRAME_FLOW] = { services_frame, false },
 	[FRAME_BYE] = { link_bye, true },
 };
@@ -122,6 +124,7 @@ replica_free(struct replica *r)
 	while (r->links != NULL)
 		replica_close(r, r->links);
 	resync_free(r);
+	leaves_reset(r);
 	pending_fini(&r->batch.stage);
 	vector_fini(&r->batch.rows);
 	buf_fini(&r->batch.note);
@@ -336,8 +339,8 @@ int
 replica_end(struct replica *r, uint64_t *next_ms)
 {
 	static timer *const timers[] = { link_timers, commit_timers,
-		resync_timers, full_timers, digest_timers, forget_timers,
-		announce_timers };
+		resync_timers, full_timers, digest_timers, leaves_timers,
+		forget_timers, announce_timers };
 	size_t i;
 	int rc = KV_OK;
 

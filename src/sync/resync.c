@@ -33,7 +33,7 @@ reset(struct resync *s)
 {
 	s->state = RESYNC_NONE;
 	s->is_repair = s->is_begun = s->has_vv = s->has_last = false;
-	s->is_done = s->is_vain = false;
+	s->is_done = s->is_vain = s->has_mask = false;
 	s->source = NULL;
 	s->source_inc = s->source_head = s->last_head = 0;
 	place_clear(&s->lo);
@@ -128,6 +128,8 @@ ask(struct replica *r)
 	s->has_last = s->is_past = false;
 	ticks_clear(&s->source_purged);
 	receive_begin(r, s->source, STREAM_RANGE);
+	if (s->has_mask)
+		return leaves_put(s->source, ++s->id, LEAVES_RECORDS, &s->mask);
 	f.u.range.id = ++s->id;
 	f.u.range.purpose = s->is_repair ? RANGE_REPAIR
 	    : s->is_blank		 ? RANGE_BOOTSTRAP
@@ -140,13 +142,17 @@ ask(struct replica *r)
 }
 
 int
-resync_repair(struct replica *r, struct replica_link *l)
+resync_repair(struct replica *r, struct replica_link *l,
+    const struct leaf_mask *mask)
 {
 	if (r->resync.state != RESYNC_NONE)
 		return KV_OK;
 	reset(&r->resync);
 	r->resync.is_repair = true;
 	r->resync.source = l;
+	if (mask != NULL)
+		r->resync.mask = *mask;
+	r->resync.has_mask = mask != NULL;
 	return ask(r);
 }
 

@@ -111,7 +111,8 @@ fill_hello(struct words *w, unsigned which, struct frame_hello *h,
 static void
 fill_other(struct words *w, uint64_t range, struct frame *f)
 {
-	static const char zeros[64];
+	static const char zeros[64], sums[4096];
+	static char masks[FRAME_LEAF_MASKS];
 
 	switch ((unsigned)f->type) {
 	case FRAME_RESYNC:
@@ -125,6 +126,16 @@ fill_other(struct words *w, uint64_t range, struct frame *f)
 			f->u.range.hi_bid = sim_bucket_id(words_bucket(w));
 			f->u.range.hi_key = words_key(w);
 		}
+		break;
+	case FRAME_LEAVES:
+		memset(masks, words_u8(w), sizeof(masks));
+		f->u.leaves = (struct frame_leaves){ range + words_u8(w) % 3,
+			(uint8_t)(1 + words_u8(w) % 3),
+			{ masks, sizeof(masks) } };
+		break;
+	case FRAME_SUMS:
+		f->u.leaves = (struct frame_leaves){ words_u8(w), 0,
+			{ sums, words_u8(w) & 1 ? sizeof(sums) : 16 } };
 		break;
 	case FRAME_ACK:
 		f->u.ack = (struct frame_ack){ 1 + words_u8(w) % 3,
@@ -155,10 +166,11 @@ words_frame(struct words *w, unsigned which, uint64_t range, struct buf *rows,
 	static const enum frame_type types[] = { FRAME_HELLO, FRAME_VV,
 		FRAME_SUB, FRAME_PULL, FRAME_RESYNC, FRAME_RANGE, FRAME_ACK,
 		FRAME_DIGEST, FRAME_PING, FRAME_PONG, FRAME_REDIRECT,
-		FRAME_CALL, FRAME_BYE, FRAME_VV, FRAME_HELLO, FRAME_ACK };
+		FRAME_CALL, FRAME_BYE, FRAME_VV, FRAME_HELLO, FRAME_ACK,
+		FRAME_LEAVES, FRAME_SUMS };
 
 	memset(f, 0, sizeof(*f));
-	f->type = types[words_u8(w) % 16];
+	f->type = types[words_u8(w) % 18];
 	switch ((unsigned)f->type) {
 	case FRAME_HELLO:
 		fill_hello(w, which, &f->u.hello, rows);

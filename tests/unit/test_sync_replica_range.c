@@ -275,6 +275,104 @@ digests_that_differ_twice_are_repaired(void **state)
 	assert_non_null(nodes_get(n, 1, "b"));
 }
 
+static size_t range_bytes, leaf_frames;
+
+static bool
+count_ranges(struct nodes *n, size_t from, size_t to, struct kv_slice frame)
+{
+	uint8_t type = (uint8_t)frame.data[0];
+
+	(void)n;
+	(void)from;
+	(void)to;
+	if (type == FRAME_DATA_RANGE)
+		range_bytes += frame.len;
+	leaf_frames += type == FRAME_LEAVES || type == FRAME_SUMS;
+	return true;
+}
+
+#define MANY 300
+
+static void
+lose_everywhere(struct sim_store *s, const char *key)
+{
+	lose(&s->now, key);
+	lose(&s->synced, key);
+	lose(&s->tree, key);
+}
+
+/* Node 1 loses so many of many keys; how many bytes of ranges bring them back
+ * to it, and nothing of it to node 0. */
+static size_t
+repair_of(struct nodes *n, int lost, uint32_t unknown)
+{
+	char value[100], key[8];
+	size_t j;
+	int i;
+
+	for (j = 0; j < 2; j++) {
+		nodes_stop(n, j);
+		n->node[j].config.tuning.mark_ops = 100;
+		nodes_start(n, j);
+	}
+	nodes_stop(n, 1);
+	n->node[1].config.tuning.no_features = unknown;
+	nodes_start(n, 1);
+	memset(value, 'v', sizeof(value) - 1);
+	value[sizeof(value) - 1] = '\0';
+	for (i = 0; i < MANY; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		nodes_put(n, 0, key, value);
+	}
+	nodes_join(n, 0, 1);
+	pass_with_checkpoints(n, 5000);
+	for (i = 0; i < lost; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		lose_everywhere(&n->node[1].store, key);
+	}
+	range_bytes = leaf_frames = 0;
+	n->filter = count_ranges;
+	nodes_put(n, 0, "another", "3");
+	pass_with_checkpoints(n, 12000);
+	for (i = 0; i < MANY; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		assert_non_null(nodes_get(n, 1, key));
+		assert_non_null(nodes_get(n, 0, key));
+	}
+	return range_bytes;
+}
+
+static void
+a_repair_reads_the_leaves_that_differ(void **state)
+{
+	struct nodes *n = *state;
+	size_t bytes = repair_of(n, 2, 0);
+
+	/* Two records, rows and MARKs: not the 300. */
+	assert_true(bytes > 100 && bytes < 4000);
+	assert_int_equal(leaf_frames, 2 + 2 + 1);
+}
+
+static void
+many_that_differ_are_read_after_one_look(void **state)
+{
+	struct nodes *n = *state;
+	size_t bytes = repair_of(n, 200, 0);
+
+	assert_true(bytes > (size_t)200 * 100);
+	assert_int_equal(leaf_frames, 1 + 1 + 1);
+}
+
+static void
+a_node_that_knows_no_leaves_reads_all_and_is_read_from(void **state)
+{
+	struct nodes *n = *state;
+	size_t bytes = repair_of(n, 2, UINT32_MAX);
+
+	assert_true(bytes > (size_t)MANY * 100);
+	assert_int_equal(leaf_frames, 0);
+}
+
 /* It lives, but its answers get lost. */
 static bool
 no_ranges_of_0(struct nodes *n, size_t from, size_t to, struct kv_slice frame)
@@ -316,6 +414,9 @@ main(void)
 		TEST(a_resync_that_was_cut_goes_on_with_another_source),
 		TEST(an_empty_node_is_filled_in_the_order_of_keys),
 		TEST(digests_that_differ_twice_are_repaired),
+		TEST(a_repair_reads_the_leaves_that_differ),
+		TEST(many_that_differ_are_read_after_one_look),
+		TEST(a_node_that_knows_no_leaves_reads_all_and_is_read_from),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
