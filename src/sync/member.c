@@ -217,10 +217,9 @@ members_set_nodes(struct members *m, struct kv_slice list, uint64_t now_ms)
 
 	m->own_port = 0;
 	members_begin(m, MEMBER_OF_NODES);
-	while (rc == KV_OK && value_next(&list, &item)) {
+	while (rc == KV_OK && value_next(&list, &item))
 		if (value_node(item, &node))
 			rc = members_add_node(m, &node, now_ms);
-	}
 	members_end(m, MEMBER_OF_NODES);
 	return rc;
 }
@@ -277,10 +276,9 @@ members_next_ms(const struct members *m)
 	uint64_t next = MEMBER_NEVER;
 	const struct member *c;
 
-	DL_FOREACH(m->list, c) {
+	DL_FOREACH(m->list, c)
 		if (members_may_dial(m, c) && c->due_ms < next)
 			next = c->due_ms;
-	}
 	return next;
 }
 
@@ -371,6 +369,8 @@ member_is_self(struct member *c, uint64_t now_ms)
 void
 member_redirected(struct member *c, uint16_t port, uint64_t now_ms)
 {
+	if (c->link != NULL) /* it came up from the other side meanwhile */
+		return;
 	c->redirect = port;
 	c->state = MEMBER_DOWN;
 	c->due_ms = now_ms;

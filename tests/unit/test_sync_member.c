@@ -290,6 +290,24 @@ who_dialled_us_while_we_looked_it_up_stays_up(void **state)
 	assert_string_equal(c->address, "b:5");
 }
 
+/* Our dial reached whoever has the well-known port, and that sends us on. */
+static void
+who_dialled_us_before_we_were_sent_on_stays_up(void **state)
+{
+	struct member *c;
+
+	(void)state;
+	nodes("bar@b");
+	c = due();
+	member_dials(c, "b:4069");
+	assert_ptr_equal(members_up(m, NULL, "bar@b", 9, "b:5", &link_a, now),
+	    c);
+	member_redirected(c, 5000, now);
+	assert_int_equal(c->state, MEMBER_UP);
+	assert_true(members_down(m, &link_a, MEMBER_STOPPED, "", now));
+	assert_int_equal(c->redirect, 0);
+}
+
 static void
 of_two_addresses_of_a_store_one_is_dialled(void **state)
 {
@@ -436,6 +454,7 @@ main(void)
 		T(an_incoming_link_belongs_to_its_entry),
 		T(a_node_that_only_dialled_us_is_shown_and_forgotten_after_an_hour),
 		T(who_dialled_us_while_we_looked_it_up_stays_up),
+		T(who_dialled_us_before_we_were_sent_on_stays_up),
 		T(of_two_addresses_of_a_store_one_is_dialled),
 		T(a_newer_link_is_not_taken_down_with_the_older_one),
 		T(our_own_address_rests_for_an_hour_and_is_not_shown),
