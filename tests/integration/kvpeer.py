@@ -218,7 +218,8 @@ class Peer:
                  f"{sorted({f[0] for f in self.frames})}")
         found = self.of(kind)
         if len(found) < count:
-            raise AssertionError(f"{self.state} before a frame {kind}")
+            raise AssertionError(f"{self.state} before a frame {kind}: "
+                                 f"{self.why} {self.bye()}")
         return found[count - 1]
 
     def wait_closed(self, limit=10):
