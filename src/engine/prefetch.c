@@ -8,6 +8,7 @@
 #include "tree/prefetch.h"
 
 static_assert(PREFETCH_MAX <= TREE_PREFETCH_MAX, "all at once");
+#define PREFETCH_COLD 4 /* fewer have nobody to wait with */
 
 static bool
 prefetch_in_log(struct engine *e, uint64_t hash)
@@ -60,6 +61,6 @@ engine_prefetch(struct engine *e, const struct prefetch *p)
 		cold.bid[cold.count] = p->bid[i];
 		cold.key[cold.count++] = p->key[i];
 	}
-	if (cold.count > 1)
+	if (cold.count >= PREFETCH_COLD)
 		prefetch_in_tree(e, &cold, hash);
 }
