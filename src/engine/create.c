@@ -25,6 +25,24 @@ create_join(struct engine *e, const struct bucket *b, uint32_t *options)
 	return KV_OK;
 }
 
+/* An id is a hash, of 40 bits for a local bucket: where there are 100,000, two
+ * names share one in one store of 200. */
+static int
+create_new(struct engine *e, struct kv_slice row_name, struct bucket *b)
+{
+	struct bucket other;
+	struct kv_slice name;
+	int rc;
+
+	*b = (struct bucket){ .bid = engine_bucket_id(row_name) };
+	if (stage_find_bucket(e, b->bid) != NULL)
+		return KV_EEXIST;
+	rc = engine_bucket_by_id(e, b->bid, &name, &other);
+	if (rc == KV_OK)
+		return KV_EEXIST;
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
 int
 engine_create_in(struct engine *e, enum scope scope, struct kv_slice name,
     uint32_t options)
@@ -42,10 +60,10 @@ engine_create_in(struct engine *e, enum scope scope, struct kv_slice name,
 	row_name = scope_row_name(scope, name, room);
 	rc = engine_row_in(e, scope, name, &b);
 	if (rc == KV_ENOTFOUND)
-		b = (struct bucket){ .bid = engine_bucket_id(row_name) };
-	else if (rc < 0)
+		rc = create_new(e, row_name, &b);
+	if (rc < 0)
 		return rc;
-	else if (bucket_is_live(&b)) {
+	if (bucket_is_live(&b)) {
 		if ((rc = create_join(e, &b, &options)) < 0 ||
 		    options == b.options)
 			return rc;

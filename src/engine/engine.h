@@ -163,7 +163,8 @@ KV_CHECKED int engine_sweep_bucket(struct engine *e, const struct bucket *b);
 /* Make the bucket live (a no-op that still is KV_OK when it lives, but for
  * options that are new), or drop it with all that is in it: the one that the
  * name means, but that BUCKET_LOCAL makes one of this host alone.  KV_EEXIST:
- * there are keys in it, and its ttl_max is another one. */
+ * there are keys in it, and its ttl_max is another one; or there is none, and a
+ * bucket of another name has its id. */
 KV_CHECKED int engine_create(struct engine *e, struct kv_slice name,
     uint32_t options);
 KV_CHECKED int engine_drop(struct engine *e, struct kv_slice name);

@@ -147,6 +147,17 @@ cmd_kv_bucket(struct call *c)
 	return KV_OK;
 }
 
+static int
+create_blame(struct call *c)
+{
+	const struct bucket *b;
+	bool there = engine_bucket(c->engine, c->args[1], &b) == KV_OK;
+
+	return call_errorf(c, "%s%s", c->command == NULL ? "" : "ERR ",
+	    there ? "the bucket is there with keys and without this TTLMAX"
+		  : "another bucket has the id of this name, take another one");
+}
+
 int
 create_run(struct call *c, bool *known)
 {
@@ -165,9 +176,5 @@ create_run(struct call *c, bool *known)
 		else
 			reply_ok(c->reply);
 	}
-	if (rc == KV_EEXIST)
-		return call_errorf(c,
-		    "%sthe bucket is there with keys and without this TTLMAX",
-		    c->command == NULL ? "" : "ERR ");
-	return rc;
+	return rc == KV_EEXIST ? create_blame(c) : rc;
 }

@@ -144,6 +144,19 @@ class Names(Kept):
         self.assertEqual(self.r.call("GET", "k"), b"all")
 
 
+    def test_a_name_whose_id_another_bucket_has_is_refused(self):
+        """Found by trying: ids of local buckets have 40 bits."""
+        self.c.ok("CREATE", "b359323", "LOCAL")
+        self.c.put("b359323", "k", "first")
+        self.assertEqual(self.c.line("CREATE", "b728689", "LOCAL"),
+                         b"ERROR another bucket has the id of this name,"
+                         b" take another one")
+        self.assertEqual(self.d.line("GET", "b728689", "k"), b"NOT FOUND")
+        self.assertEqual(self.c.batch(["CREATE b728689", "PUT b728689 k 2"]),
+                         [b"OK", b"OK"])
+        self.assertEqual(self.c.get("b359323", "k"), b"first")
+        self.assertEqual(self.c.get("b728689", "k"), b"2")
+
     def test_tools_and_programs_tell_what_is_local(self):
         self.both()
         self.c.ok("CREATE", "only", "LOCAL", "TTLMAX", "5000")
