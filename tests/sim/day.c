@@ -15,7 +15,7 @@
 #define ROUND_MORE_MS 2400000u
 #define TICK_MAX_MS 10000u
 #define TIMEOUT_MS 30000u /* fewer PINGs: they are most of what happens */
-#define TICK_STEPS 16	  /* at most, in a tick */
+#define TICK_STEPS 10	  /* at most, in a tick */
 
 /* In turn: what may happen until the next mending. */
 static const char *const kinds[] = { "versions", "clock-drops", "services",
