@@ -360,7 +360,7 @@ class Host(Kvd):
         super().close()
         self.store.remove()
         # What libfaketime leaves of those who are killed.
-        for pid in self.pids:
+        for pid in self.pids | {p.pid for p in self.seen}:
             for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join("/dev/shm", name))
