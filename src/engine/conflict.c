@@ -3,8 +3,6 @@
 
 #include "engine/conflict.h"
 
-#include <string.h>
-
 #include "base/bytes.h"
 #include "base/log.h"
 #include "engine/internal.h"

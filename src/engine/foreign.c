@@ -3,8 +3,6 @@
 
 #include "engine/foreign.h"
 
-#include <string.h>
-
 #include "engine/internal.h"
 #include "engine/prefetch.h"
 #include "sync/merge.h"

@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 
 #include "base/err.h"
-#include "base/log.h"
 #include "engine/maintain.h"
 #include "engine/options.h"
 #include "engine/program.h"

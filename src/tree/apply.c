@@ -24,8 +24,6 @@
 
 #include "tree/apply.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

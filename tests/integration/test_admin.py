@@ -10,7 +10,7 @@ import time
 import unittest
 
 import kvtest
-from kvtest import BIN, Closed, Error, Kvd, Map, wait_for
+from kvtest import BIN, Closed, Error, Kvd, wait_for
 
 ROOT = kvtest.ROOT
 

@@ -3,7 +3,6 @@
 
 #include "agent.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Calls: each ends once, with the whole answer or a reason. */
 
-#include <stdio.h>
-
 #include "agent.h"
 #include "base/bytes.h"
 #include "world.h"

@@ -2,8 +2,6 @@
 /* GLOBAL compare-and-set: set a key, pass a barrier, look whether it is still
  * mine.  Of all who try and do not know of each other at most one wins. */
 
-#include <stdio.h>
-
 #include "agent.h"
 #include "base/bytes.h"
 #include "world.h"

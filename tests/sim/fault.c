@@ -3,7 +3,6 @@
  * at each step. */
 
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"

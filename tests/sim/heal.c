@@ -2,7 +2,6 @@
 /* The second phase: nothing goes wrong any more and nobody writes.  All must
  * become alike, in bounded time, and then fall silent. */
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 

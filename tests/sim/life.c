@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What clients, time and bad luck do to the array store. */
 
-#include <assert.h>
 #include <limits.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
 /* The array store as sync/store.h wants it. */
 
 #include <assert.h>
-#include <string.h>
 
 #include "base/buf.h"
 #include "base/hash.h"

@@ -5,11 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "engine/feed.h"
 #include "engine/foreign.h"
 #include "engine/internal.h"
