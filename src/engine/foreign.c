@@ -134,7 +134,7 @@ foreign_record(struct engine *e, const struct foreign *f)
 	}
 	if (f->how == FOREIGN_MERGE)
 		return foreign_merge(e, &b, in, there, &old);
-	if (!merge_erases(there, in->stamp))
+	if (there == NULL || !merge_erases(there, in->stamp))
 		return KV_OK;
 	return foreign_erase(e, &b, there, &old);
 }

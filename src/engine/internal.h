@@ -150,6 +150,7 @@ struct engine {
 	uint64_t swept_ms;     /* deadlines before it were seen to */
 	struct soon *soon;     /* engine_own_deadlines; NULL: not wanted */
 	struct purge_place purged_to; /* which tombstones were looked at */
+	uint64_t troubled_ms;	      /* engine_trouble was seen last; 0 */
 	bool limits_looked;	      /* limit.c: once in a life */
 	struct conflict_tally conflicts;
 	uint64_t own_end; /* of the last batch this process appended */

@@ -16,6 +16,7 @@
 #define SWEEP_BATCH 64	     /* under one hold of the append mutex */
 #define SWEEP_PURGE 2000     /* rows in one transaction */
 #define SWEEP_DOUBT_MS 10000 /* look again whether the clock can be trusted */
+#define SWEEP_ROOM_MS 60000  /* for what waited until there was room */
 
 struct due {
 	uint64_t bid;
@@ -216,6 +217,22 @@ sweep_tombs(struct engine *e, bool *more, uint64_t *next_ms)
 	return rc;
 }
 
+/* While nothing can be written, what peers have sent waits outside the log, and
+ * nobody knows here how old it is: the tombstones it may meet are kept until it
+ * had its turn. */
+static bool
+sweep_has_room(struct engine *e, uint64_t *next_ms)
+{
+	uint64_t now = clock_boot_ms();
+
+	if (engine_trouble(e) != 0)
+		e->troubled_ms = now;
+	if (e->troubled_ms == 0 || now - e->troubled_ms >= SWEEP_ROOM_MS)
+		return true;
+	*next_ms = clock_wall_ms() + SWEEP_DOUBT_MS;
+	return false;
+}
+
 int
 sweep_step(struct engine *e, bool *more, uint64_t *next_ms)
 {
@@ -234,7 +251,7 @@ sweep_step(struct engine *e, bool *more, uint64_t *next_ms)
 	rc = apply_purge_dropped(e->tree, SWEEP_PURGE, &dropped);
 	atomic_fetch_add(&e->control->stats.purged, dropped);
 	*more |= dropped > 0;
-	if (rc == KV_OK && !doubted)
+	if (rc == KV_OK && !doubted && sweep_has_room(e, next_ms))
 		rc = sweep_tombs(e, more, next_ms);
 	return rc == KV_ENOSPC ? KV_OK : rc;
 }

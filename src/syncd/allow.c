@@ -25,7 +25,7 @@ static const char allow_data[] =
     " hstrlen hincrby hincrbyfloat hgetall hkeys hvals hrandfield hscan hexpire"
     " hpexpire hexpireat hpexpireat httl hpttl hexpiretime hpexpiretime"
     " hpersist hgetex hgetdel hsetex dbsize publish subscribe psubscribe"
-    " kv.create kv.drop kv.bucket kv.buckets kv.changes kv.digest"
+    " kv.create kv.drop kv.bucket kv.buckets kv.changes kv.conflicts kv.digest"
     " put delete create drop buckets count ";
 
 static const char allow_diagnostics[] =

@@ -237,6 +237,11 @@ class Deaths(Nodes):
         self.alike("g", foo, bar)
         self.assertIsNone(bar.get("g", "k7"))
 
+    @staticmethod
+    def not_up(at, name):
+        row = at.nodes().get(name)
+        return row if row is not None and row["state"] != "up" else None
+
     def test_a_node_that_hangs_is_said_to_be_silent(self):
         """Who is in the list of nodes, and who only came; the connections
         stand, the kernels answer."""
@@ -251,8 +256,7 @@ class Deaths(Nodes):
             for node in (bar, guest):
                 line = foo.wait_log("node down", node.node)
                 self.assertIn('reason="silent"', line)
-                row = wait_for(lambda: foo.nodes().get(node.node), 5)
-                self.assertNotEqual(row["state"], "up")
+                row = wait_for(lambda: self.not_up(foo, node.node), 5)
                 self.assertGreater(row["since_ms"], began - 5000)
             foo.wait_state(guest.node, "down", "silent")
         finally:

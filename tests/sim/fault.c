@@ -10,6 +10,7 @@
 
 #define LARGE_MAX 150000u
 #define PATTERN (LARGE_MAX * 2)
+#define ROOM_MS 2000 /* after a refusal; a replica tries again in 0.5 s */
 
 /* What happens to node x, or to it and p; false: nothing. */
 typedef bool fault_fn(struct world *w, unsigned x, unsigned p);
@@ -184,11 +185,16 @@ do_sweep(struct world *w, unsigned x, unsigned p)
 	return true;
 }
 
+/* As the sweeper (engine/sweep.c): first what waited for room has its turn. */
 static bool
 do_purge(struct world *w, unsigned x, unsigned p)
 {
+	struct node *n = &w->node[x];
+
 	(void)p;
-	if (!is_up(w, x) || !(w->plan.faults & FAULT_RETENTION))
+	if (!is_up(w, x) || !(w->plan.faults & FAULT_RETENTION) ||
+	    n->store.refuse < 0 ||
+	    (n->refused_ms > 0 && w->now_ms < n->refused_ms + ROOM_MS))
 		return false;
 	sim_purge(&w->node[x].store, world_wall(w, x) - w->retention_ms);
 	world_show(w, x);
@@ -358,6 +364,8 @@ do_refuse(struct world *w, unsigned x, unsigned p)
 	static const int codes[] = { KV_OK, KV_OK, KV_EAGAIN, KV_ENOSPC };
 
 	(void)p;
+	if (w->node[x].store.refuse < 0)
+		w->node[x].refused_ms = w->now_ms;
 	w->node[x].store.refuse = codes[world_random(w, 4)];
 	w->node[x].store.room = world_random(w, 4);
 	w->node[x].store.fills = world_random(w, 4);

@@ -32,6 +32,8 @@ mend_all(struct world *w)
 	fault_mend_more(w);
 	for (x = 0; x < w->node_count; x++) {
 		n = &w->node[x];
+		if (n->store.refuse < 0)
+			n->refused_ms = w->now_ms;
 		n->store.refuse = KV_OK;
 		n->store.fills = 0;
 		n->store.fuse = 0;

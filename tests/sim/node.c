@@ -274,7 +274,7 @@ receive(struct world *w, struct cable *c, unsigned end, unsigned frames)
 static void
 send_unknown(struct world *w, struct cable *c, unsigned end)
 {
-	char bytes[UNKNOWN_MAX];
+	char bytes[UNKNOWN_MAX] = { 0 };
 	size_t n = 1 + world_random(w, UNKNOWN_MAX), i;
 
 	if (!w->node[c->end[end].node].is_newer || !c->end[end].has_said ||

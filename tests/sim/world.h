@@ -81,8 +81,9 @@ struct node {
 	struct replica *replica; /* NULL: down */
 	char name[16];
 	int64_t skew_ms;
-	uint64_t timer_ms; /* of the replica */
-	uint64_t checked;  /* store.claims when I1 was looked at */
+	uint64_t timer_ms;   /* of the replica */
+	uint64_t checked;    /* store.claims when I1 was looked at */
+	uint64_t refused_ms; /* when its store last took nothing */
 	bool is_clone;
 	unsigned cookie; /* stage of changing the secret */
 	bool is_newer;	 /* of FAULT_VERSIONS */

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "engine/feed.h"
 #include "engine/foreign.h"
 #include "engine/internal.h"
@@ -418,6 +419,33 @@ without_the_option_a_tombstone_is_kept_as_any_other(void **state)
 	assert_int_equal(purged_of(engine_control(e)->inc), KV_OK);
 }
 
+/* What peers sent may be waiting for room, and older than the tombstone. */
+static void
+no_tombstone_goes_until_there_was_room_for_a_minute(void **state)
+{
+	uint64_t next = 0, dead_ms;
+	bool more = false;
+
+	(void)state;
+	delete ("a", "k");
+	settle();
+	dead_ms = stamp_ms(raw("a", "k").stamp);
+	while (clock_wall_ms() <= dead_ms + 1)
+		refresh();
+	engine_release(e);
+	e->options.retention_ms = 1;
+	atomic_store(&engine_control(e)->trouble, TROUBLE_LOG_SPACE);
+	assert_int_equal(sweep_step(e, &more, &next), KV_OK);
+	atomic_store(&engine_control(e)->trouble, 0);
+	assert_int_equal(sweep_step(e, &more, &next), KV_OK);
+	assert_true(next > dead_ms);
+	refresh();
+	assert_int_equal(look("a", "k"), KV_OK);
+	e->troubled_ms -= 60000;
+	settle();
+	assert_int_equal(look("a", "k"), KV_ENOTFOUND);
+}
+
 static void
 who_follows_such_a_bucket_is_told_of_a_gap(void **state)
 {
@@ -463,6 +491,7 @@ main(void)
 		TEST(what_is_dead_everywhere_is_forgotten_without_a_trace),
 		TEST(our_own_clock_may_be_ahead_of_the_wall),
 		TEST(without_the_option_a_tombstone_is_kept_as_any_other),
+		TEST(no_tombstone_goes_until_there_was_room_for_a_minute),
 		TEST(who_follows_such_a_bucket_is_told_of_a_gap),
 	};
 #undef TEST

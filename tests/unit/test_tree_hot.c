@@ -53,7 +53,8 @@ write_rows(uint64_t count, uint64_t round)
 	char value[8];
 	uint64_t i;
 
-	assert_true(rows != NULL && keys != NULL);
+	assert_non_null(rows);
+	assert_non_null(keys);
 	bytes_put_be64(value, round);
 	for (i = 0; i < count; i++) {
 		bytes_put_be64(keys[i], i);
