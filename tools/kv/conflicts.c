@@ -112,7 +112,7 @@ static const struct verb verbs[] = {
 	    .args = "[BUCKET]",
 	    .summary = "what was lost to a write elsewhere",
 	    .help =
-		"Of buckets made with --conflict-log: bucket, key, when it was\n"
+		"Of buckets that have a conflict log: bucket, key, when it was\n"
 		"written, where (here or elsewhere), and what it was. The last\n"
 		"1000 are kept, 4 MiB of them, and 64 KiB of a value.\n"
 		"\n"
