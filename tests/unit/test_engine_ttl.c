@@ -434,9 +434,9 @@ no_tombstone_goes_until_there_was_room_for_a_minute(void **state)
 		refresh();
 	engine_release(e);
 	e->options.retention_ms = 1;
-	atomic_store(&engine_control(e)->trouble, TROUBLE_LOG_SPACE);
+	atomic_store(&e->control->trouble, TROUBLE_LOG_SPACE);
 	assert_int_equal(sweep_step(e, &more, &next), KV_OK);
-	atomic_store(&engine_control(e)->trouble, 0);
+	atomic_store(&e->control->trouble, 0);
 	assert_int_equal(sweep_step(e, &more, &next), KV_OK);
 	assert_true(next > dead_ms);
 	refresh();
