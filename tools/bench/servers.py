@@ -117,6 +117,12 @@ class Server:
                 ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
+    def give_way(self):
+        """All its processes only get what others leave of the processor."""
+        for pid in descendants(self.proc.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+
     def kill9(self):
         """All of its processes at once; returns when they are gone."""
         pids = descendants(self.proc.pid)
