@@ -4,7 +4,6 @@
 #include "io/parent.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -77,9 +76,12 @@ parent_failed(const char *fmt, ...)
 size_t
 parent_listeners(void)
 {
-	int fd = PARENT_LISTEN_FD;
+	int fd = PARENT_LISTEN_FD, listens = 0;
+	socklen_t len = sizeof(listens);
 
-	while (fcntl(fd, F_GETFD) >= 0)
+	/* A library that LD_PRELOAD brought may have opened what it likes. */
+	while (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 &&
+	    listens != 0)
 		fd++;
 	return (size_t)(fd - PARENT_LISTEN_FD);
 }

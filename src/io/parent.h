@@ -44,7 +44,7 @@ void parent_failed(const char *fmt, ...) KV_PRINTF(1, 2);
 void parent_shutdown(void); /* a client asked that all of kvd ends */
 
 /* How many listening sockets there are, from PARENT_LISTEN_FD up.  Ask before
- * anything else is opened behind them. */
+ * another one is opened behind them. */
 size_t parent_listeners(void);
 
 #endif

@@ -17,6 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io/parent.h"
+#include "io/sock.h"
+
 /* Run a shell script with the write end of a pipe at descriptor
  * 3 + fd_count - 1; what it printed there is the result. */
 static void
@@ -170,6 +173,31 @@ a_child_dies_with_its_parent(void **state)
 	close(started[1]);
 }
 
+/* As a library that LD_PRELOAD brings may: it runs before main does. */
+static void
+what_stands_behind_the_listening_sockets_is_not_one_of_them(void **state)
+{
+	int status, rc, listener = -1;
+	pid_t child;
+
+	(void)state;
+	rc = sock_listen_tcp("127.0.0.1", 0, 1, &listener);
+	assert_int_equal(rc, KV_OK);
+	if ((child = fork()) == 0) {
+		int file = open("/dev/null", O_RDONLY);
+
+		if (dup2(listener, PARENT_LISTEN_FD) < 0 ||
+		    dup2(listener, PARENT_LISTEN_FD + 1) < 0 ||
+		    dup2(file, PARENT_LISTEN_FD + 2) < 0)
+			_exit(100);
+		_exit((int)parent_listeners());
+	}
+	close(listener);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 2);
+}
+
 int
 main(void)
 {
@@ -182,6 +210,8 @@ main(void)
 		    signals_of_a_child_are_neither_blocked_nor_ignored),
 		cmocka_unit_test(a_program_that_is_not_there_is_not_found),
 		cmocka_unit_test(a_child_dies_with_its_parent),
+		cmocka_unit_test(
+		    what_stands_behind_the_listening_sockets_is_not_one_of_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
