@@ -52,7 +52,7 @@ announce_rows(struct replica *r, struct replica_link *l, enum frame_type type,
 		}
 		left.data += f.u.rows.rows.len;
 		left.len -= f.u.rows.rows.len;
-		if ((rc = control_put(&l->control, &f)) < 0)
+		if ((rc = outbox_put(&l->outbox, &f)) < 0)
 			return rc;
 	} while (left.len > 0);
 	l->told_version = r->vector.version;

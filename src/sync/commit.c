@@ -55,7 +55,7 @@ put_ack(struct replica_link *l, enum frame_stream kind, uint64_t cursor,
 	f.u.ack.flags = durable ? FRAME_DURABLE : 0;
 	f.u.ack.cursor = cursor;
 	f.u.ack.credit = (uint32_t)credit;
-	return control_put(&l->control, &f);
+	return outbox_put(&l->outbox, &f);
 }
 
 static int

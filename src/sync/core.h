@@ -28,10 +28,10 @@
  * MARK, and is committed with it.  r->vector holds committed rows alone: only
  * those are told to others. */
 
-#include "sync/control.h"
 #include "sync/leaves.h"
 #include "sync/mutate.h"
 #include "sync/op.h"
+#include "sync/outbox.h"
 #include "sync/pending.h"
 #include "sync/place.h"
 #include "sync/replica.h"
@@ -127,7 +127,7 @@ struct replica_link {
 	bool is_redirected; /* it told us where to dial instead */
 	bool is_timed;	    /* heard_ms counts: it was there in a turn */
 	char dialled[FRAME_NAME_MAX + 1];
-	struct control control;
+	struct outbox outbox;
 	uint64_t heard_ms, sent_ms;
 
 	/* from its HELLO */

@@ -89,7 +89,7 @@ send_digest(struct replica *r, struct replica_link *l)
 		left.data += f.u.digest.rows.len;
 		left.len -= f.u.digest.rows.len;
 		f.u.digest.flags = left.len > 0 ? FRAME_MORE : 0;
-		rc = control_put(&l->control, &f);
+		rc = outbox_put(&l->outbox, &f);
 	} while (rc == KV_OK && left.len > 0);
 	l->digest_head = r->head;
 	l->digest_version = r->vector.version;

@@ -26,7 +26,7 @@ replica_held(const struct replica *r, const struct replica_link *l)
 		return pending_held(&r->batch.stage) + r->batch.note.cap +
 		    pending_held(&r->resync.erased) + r->scratch.cap +
 		    r->digest.cap;
-	n = sizeof(*l) + l->control.bytes.cap + l->answer.key.cap +
+	n = sizeof(*l) + l->outbox.bytes.cap + l->answer.key.cap +
 	    l->answer.hi.cap + l->digest.cap;
 	for (i = 1; i < CORE_STREAMS; i++)
 		n += l->to[i].out.cap + receiver_held(&l->from[i]);

@@ -39,7 +39,7 @@ leaves_put(struct replica_link *l, uint64_t id, enum frame_leaves_what what,
 	f.u.leaves.what = (uint8_t)what;
 	f.u.leaves.bytes =
 	    (struct kv_slice){ (const char *)mask->bits, LEAF_MASKS };
-	return control_put(&l->control, &f);
+	return outbox_put(&l->outbox, &f);
 }
 
 static int
@@ -155,7 +155,7 @@ answer(struct replica_link *l)
 	leaf_sums_put(bytes, &l->leaves.sums);
 	f.u.leaves.id = l->leaves_id;
 	f.u.leaves.bytes = (struct kv_slice){ bytes, LEAF_SUMS };
-	rc = control_put(&l->control, &f);
+	rc = outbox_put(&l->outbox, &f);
 	leaf_scan_end(&l->leaves);
 	return rc;
 }

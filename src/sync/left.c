@@ -53,7 +53,7 @@ tell(struct replica *r, struct replica_link *l, uint64_t left)
 	if (l->told_left == left)
 		return KV_OK;
 	l->told_left = left;
-	return control_put(&l->control, &f);
+	return outbox_put(&l->outbox, &f);
 }
 
 int

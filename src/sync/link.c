@@ -62,7 +62,7 @@ free_link(struct replica *r, struct replica_link *l)
 		buf_fini(&l->from[i].parked);
 	}
 	range_free(&l->answer);
-	control_fini(&l->control);
+	outbox_fini(&l->outbox);
 	ticks_fini(&l->vv);
 	buf_fini(&l->digest);
 	free(l);
@@ -119,8 +119,8 @@ link_end(struct replica *r, struct replica_link *l, enum frame_bye_code code,
 	f.u.bye.code = (uint8_t)code;
 	f.u.bye.text = slice_of(text);
 	/* Without memory the peer sees the connection end, no more. */
-	if (code != 0 && control_put(&l->control, &f) < 0)
-		l->control.taken = l->control.bytes.len;
+	if (code != 0 && outbox_put(&l->outbox, &f) < 0)
+		l->outbox.taken = l->outbox.bytes.len;
 	leave(r, l, (uint8_t)code, text);
 }
 
@@ -182,7 +182,7 @@ link_say(struct replica *r, struct replica_link *l)
 	h->lineage = buf_slice(&r->lineage);
 	h->features = FEATURES & ~r->config.tuning.no_features;
 	h->timeout_ms = r->config.timeout_ms;
-	if ((rc = control_put(&l->control, &f)) < 0)
+	if ((rc = outbox_put(&l->outbox, &f)) < 0)
 		return rc;
 	l->has_said = true;
 	return announce_rows(r, l, FRAME_VV, r->head);
@@ -255,7 +255,7 @@ check_names(struct replica *r, struct replica_link *l,
 		    r->config.sibling(r->config.sibling_user, h->dialled);
 	if (f.u.port == 0)
 		return link_refuse(r, l, BYE_NAME, "another node than dialled");
-	if ((rc = control_put(&l->control, &f)) < 0)
+	if ((rc = outbox_put(&l->outbox, &f)) < 0)
 		return rc;
 	return link_refuse(r, l, BYE_REDIRECT, "look there");
 }
@@ -420,7 +420,7 @@ link_bye(struct replica *r, struct replica_link *l, const struct frame *f)
 	if (f->u.bye.text.len > 0)
 		memcpy(text, f->u.bye.text.data, f->u.bye.text.len);
 	leave(r, l, f->u.bye.code, text);
-	l->control.taken = l->control.bytes.len;
+	l->outbox.taken = l->outbox.bytes.len;
 	return KV_ECLOSED;
 }
 

@@ -22,7 +22,7 @@ live_probe(struct replica *r, struct replica_link *l, uint64_t *token)
 	l->ping_ms = r->now.mono_ms;
 	f.u.ping.token = *token = l->ping_token;
 	f.u.ping.wall_ms = r->now.wall_ms;
-	return control_put(&l->control, &f);
+	return outbox_put(&l->outbox, &f);
 }
 
 int
@@ -33,7 +33,7 @@ live_ping(struct replica *r, struct replica_link *l, const struct frame *f)
 	live_clock(r, l, f->u.ping.wall_ms, l->rtt_us / 1000);
 	pong.u.ping.token = f->u.ping.token;
 	pong.u.ping.wall_ms = r->now.wall_ms;
-	return control_put(&l->control, &pong);
+	return outbox_put(&l->outbox, &pong);
 }
 
 /* Links that wait for word from this one. */

@@ -355,7 +355,7 @@ lend_buffer(struct replica *r, struct replica_link *l, enum frame_stream kind)
 	f.u.ack.stream = (uint8_t)kind;
 	f.u.ack.cursor = from->acked;
 	f.u.ack.credit = (uint32_t)size;
-	return control_put(&l->control, &f);
+	return outbox_put(&l->outbox, &f);
 }
 
 /* A batch has a size that the log can take at once: commit early, or read on

@@ -10,7 +10,7 @@
 #include "base/rng.h"
 
 #define EVENTS 256
-#define CONTROL_MAX (1u << 20) /* answers that the peer does not take */
+#define OUTBOX_MAX (1u << 20) /* answers that the peer does not take */
 
 typedef int handler(struct replica *r, struct replica_link *l,
     const struct frame *f);
@@ -270,7 +270,7 @@ bool
 replica_wants_input(const struct replica *r, const struct replica_link *l)
 {
 	(void)r;
-	return l->state != LINK_HELD && control_size(&l->control) < CONTROL_MAX;
+	return l->state != LINK_HELD && outbox_size(&l->outbox) < OUTBOX_MAX;
 }
 
 int
@@ -377,7 +377,7 @@ replica_send(struct replica *r, struct replica_link *l, struct buf *out)
 
 	if (l->state != LINK_CLOSING && (rc = link_say(r, l)) < 0)
 		return rc;
-	rc = control_take(&l->control, out);
+	rc = outbox_take(&l->outbox, out);
 	if (rc == KV_EAGAIN && l->state == LINK_CLOSING)
 		return KV_ECLOSED;
 	if (rc == KV_EAGAIN && l->state == LINK_UP)

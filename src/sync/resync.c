@@ -138,7 +138,7 @@ ask(struct replica *r)
 	f.u.range.lo_key = buf_slice(&s->lo.key);
 	f.u.range.hi_bid = s->hi.bid;
 	f.u.range.hi_key = buf_slice(&s->hi.key);
-	return control_put(&s->source->control, &f);
+	return outbox_put(&s->source->outbox, &f);
 }
 
 int

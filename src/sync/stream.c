@@ -81,7 +81,7 @@ stream_resync(struct replica *r, struct replica_link *l, enum frame_stream kind)
 	struct frame f = { .type = FRAME_RESYNC, .u.stream = (uint8_t)kind };
 
 	stream_end(r, &l->to[kind]);
-	return control_put(&l->control, &f);
+	return outbox_put(&l->outbox, &f);
 }
 
 /* ---- ops ---- */
@@ -301,7 +301,7 @@ stream_send(struct replica *r, struct replica_link *l, struct buf *out)
 			return rc;
 	}
 	/* A stream that stopped leaves word of it. */
-	return control_take(&l->control, out);
+	return outbox_take(&l->outbox, out);
 }
 
 /* ---- what the peer says of them ---- */
