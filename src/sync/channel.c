@@ -21,7 +21,7 @@
 #define HEAD (CHANNEL_LENGTH + 1)
 
 void
-channel_take(struct channel *c, struct session *s, uint64_t now_ms)
+channel_take(struct channel *c, struct handshake_session *s, uint64_t now_ms)
 {
 	memset(c, 0, sizeof(*c));
 	c->tx = s->tx;

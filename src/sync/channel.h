@@ -36,7 +36,8 @@ struct channel {
 
 /* Takes the session's keys and wipes them there.  now_ms: a clock that never
  * goes back, the same in all calls. */
-void channel_take(struct channel *c, struct session *s, uint64_t now_ms);
+void channel_take(struct channel *c, struct handshake_session *s,
+    uint64_t now_ms);
 void channel_fini(struct channel *c); /* wipe */
 
 /* Write: channel_begin(), append a frame's plaintext to out, channel_end().

@@ -57,7 +57,7 @@ struct handshake_terms {
 };
 
 /* What both ends have in the end; channel_init() takes it. */
-struct session {
+struct handshake_session {
 	crypto_secretstream_xchacha20poly1305_state tx, rx;
 	uint8_t id[32]; /* the same on both ends, secret */
 	uint8_t version;
@@ -109,7 +109,7 @@ struct handshake_step {
 	size_t reply_len; /* send these, 0: nothing */
 	uint8_t reply[HANDSHAKE_REPLY_MAX];
 	bool done; /* session is set; the caller's to take or to wipe */
-	struct session session;
+	struct handshake_session session;
 };
 
 /* Begin; both hold the ring until handshake_fini(). */

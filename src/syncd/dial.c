@@ -199,7 +199,8 @@ dial_refused(struct dial *d)
 }
 
 static void
-dial_done(struct dial *d, struct session *session, struct kv_slice rest)
+dial_done(struct dial *d, struct handshake_session *session,
+    struct kv_slice rest)
 {
 	struct member *c = d->candidate;
 	struct syncd *s = d->s;

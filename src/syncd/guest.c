@@ -187,7 +187,8 @@ guests_late(struct timer *timer)
 /* ---- bytes ---- */
 
 static void
-guest_done(struct guest *c, struct session *session, struct kv_slice rest)
+guest_done(struct guest *c, struct handshake_session *session,
+    struct kv_slice rest)
 {
 	struct guests *g = c->all;
 	struct syncd *s = g->s;

@@ -283,7 +283,7 @@ peer_give(struct peer *p)
 /* ---- life ---- */
 
 int
-peer_open(struct syncd *s, int fd, struct session *session,
+peer_open(struct syncd *s, int fd, struct handshake_session *session,
     struct kv_slice rest, struct member *dialled, const char *address)
 {
 	struct kv_slice want = slice_of(dialled == NULL ? "" : dialled->want);

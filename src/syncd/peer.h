@@ -40,8 +40,9 @@ struct peer {
 
 /* Takes fd and the session in any case.  rest: what came behind the handshake.
  * dialled: NULL when it dialled us. */
-KV_CHECKED int peer_open(struct syncd *s, int fd, struct session *session,
-    struct kv_slice rest, struct member *dialled, const char *address);
+KV_CHECKED int peer_open(struct syncd *s, int fd,
+    struct handshake_session *session, struct kv_slice rest,
+    struct member *dialled, const char *address);
 
 /* For sockets of handshakes too: no delay, no endless resending. */
 KV_CHECKED int peer_tune(const struct syncd *s, int fd);

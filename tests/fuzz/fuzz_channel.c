@@ -25,7 +25,7 @@ make_channels(struct channel *from, struct channel *to)
 {
 	static const uint8_t key[32] = { 7 };
 	uint8_t header[crypto_secretstream_xchacha20poly1305_HEADERBYTES];
-	struct session i, r;
+	struct handshake_session i, r;
 
 	memset(&i, 0, sizeof(i));
 	memset(&r, 0, sizeof(r));

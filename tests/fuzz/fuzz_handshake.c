@@ -54,7 +54,7 @@ struct outcome {
 	size_t used;
 	size_t sent;
 	uint8_t reply[HANDSHAKE_REPLY_MAX];
-	struct session session;
+	struct handshake_session session;
 };
 
 static void

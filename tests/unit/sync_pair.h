@@ -14,7 +14,7 @@
 struct pair {
 	struct handshake i, r;
 	struct handshake_step step;
-	struct session si, sr;
+	struct handshake_session si, sr;
 	uint8_t m1[HANDSHAKE_M1], m2[HANDSHAKE_M2], m3[HANDSHAKE_M3];
 };
 

@@ -90,7 +90,7 @@ sync_rig_ring(const char *file, const char *cluster)
 }
 
 void
-sync_rig_sessions(struct session *i, struct session *r)
+sync_rig_sessions(struct handshake_session *i, struct handshake_session *r)
 {
 	struct psk_ring *ring = sync_rig_ring("0123456789abcdef", "rig");
 	const struct handshake_terms terms = { slice_of("rig"), 1, 1 };

@@ -19,7 +19,8 @@ void sync_rig_random(void); /* the system's again */
 struct psk_ring *sync_rig_ring(const char *file, const char *cluster);
 
 /* Two sessions that fit, from a handshake without faults. */
-void sync_rig_sessions(struct session *i, struct session *r);
+void sync_rig_sessions(struct handshake_session *i,
+    struct handshake_session *r);
 
 /* Append the bytes of a hex text, spaces ignored. */
 void sync_rig_hex(struct buf *to, const char *hex);

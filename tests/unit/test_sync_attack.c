@@ -18,7 +18,7 @@
 
 /* Whether what one end seals first is opened by the other. */
 static bool
-first_frame_opens(struct session *from, struct session *to)
+first_frame_opens(struct handshake_session *from, struct handshake_session *to)
 {
 	struct channel_frame f;
 	struct channel a, b;

@@ -27,7 +27,7 @@ static struct buf out;
 static int
 setup(void **state)
 {
-	struct session i, r;
+	struct handshake_session i, r;
 
 	(void)state;
 	sync_rig_sessions(&i, &r);
@@ -332,7 +332,7 @@ a_link_is_worn_after_a_day_give_or_take_a_tenth(void **state)
 
 	(void)state;
 	for (i = 0; i < 50; i++) {
-		struct session s, r;
+		struct handshake_session s, r;
 		struct channel c;
 
 		sync_rig_sessions(&s, &r);
