@@ -82,7 +82,8 @@ writer_segment(struct engine *e, uint64_t number, uint64_t lo, uint64_t hi,
     bool sync, bool clean)
 {
 	struct wal_files *files = e->writer->files;
-	uint64_t start = number * e->segment_size, bytes = 0;
+	uint64_t start = number * e->segment_size;
+	uint64_t before = wal_files_written(files);
 	int rc;
 
 	if ((rc = wal_files_prepare(files, number)) < 0)
@@ -90,12 +91,12 @@ writer_segment(struct engine *e, uint64_t number, uint64_t lo, uint64_t hi,
 	if (lo < hi)
 		rc = wal_files_write(files, number,
 		    engine_segment(e, number)->base, lo - start, hi - start,
-		    sync && clean, &bytes);
+		    sync && clean);
 	CRASH_POINT("writer.wrote");
 	if (rc == KV_OK && sync && !clean)
 		rc = wal_files_sync(files, number);
-	atomic_fetch_add_explicit(&e->control->stats.sync_bytes, bytes,
-	    memory_order_relaxed);
+	atomic_fetch_add_explicit(&e->control->stats.sync_bytes,
+	    wal_files_written(files) - before, memory_order_relaxed);
 	return rc;
 }
 

@@ -408,23 +408,23 @@ members_whose(struct members *m, const char *name, uint64_t uid)
 }
 
 struct member *
-members_up(struct members *m, struct member *dialled, const char *name,
-    uint64_t uid, const char *address, const void *link, uint64_t now_ms)
+members_up(struct members *m, struct member *dialled,
+    const struct member_link *up, uint64_t now_ms)
 {
 	struct member *c = dialled;
 
-	if (c == NULL && (c = members_whose(m, name, uid)) == NULL &&
+	if (c == NULL && (c = members_whose(m, up->name, up->uid)) == NULL &&
 	    (c = members_insert(m, MEMBER_CAME, now_ms)) == NULL)
 		return NULL;
-	c->link = link;
-	c->uid = uid;
+	c->link = up->link;
+	c->uid = up->uid;
 	c->redirect = 0;
 	c->up_ms = c->since_ms = now_ms;
 	c->state = MEMBER_UP;
 	c->reason = c->told = MEMBER_FINE;
 	c->detail[0] = '\0';
-	snprintf(c->name, sizeof(c->name), "%s", name);
-	snprintf(c->address, sizeof(c->address), "%s", address);
+	snprintf(c->name, sizeof(c->name), "%s", up->name);
+	snprintf(c->address, sizeof(c->address), "%s", up->address);
 	return c;
 }
 

@@ -100,11 +100,19 @@ bool member_is_self(struct member *c, uint64_t now_ms);
 /* It listens elsewhere: dial that next, at once. */
 void member_redirected(struct member *c, uint16_t port, uint64_t now_ms);
 
+/* A link and who is at its other end, as its HELLO has it. */
+struct member_link {
+	const void *link;    /* the caller's word for it, not NULL */
+	const char *address; /* copied, as name is */
+	const char *name;
+	uint64_t uid; /* of the store */
+};
+
 /* A link is up: of a candidate that was dialled, or NULL: it dialled us.
- * Returns whose link it is from now on; NULL without memory. */
+ * Returns whose link it is from now on; NULL without memory, or when there are
+ * MEMBERS_MAX. */
 struct member *members_up(struct members *m, struct member *dialled,
-    const char *name, uint64_t uid, const char *address, const void *link,
-    uint64_t now_ms);
+    const struct member_link *up, uint64_t now_ms);
 /* The link is gone; nothing when another one has taken its place. */
 bool members_down(struct members *m, const void *link,
     enum member_reason reason, const char *detail, uint64_t now_ms);

@@ -401,8 +401,10 @@ dial_start(struct syncd *s, struct member *c)
 	d->source.fd = -1;
 	d->limit.expired = dial_late;
 	DL_APPEND(s->dials, d);
-	rc = lookup_start(s->loop, host, port, services && !c->is_local,
-	    dial_found, d, &d->lookup);
+	rc = lookup_start(s->loop,
+	    &(struct lookup_question){ host, port, services && !c->is_local,
+		dial_found, d },
+	    &d->lookup);
 	if (rc < 0) {
 		d->reason = MEMBER_TROUBLE;
 		snprintf(d->detail, sizeof(d->detail), "%s", err_text(rc));

@@ -319,8 +319,8 @@ lookup_ask(struct lookup *l, const char *host, bool services)
 }
 
 int
-lookup_start(struct loop *loop, const char *host, uint16_t port, bool services,
-    lookup_done *done, void *arg, struct lookup **out)
+lookup_start(struct loop *loop, const struct lookup_question *q,
+    struct lookup **out)
 {
 	struct lookup *l = calloc(1, sizeof(*l));
 	size_t i;
@@ -331,15 +331,15 @@ lookup_start(struct loop *loop, const char *host, uint16_t port, bool services,
 	l->loop = loop;
 	l->timeout.expired = lookup_timed_out;
 	l->over.expired = lookup_over;
-	l->done = done;
-	l->arg = arg;
-	l->port = port;
+	l->done = q->done;
+	l->arg = q->arg;
+	l->port = q->port;
 	l->self = out;
 	*out = l;
 	for (i = 0; i < LOOKUP_SOCKETS; i++)
 		l->sockets[i] =
 		    (struct lookup_socket){ .source = { .fd = -1 }, .l = l };
-	if (lookup_is_number(l, host)) {
+	if (lookup_is_number(l, q->host)) {
 		loop_timer_set(loop, &l->over, 0);
 		return KV_OK;
 	}
@@ -347,7 +347,7 @@ lookup_start(struct loop *loop, const char *host, uint16_t port, bool services,
 		lookup_cancel(l);
 		return rc;
 	}
-	lookup_ask(l, host, services);
+	lookup_ask(l, q->host, q->services);
 	return KV_OK;
 }
 

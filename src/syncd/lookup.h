@@ -31,11 +31,18 @@ struct lookup_answer {
 /* The answer is gone after the call, and so is the look-up. */
 typedef void lookup_done(void *arg, const struct lookup_answer *answer);
 
-/* Ask; done is called later, or at once.  port: where none is told; services:
- * ask for the service record, too.  *out is set before done is called, which
- * sets it to NULL. */
-KV_CHECKED int lookup_start(struct loop *loop, const char *host, uint16_t port,
-    bool services, lookup_done *done, void *arg, struct lookup **out);
+struct lookup_question {
+	const char *host; /* borrowed for the call */
+	uint16_t port;	  /* where none is told */
+	bool services;	  /* ask for the service record, too */
+	lookup_done *done;
+	void *arg; /* done's */
+};
+
+/* Ask; done is called by the loop, never within this call.  *out must live
+ * until then: it is set to NULL before done is called. */
+KV_CHECKED int lookup_start(struct loop *loop, const struct lookup_question *q,
+    struct lookup **out);
 
 /* It is not wanted any more; NULL is fine. */
 void lookup_cancel(struct lookup *l);

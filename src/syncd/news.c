@@ -95,12 +95,12 @@ news_protocol(struct syncd *s, const struct peer *p,
 static void
 news_up(struct peer *p, const struct replica_event *e)
 {
+	const struct member_link up = { p, p->address, e->name, e->uid };
 	struct syncd *s = p->s;
 	const struct member *c;
 	struct news_told *told;
 
-	c = members_up(s->members, p->dialled, e->name, e->uid, p->address, p,
-	    syncd_now(s));
+	c = members_up(s->members, p->dialled, &up, syncd_now(s));
 	if (c == NULL) {
 		log_warn("node not shown node=%s reason=\"too many\"", e->name);
 	} else if (c->refused == MEMBER_FINE) {

@@ -81,10 +81,15 @@ watch_ask(struct timer *timer)
 {
 	struct watch *w = loop_owner(timer, struct watch, timer);
 	struct syncd *s = w->s;
+	const struct lookup_question q = {
+		.host = conf_text(s->conf, CONF_DNS),
+		.port = (uint16_t)conf_u64(s->conf, CONF_SYNC_PORT),
+		.services = true,
+		.done = watch_answered,
+		.arg = w,
+	};
 
-	if (lookup_start(s->loop, conf_text(s->conf, CONF_DNS),
-		(uint16_t)conf_u64(s->conf, CONF_SYNC_PORT), true,
-		watch_answered, w, &w->lookup) < 0)
+	if (lookup_start(s->loop, &q, &w->lookup) < 0)
 		watch_later(w);
 }
 

@@ -37,6 +37,7 @@ struct wal_files {
 	uint64_t size;
 	struct wal_file files[WAL_FILES_MAX];
 	unsigned count;
+	uint64_t written; /* bytes, by wal_files_write() */
 };
 
 static void
@@ -399,7 +400,7 @@ wal_file_put(struct wal_file *f, const char *base, uint64_t at, uint64_t to,
 
 int
 wal_files_write(struct wal_files *w, uint64_t number, const char *base,
-    uint64_t from, uint64_t to, bool sync, uint64_t *bytes)
+    uint64_t from, uint64_t to, bool sync)
 {
 	struct wal_file *f = wal_files_find(w, number);
 	uint64_t at = from & ~(uint64_t)(WAL_BLOCK - 1);
@@ -420,8 +421,14 @@ wal_files_write(struct wal_files *w, uint64_t number, const char *base,
 	/* RWF_DSYNC covers its own write; more than one needs them all. */
 	if (sync && end - start > WAL_CHUNK && fdatasync(f->fd) < 0)
 		return err_system("fdatasync", f->name);
-	*bytes += end - start;
+	w->written += end - start;
 	return KV_OK;
+}
+
+uint64_t
+wal_files_written(const struct wal_files *w)
+{
+	return w->written;
 }
 
 int

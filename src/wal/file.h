@@ -49,9 +49,12 @@ KV_CHECKED int wal_files_prepare(struct wal_files *w, uint64_t number);
 
 /* Write the blocks that cover [from, to) of the image at base, which must be
  * readable up to the end of to's block.  sync: the data is on disk when this
- * returns.  *bytes grows by what was written. */
+ * returns.  KV_ENOTFOUND: number was not prepared. */
 KV_CHECKED int wal_files_write(struct wal_files *w, uint64_t number,
-    const char *base, uint64_t from, uint64_t to, bool sync, uint64_t *bytes);
+    const char *base, uint64_t from, uint64_t to, bool sync);
+
+/* Bytes that wal_files_write() wrote since the folder was opened. */
+uint64_t wal_files_written(const struct wal_files *w);
 
 /* Everything written to number's file is on disk after this. */
 KV_CHECKED int wal_files_sync(struct wal_files *w, uint64_t number);

@@ -146,6 +146,8 @@ gone(struct world *w, unsigned x, const struct replica_event *e, struct line *l)
 void
 roster_event(struct world *w, unsigned x, const struct replica_event *e)
 {
+	const struct member_link up = { key_of(e->link), "here", e->name,
+		e->uid };
 	struct node *n = &w->node[x];
 	struct line *l;
 
@@ -155,8 +157,7 @@ roster_event(struct world *w, unsigned x, const struct replica_event *e)
 	if (e->kind == REPLICA_UP) {
 		if (l == NULL && (l = line_new(n, e->link, NULL)) == NULL)
 			return;
-		members_up(n->members, l->dialled, e->name, e->uid, "here",
-		    key_of(e->link), w->now_ms);
+		members_up(n->members, l->dialled, &up, w->now_ms);
 		l->dialled = NULL;
 		l->is_up = true;
 	} else if (e->kind == REPLICA_DOWN && l != NULL) {

@@ -55,6 +55,15 @@ shown(void)
 	return n;
 }
 
+static struct member *
+link_up(struct member *dialled, const void *link, const char *address,
+    const char *name, uint64_t uid)
+{
+	const struct member_link up = { link, address, name, uid };
+
+	return members_up(m, dialled, &up, now);
+}
+
 /* The one candidate there is, due now. */
 static struct member *
 due(void)
@@ -142,12 +151,12 @@ a_steady_link_makes_the_next_pause_short_and_a_brief_one_does_not(void **state)
 	}
 	c = due();
 	member_dials(c, "a:1");
-	members_up(m, c, "bar@b", 9, "a:1", &link_a, now);
+	link_up(c, &link_a, "a:1", "bar@b", 9);
 	now += MEMBER_STEADY_MS - 1;
 	members_down(m, &link_a, MEMBER_LOST, "", now);
 	assert_int_equal(c->failures, 21);
 	now = members_next_ms(m);
-	members_up(m, due(), "bar@b", 9, "a:1", &link_a, now);
+	link_up(due(), &link_a, "a:1", "bar@b", 9);
 	now += MEMBER_STEADY_MS;
 	members_down(m, &link_a, MEMBER_LOST, "", now);
 	assert_in_range(members_next_ms(m), now + 1, now + MEMBER_PAUSE_MIN_MS);
@@ -165,7 +174,7 @@ a_reason_is_news_once_until_the_link_is_up(void **state)
 	assert_false(try_in_vain(c, MEMBER_REFUSED));
 	assert_true(try_in_vain(c, MEMBER_COOKIE));
 	assert_false(try_in_vain(c, MEMBER_COOKIE));
-	members_up(m, c, "bar@b", 9, "a:1", &link_a, now);
+	link_up(c, &link_a, "a:1", "bar@b", 9);
 	assert_true(members_down(m, &link_a, MEMBER_LOST, "", now));
 	assert_true(try_in_vain(c, MEMBER_COOKIE));
 }
@@ -196,13 +205,13 @@ a_link_that_is_refused_again_and_again_is_news_once(void **state)
 
 	(void)state;
 	nodes("bar@b");
-	c = members_up(m, due(), "bar@b", 9, "a:1", &link_a, now);
+	c = link_up(due(), &link_a, "a:1", "bar@b", 9);
 	assert_int_equal(c->refused, MEMBER_FINE);
 	assert_true(members_down(m, &link_a, MEMBER_DUPLICATE, "", ++now));
 	since = c->since_ms;
 	for (i = 0; i < 5; i++) {
 		now += 40000;
-		members_up(m, c, "bar@b", 9, "a:1", &link_a, now);
+		link_up(c, &link_a, "a:1", "bar@b", 9);
 		assert_int_not_equal(c->refused, MEMBER_FINE);
 		now++;
 		assert_false(
@@ -210,9 +219,9 @@ a_link_that_is_refused_again_and_again_is_news_once(void **state)
 		assert_int_equal(c->since_ms, since);
 	}
 	/* Another reason, or a link that lasts, is news. */
-	members_up(m, c, "bar@b", 9, "a:1", &link_a, now);
+	link_up(c, &link_a, "a:1", "bar@b", 9);
 	assert_true(members_down(m, &link_a, MEMBER_CLOCK, "", ++now));
-	members_up(m, c, "bar@b", 9, "a:1", &link_a, now);
+	link_up(c, &link_a, "a:1", "bar@b", 9);
 	now += MEMBER_BRIEF_MS - 1;
 	assert_null(members_proved(m, now));
 	assert_ptr_equal(members_proved(m, ++now), c);
@@ -246,15 +255,15 @@ an_incoming_link_belongs_to_its_entry(void **state)
 
 	(void)state;
 	nodes("bar@jv,kv@b.example,kv@c.example");
-	c = members_up(m, NULL, "bar@jv", 9, "x:1", &link_a, now);
+	c = link_up(NULL, &link_a, "x:1", "bar@jv", 9);
 	assert_string_equal(c->entry, "bar@jv");
-	c = members_up(m, NULL, "kv@c", 8, "x:2", &link_b, now);
+	c = link_up(NULL, &link_b, "x:2", "kv@c", 8);
 	assert_string_equal(c->entry, "kv@c.example");
 	assert_string_equal(due()->entry, "kv@b.example");
 	assert_int_equal(members_count(m), 3);
 	/* Once it was met it is known by its store. */
 	members_down(m, &link_b, MEMBER_LOST, "", now);
-	c = members_up(m, NULL, "other@name", 8, "x:2", &link_b, now);
+	c = link_up(NULL, &link_b, "x:2", "other@name", 8);
 	assert_string_equal(c->entry, "kv@c.example");
 }
 
@@ -263,7 +272,7 @@ a_node_that_only_dialled_us_is_shown_and_forgotten_after_an_hour(void **state)
 {
 	(void)state;
 	nodes("");
-	members_up(m, NULL, "bar@b", 9, "x:1", &link_a, now);
+	link_up(NULL, &link_a, "x:1", "bar@b", 9);
 	assert_int_equal(shown(), 1);
 	now += DAY;
 	members_down(m, &link_a, MEMBER_LOST, "", now);
@@ -283,8 +292,7 @@ who_dialled_us_while_we_looked_it_up_stays_up(void **state)
 	nodes("bar@b");
 	c = due();
 	member_dials(c, "");
-	assert_ptr_equal(members_up(m, NULL, "bar@b", 9, "b:5", &link_a, now),
-	    c);
+	assert_ptr_equal(link_up(NULL, &link_a, "b:5", "bar@b", 9), c);
 	member_dials(c, "b:4069"); /* the look-up has ended */
 	assert_int_equal(c->state, MEMBER_UP);
 	assert_string_equal(c->address, "b:5");
@@ -300,8 +308,7 @@ who_dialled_us_before_we_were_sent_on_stays_up(void **state)
 	nodes("bar@b");
 	c = due();
 	member_dials(c, "b:4069");
-	assert_ptr_equal(members_up(m, NULL, "bar@b", 9, "b:5", &link_a, now),
-	    c);
+	assert_ptr_equal(link_up(NULL, &link_a, "b:5", "bar@b", 9), c);
 	member_redirected(c, 5000, now);
 	assert_int_equal(c->state, MEMBER_UP);
 	assert_true(members_down(m, &link_a, MEMBER_STOPPED, "", now));
@@ -323,7 +330,7 @@ of_two_addresses_of_a_store_one_is_dialled(void **state)
 	second = due();
 	assert_ptr_not_equal(first, second);
 	member_dials(second, "10.0.0.2:1");
-	members_up(m, first, "bar@b", 9, "10.0.0.1:1", &link_a, now);
+	link_up(first, &link_a, "10.0.0.1:1", "bar@b", 9);
 	second->uid = 9;
 	assert_false(member_failed(m, second, MEMBER_ALIAS, "", now));
 	assert_int_equal(members_next_ms(m), MEMBER_NEVER);
@@ -340,9 +347,8 @@ a_newer_link_is_not_taken_down_with_the_older_one(void **state)
 
 	(void)state;
 	nodes("bar@b");
-	c = members_up(m, due(), "bar@b", 9, "a:1", &link_a, now);
-	assert_ptr_equal(members_up(m, NULL, "bar@b", 9, "a:2", &link_b, now),
-	    c);
+	c = link_up(due(), &link_a, "a:1", "bar@b", 9);
+	assert_ptr_equal(link_up(NULL, &link_b, "a:2", "bar@b", 9), c);
 	assert_false(members_down(m, &link_a, MEMBER_LOST, "", now));
 	assert_int_equal(c->state, MEMBER_UP);
 	assert_true(members_down(m, &link_b, MEMBER_LOST, "", now));
@@ -388,7 +394,7 @@ a_reload_keeps_links_and_forgets_who_is_no_longer_named(void **state)
 
 	(void)state;
 	nodes("bar@b,baz@c");
-	bar = members_up(m, due(), "bar@b", 9, "a:1", &link_a, now);
+	bar = link_up(due(), &link_a, "a:1", "bar@b", 9);
 	try_in_vain(due(), MEMBER_REFUSED);
 	nodes("baz@c,qux@d");
 	assert_int_equal(members_count(m), 3);
@@ -410,7 +416,7 @@ there_are_no_more_than_so_many(void **state)
 	int i, rc = KV_OK;
 
 	(void)state;
-	members_up(m, NULL, "old@b", 3, "x:1", &link_a, now);
+	link_up(NULL, &link_a, "x:1", "old@b", 3);
 	members_down(m, &link_a, MEMBER_LOST, "", now);
 	members_begin(m, MEMBER_OF_DNS);
 	for (i = 0; rc == KV_OK && i < 1000; i++) {
@@ -422,7 +428,7 @@ there_are_no_more_than_so_many(void **state)
 	assert_int_equal(members_count(m), MEMBERS_MAX);
 	assert_int_equal(i, MEMBERS_MAX + 1);
 	/* A new node that dials us finds no room, and no crash. */
-	assert_null(members_up(m, NULL, "new@b", 4, "x:1", &link_b, now));
+	assert_null(link_up(NULL, &link_b, "x:1", "new@b", 4));
 }
 
 static void

@@ -46,9 +46,10 @@ answered(void *arg, const struct lookup_answer *answer)
 static void
 look_up(const char *host, bool services)
 {
-	assert_int_equal(lookup_start(loop, host, 4069, services, answered,
-			     &done, &l),
-	    KV_OK);
+	const struct lookup_question q = { host, 4069, services, answered,
+		&done };
+
+	assert_int_equal(lookup_start(loop, &q, &l), KV_OK);
 	/* Never from within the call: the caller is not ready for it. */
 	assert_false(done);
 	assert_non_null(l);
@@ -122,17 +123,16 @@ a_host_too_long_for_a_name_has_a_reason(void **state)
 static void
 what_is_cancelled_is_never_answered(void **state)
 {
+	struct lookup_question q = { "nowhere.invalid", 1, true, answered,
+		&done };
 	struct lookup *other;
 
 	(void)state;
-	assert_int_equal(lookup_start(loop, "nowhere.invalid", 1, true,
-			     answered, &done, &other),
-	    KV_OK);
+	assert_int_equal(lookup_start(loop, &q, &other), KV_OK);
 	lookup_cancel(other);
 	assert_null(other);
-	assert_int_equal(lookup_start(loop, "10.0.0.1", 1, false, answered,
-			     &done, &other),
-	    KV_OK);
+	q.host = "10.0.0.1";
+	assert_int_equal(lookup_start(loop, &q, &other), KV_OK);
 	lookup_cancel(other);
 	loop_again(loop);
 	assert_int_equal(loop_turn(loop), KV_OK);
