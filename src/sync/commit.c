@@ -69,7 +69,7 @@ ack(struct replica *r, struct replica_link *l, enum frame_stream kind,
 	from->is_marked = false;
 	from->acked = from->cursor;
 	from->ready = from->ready_extra = 0;
-	from->granted += credit;
+	receive_grant(r, from, credit);
 	if (from->is_large_done) {
 		from->is_large = from->is_large_done = false;
 		r->wants_turn = true;

@@ -106,7 +106,7 @@ struct receiver {
 	uint64_t waiting, waiting_at; /* ACK that is not durable: cursor and
 				       * position; 0: none */
 	uint64_t latest, latest_at;
-	uint64_t heard_ms;
+	uint64_t owed_ms; /* since when the peer could have sent more */
 };
 
 enum link_state {
@@ -155,7 +155,8 @@ struct replica_link {
 	struct sender to[CORE_STREAMS];
 	struct answer answer;
 	struct receiver from[CORE_STREAMS];
-	unsigned turn; /* of the streams in sending */
+	uint64_t data_ms; /* of the last DATA of any of them */
+	unsigned turn;	  /* of the streams in sending */
 	bool is_services_turn;
 	bool needs_resync; /* it said so */
 	bool has_filled;   /* its ranges were read into a store of nothing */
@@ -420,6 +421,9 @@ KV_CHECKED int receive_resync(struct replica *r, struct replica_link *l,
 /* A new stream is asked for. */
 void receive_begin(struct replica *r, struct replica_link *l,
     enum frame_stream kind);
+/* So many bytes more may come. */
+void receive_grant(const struct replica *r, struct receiver *from,
+    uint64_t bytes);
 void receive_end(struct replica *r, struct replica_link *l,
     enum frame_stream kind);
 /* Read what came while a RESYNC was open; hand large buffers on. */

@@ -6,6 +6,7 @@
 
 #define STAGE_MAX 65536 /* ops without a MARK */
 #define OWED_MS (2 * 60 * 1000)
+#define OWED_MOST_MS (20 * 60 * 1000)
 
 static enum frame_stream
 stream_of(enum frame_type type)
@@ -42,8 +43,14 @@ receive_begin(struct replica *r, struct replica_link *l, enum frame_stream kind)
 {
 	receive_end(r, l, kind);
 	l->from[kind].is_open = true;
-	l->from[kind].granted = r->config.tuning.credit;
-	l->from[kind].heard_ms = r->now.mono_ms;
+	receive_grant(r, &l->from[kind], r->config.tuning.credit);
+}
+
+void
+receive_grant(const struct replica *r, struct receiver *from, uint64_t bytes)
+{
+	from->granted += bytes;
+	from->owed_ms = r->now.mono_ms;
 }
 
 int
@@ -351,7 +358,7 @@ lend_buffer(struct replica *r, struct replica_link *l, enum frame_stream kind)
 	from->is_large = true;
 	r->large_in[kind == STREAM_RANGE]++;
 	from->extra += size;
-	from->granted += size;
+	receive_grant(r, from, size);
 	f.u.ack.stream = (uint8_t)kind;
 	f.u.ack.cursor = from->acked;
 	f.u.ack.credit = (uint32_t)size;
@@ -413,7 +420,7 @@ receive_data(struct replica *r, struct replica_link *l, const struct frame *f)
 	if (data.len > from->granted)
 		return link_refuse(r, l, BYE_PROTOCOL, "data without credit");
 	from->granted -= data.len;
-	from->heard_ms = r->now.mono_ms;
+	from->owed_ms = l->data_ms = r->now.mono_ms;
 	l->received_bytes += data.len;
 	if (from->parked.len > 0 || resync_pauses(r, l, kind))
 		return buf_append(&from->parked, data.data, data.len);
@@ -429,21 +436,30 @@ read_parked(struct replica *r, struct replica_link *l, enum frame_stream kind)
 	if (parked.len == 0 || resync_pauses(r, l, kind))
 		return KV_OK;
 	buf_init(&l->from[kind].parked);
+	l->from[kind].owed_ms = r->now.mono_ms;
 	rc = receive_bytes(r, l, kind, buf_slice(&parked));
 	buf_fini(&parked);
 	return rc;
 }
 
 /* A peer that lives and does not answer PULL or RANGE, or ends no value, would
- * keep others from being read for ever. */
+ * keep others from being read for ever.  He owes nothing while it is us who do
+ * not read or give him no credit; and on a slow link the answer may stand behind
+ * much of another stream, but not for so long. */
 static bool
-is_owed_too_long(const struct replica *r, const struct receiver *from,
+is_owed_too_long(const struct replica *r, const struct replica_link *l,
     enum frame_stream kind)
 {
+	const struct receiver *from = &l->from[kind];
+	uint64_t heard_ms =
+	    l->data_ms > from->owed_ms ? l->data_ms : from->owed_ms;
+
 	if (kind == STREAM_OWN && op_reader_wants(&from->reader) == 0)
 		return false;
 	return from->is_open && from->granted > 0 && !from->is_marked &&
-	    from->parked.len == 0 && r->now.mono_ms >= from->heard_ms + OWED_MS;
+	    from->parked.len == 0 &&
+	    (r->now.mono_ms >= heard_ms + OWED_MS ||
+		r->now.mono_ms >= from->owed_ms + OWED_MOST_MS);
 }
 
 int
@@ -458,7 +474,7 @@ receive_timers(struct replica *r, struct replica_link *l)
 		rc = read_parked(r, l, kind);
 		if (rc == KV_OK && l->from[kind].is_open)
 			rc = lend_buffer(r, l, kind);
-		if (rc == KV_OK && is_owed_too_long(r, &l->from[kind], kind))
+		if (rc == KV_OK && is_owed_too_long(r, l, kind))
 			rc = link_refuse(r, l, BYE_PROTOCOL,
 			    "no answer to what was asked");
 	}
