@@ -353,6 +353,31 @@ KV_API KV_CHECKED int kv_verify(struct kv *kv,
     void (*report)(void *user, const char *line),
     void (*progress)(void *user, uint64_t done, uint64_t of), void *user);
 
+/* A node that shares buckets with this store, as its kv-syncd tells it, or told
+ * it last (kv-sync(7), DIAGNOSTICS).  Texts live as long as the call. */
+struct kv_node {
+	struct kv_slice name, address; /* empty: not known */
+	/* self, up, catching up, connecting, down; unknown: no kv-syncd tells,
+	 * and was is the last state that one did tell, or empty */
+	struct kv_slice state, was;
+	struct kv_slice reason;	 /* why it is not up; or empty */
+	uint64_t uid;		 /* of its store; 0: not known */
+	uint64_t incarnation;	 /* of its present or last run; 0 */
+	uint64_t since_ms;	 /* since when the state is that; 0 */
+	uint64_t seen_ms;	 /* when there was a link to it last; 0 */
+	uint64_t behind_ms;	 /* age of what we miss of it */
+	uint64_t behind_records; /* the same in records, about */
+	uint64_t unacked_bytes;	 /* sent to it and not known to be on disk */
+	uint64_t rtt_us;
+	int64_t offset_ms; /* its clock less ours */
+	uint64_t sent_bytes, received_bytes;
+	uint64_t tries; /* in vain */
+};
+
+/* All nodes that are known, this one first. */
+KV_API KV_CHECKED int kv_nodes(struct kv *kv,
+    void (*each)(void *user, const struct kv_node *node), void *user);
+
 /* kv(1), repair-clock: on a folder that nobody has open. */
 struct kv_clock_repair {
 	bool dry;   /* only say what would be done */

@@ -12,22 +12,22 @@
 #include "io/file.h"
 
 static void
-note_path(const struct engine *e, const char *name, const char *suffix,
+note_path(const char *folder, const char *name, const char *suffix,
     char path[PATH_MAX])
 {
-	snprintf(path, PATH_MAX, "%.*s/%s%s", PATH_MAX - 48, e->shm, name,
+	snprintf(path, PATH_MAX, "%.*s/%s%s", PATH_MAX - 48, folder, name,
 	    suffix);
 }
 
 /* Memory needs no fsync, unlike file_write(). */
-int
-note_write(const struct engine *e, const char *name, struct kv_slice text)
+static int
+note_put(const char *folder, const char *name, struct kv_slice text)
 {
 	char path[PATH_MAX], new[PATH_MAX];
 	int fd, rc;
 
-	note_path(e, name, "", path);
-	note_path(e, name, ".new", new);
+	note_path(folder, name, "", path);
+	note_path(folder, name, ".new", new);
 	fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_system("open", new);
@@ -40,12 +40,24 @@ note_write(const struct engine *e, const char *name, struct kv_slice text)
 	return rc;
 }
 
+int
+note_write(const struct engine *e, const char *name, struct kv_slice text)
+{
+	return note_put(e->shm, name, text);
+}
+
+int
+note_keep(const struct engine *e, const char *name, struct kv_slice text)
+{
+	return note_put(e->dir, name, text);
+}
+
 void
 note_remove(const struct engine *e, const char *name)
 {
 	char path[PATH_MAX];
 
-	note_path(e, name, "", path);
+	note_path(e->shm, name, "", path);
 	(void)unlink(path);
 }
 
@@ -54,6 +66,15 @@ note_read(const struct engine *e, const char *name, struct buf *to)
 {
 	char path[PATH_MAX];
 
-	note_path(e, name, "", path);
+	note_path(e->shm, name, "", path);
+	return file_read(path, NOTE_MAX, to);
+}
+
+int
+note_kept(const struct engine *e, const char *name, struct buf *to)
+{
+	char path[PATH_MAX];
+
+	note_path(e->dir, name, "", path);
 	return file_read(path, NOTE_MAX, to);
 }

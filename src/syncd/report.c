@@ -10,12 +10,15 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "engine/clockwatch.h"
+#include "engine/nodes.h"
 #include "engine/note.h"
 #include "engine/repair_clock.h"
 #include "syncd/clocks.h"
 #include "syncd/desk.h"
 #include "syncd/gate.h"
+#include "syncd/known.h"
 #include "syncd/peer.h"
+#include "syncd/store.h"
 
 #define REPORT_GAP_NS 50000000u /* between two */
 #define REPORT_JOINING_NS 100000000u
@@ -25,6 +28,7 @@
 
 struct report {
 	struct syncd *s;
+	struct known *known;
 	struct timer timer;
 	struct buf text;
 	uint64_t written_ns;
@@ -58,6 +62,18 @@ report_text(struct report *r, const char *text, char end)
 	return KV_OK;
 }
 
+/* When it was seen, and who it is. */
+static int
+report_who(struct report *r, uint64_t seen_ms, uint64_t uid, uint64_t inc)
+{
+	char store[NODES_ID_TEXT], run[NODES_ID_TEXT];
+
+	nodes_put_id(store, uid);
+	nodes_put_id(run, inc);
+	return buf_printf(&r->text, "%" PRIu64 "\t%s\t%s\t", seen_ms, store,
+	    run);
+}
+
 static int
 report_reason(struct report *r, const struct member *c,
     const struct replica_status *st)
@@ -81,10 +97,19 @@ report_member(struct report *r, const struct member *c, uint64_t *pause)
 	const struct peer *p = c->link;
 	struct replica_status st = { .is_up = false };
 	const char *state = reason_state_text(c->state);
+	const char *name = c->name[0] != '\0' ? c->name : c->host;
+	struct known_who who = known_who(r->known, name);
 	int rc;
 
 	if (p != NULL && p->link != NULL)
 		replica_status(r->s->replica, p->link, &st);
+	if (st.is_up) {
+		who.seen_ms = clock_wall_ms();
+		who.uid = st.uid;
+		who.inc = st.inc;
+	}
+	if (c->address[0] != '\0')
+		snprintf(who.address, sizeof(who.address), "%s", c->address);
 	/* Under load one is always a little behind. */
 	if (st.is_resyncing || st.is_joining || st.has_no_room ||
 	    st.behind_ms >= REPORT_BEHIND_MS) {
@@ -94,17 +119,17 @@ report_member(struct report *r, const struct member *c, uint64_t *pause)
 	    *pause > REPORT_BUSY_NS) {
 		*pause = REPORT_BUSY_NS;
 	}
-	if ((rc = report_text(r, c->name[0] != '\0' ? c->name : c->host,
-		 '\t')) < 0 ||
+	if ((rc = report_text(r, name, '\t')) < 0 ||
 	    (rc = report_text(r, state, '\t')) < 0 ||
-	    (rc = report_text(r, c->address, '\t')) < 0 ||
+	    (rc = report_text(r, who.address, '\t')) < 0 ||
 	    (rc = buf_printf(&r->text,
 		 "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64
 		 "\t%u\t%" PRId64 "\t%" PRIu64 "\t%" PRIu64 "\t%u\t",
 		 report_wall(r, c->since_ms), st.behind_ms, st.behind_records,
 		 st.unacked, st.rtt_us, st.offset_ms, st.sent_bytes,
 		 st.received_bytes, c->state == MEMBER_UP ? 0 : c->failures)) <
-		0)
+		0 ||
+	    (rc = report_who(r, who.seen_ms, who.uid, who.inc)) < 0)
 		return rc;
 	return report_reason(r, c, &st);
 }
@@ -135,6 +160,7 @@ static int
 report_self(struct report *r)
 {
 	uint64_t now = syncd_now(r->s);
+	const struct syncd_self *self = syncd_store_self(r->s->adapter);
 	enum clocks_verdict verdict;
 	char text[CLOCKS_TEXT];
 	int rc;
@@ -148,11 +174,13 @@ report_self(struct report *r)
 		log_info("clock right");
 	r->verdict = verdict;
 	rc = buf_printf(&r->text,
-	    "kv-nodes 4 %" PRIu64 " %" PRIu64
+	    "kv-nodes %d %" PRIu64 " %" PRIu64
 	    "\n%s\tself\t:%u\t0\t0\t0\t0\t0\t0\t0\t0\t0\t",
-	    clock_wall_ms(), post_lost_count(r->s->desk), conf_node(r->s->conf),
-	    gate_port(r->s->gate));
-	return rc < 0 ? rc : report_text(r, text, '\n');
+	    NODES_VERSION, clock_wall_ms(), post_lost_count(r->s->desk),
+	    conf_node(r->s->conf), gate_port(r->s->gate));
+	if (rc < 0 || (rc = report_who(r, 0, self->uid, self->inc)) < 0)
+		return rc;
+	return report_text(r, text, '\n');
 }
 
 static int
@@ -182,6 +210,8 @@ report_write(struct timer *timer)
 		log_info("node up node=%s address=%s", c->name, c->address);
 	if ((rc = report_make(r, &pause)) == KV_OK)
 		rc = note_write(r->s->engine, NOTE_NODES, buf_slice(&r->text));
+	if (rc == KV_OK)
+		known_take(r->known, buf_slice(&r->text));
 	if (rc < 0 && !r->failed)
 		log_error("nodes not shown error=\"%s\"", err_text(rc));
 	r->failed = rc < 0;
@@ -201,9 +231,14 @@ int
 report_open(struct syncd *s, struct report **out)
 {
 	struct report *r = calloc(1, sizeof(*r));
+	int rc;
 
 	if (r == NULL)
 		return KV_ENOMEM;
+	if ((rc = known_open(s, &r->known)) < 0) {
+		free(r);
+		return rc;
+	}
 	r->s = s;
 	r->timer.expired = report_write;
 	buf_init(&r->text);
@@ -217,6 +252,7 @@ report_close(struct report *r)
 {
 	if (r == NULL)
 		return;
+	known_close(r->known);
 	note_remove(r->s->engine, NOTE_NODES);
 	loop_timer_clear(r->s->loop, &r->timer);
 	buf_fini(&r->text);

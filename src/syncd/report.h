@@ -2,15 +2,9 @@
 #ifndef KV_SYNCD_REPORT_H
 #define KV_SYNCD_REPORT_H
 
-/* What `kv nodes` shows: a note (engine/note.h) that workers read.
- *
- *	kv-nodes 4 WALL_MS MESSAGES_LOST
- *	NAME STATE ADDRESS SINCE_MS BEHIND_MS BEHIND_RECORDS UNACKED RTT_US
- *	    OFFSET_MS SENT RECEIVED TRIES REASON
- *
- * with tabs between the fields; the first node is this one.  Written at once
- * when something changed, and now and then for its figures, so that an old one
- * shows that nobody writes any more. */
+/* What `kv nodes` shows: a note that workers read (engine/nodes.h).  Written at
+ * once when something changed, and now and then for its figures, so that an old
+ * one shows that nobody writes any more. */
 
 #include "syncd/syncd.h"
 

@@ -4,109 +4,34 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/clock.h"
-#include "base/num.h"
-#include "engine/host.h"
-#include "engine/note.h"
+#include "engine/nodes.h"
 #include "engine/scan.h"
 #include "tree/schema.h"
 #include "worker/cmd.h"
 #include "worker/keyspace.h"
 
-/* What kv-syncd has written (syncd/report.h). */
-#define NODES_HEAD "kv-nodes 4 "
-#define NODES_FIELDS 13
-#define NODES_OLD_MS 20000 /* it hangs: it writes every five seconds */
-
-enum { NODE_NAME, NODE_STATE, NODE_BEHIND = 5, NODE_REASON = NODES_FIELDS - 1 };
-
-static const char *const node_fields[NODES_FIELDS] = { "name", "state",
-	"address", "since_ms", "behind_ms", "behind_records", "unacked_bytes",
-	"rtt_us", "offset_ms", "sent_bytes", "received_bytes", "tries",
-	"reason" };
-
-static bool
-nodes_line(struct kv_slice *rest, struct kv_slice *line)
-{
-	const char *end = memchr(rest->data, '\n', rest->len);
-
-	if (end == NULL)
-		return false;
-	*line = (struct kv_slice){ rest->data, (size_t)(end - rest->data) };
-	rest->data = end + 1;
-	rest->len -= line->len + 1;
-	return true;
-}
-
-static bool
-nodes_split(struct kv_slice line, struct kv_slice to[NODES_FIELDS])
-{
-	size_t i;
-
-	for (i = 0; i < NODES_FIELDS; i++) {
-		const char *tab = memchr(line.data, '\t', line.len);
-		size_t len = tab == NULL ? line.len : (size_t)(tab - line.data);
-
-		if ((tab == NULL) != (i == NODES_FIELDS - 1))
-			return false;
-		to[i] = (struct kv_slice){ line.data, len };
-		if (tab != NULL) {
-			line.data += len + 1;
-			line.len -= len + 1;
-		}
-	}
-	return true;
-}
-
-/* Its head: since 1970, and messages. */
-struct nodes_head {
-	uint64_t written_ms, lost;
-};
-
-static bool
-nodes_begin(struct kv_slice *rest, struct nodes_head *head)
-{
-	size_t skip = sizeof(NODES_HEAD) - 1, n;
-	struct kv_slice line;
-	const char *blank;
-
-	if (!nodes_line(rest, &line) || line.len < skip ||
-	    memcmp(line.data, NODES_HEAD, skip) != 0 ||
-	    (blank = memchr(line.data + skip, ' ', line.len - skip)) == NULL)
-		return false;
-	n = (size_t)(blank - line.data);
-	return num_parse_u64((struct kv_slice){ line.data + skip, n - skip },
-		   &head->written_ms) == KV_OK &&
-	    num_parse_u64((struct kv_slice){ blank + 1, line.len - n - 1 },
-		&head->lost) == KV_OK;
-}
-
 uint64_t
 cmd_nodes_lost(const struct call *c)
 {
-	struct nodes_head head = { 0, 0 };
-	struct kv_slice rest;
-	struct buf note;
+	struct nodes n;
+	uint64_t lost = nodes_read(c->engine, &n) == KV_OK ? n.lost : 0;
 
-	buf_init(&note);
-	if (note_read(c->engine, NOTE_NODES, &note) == KV_OK) {
-		rest = buf_slice(&note);
-		(void)nodes_begin(&rest, &head);
-	}
-	buf_fini(&note);
-	return head.lost;
+	nodes_fini(&n);
+	return lost;
 }
 
 /* name state [N behind] [(why)] */
 static int
-nodes_write_line(struct buf *to, const struct kv_slice node[NODES_FIELDS])
+nodes_write_line(struct buf *to, const struct nodes_row *node)
 {
-	struct kv_slice state = node[NODE_STATE], behind = node[NODE_BEHIND],
-			why = node[NODE_REASON];
+	struct kv_slice name = node->field[NODES_NAME],
+			state = node->field[NODES_STATE],
+			behind = node->field[NODES_BEHIND],
+			why = node->field[NODES_REASON];
 	int rc;
 
-	rc = buf_printf(to, "%.*s %.*s", (int)node[NODE_NAME].len,
-	    node[NODE_NAME].data, (int)state.len, state.data);
+	rc = buf_printf(to, "%.*s %.*s", (int)name.len, name.data,
+	    (int)state.len, state.data);
 	if (rc == KV_OK && slice_equal(state, slice_of("catching up")) &&
 	    !slice_equal(behind, slice_of("0")))
 		rc = buf_printf(to, " %.*s behind", (int)behind.len,
@@ -117,10 +42,10 @@ nodes_write_line(struct buf *to, const struct kv_slice node[NODES_FIELDS])
 }
 
 static void
-nodes_put(struct call *c, const struct kv_slice node[NODES_FIELDS])
+nodes_put(struct call *c, const struct nodes_row *node)
 {
 	struct buf *text = &c->worker->scratch;
-	size_t i;
+	enum nodes_field i;
 
 	if (c->command == NULL) {
 		text->len = 0;
@@ -129,31 +54,29 @@ nodes_put(struct call *c, const struct kv_slice node[NODES_FIELDS])
 		return;
 	}
 	reply_array(c->reply, 2 * NODES_FIELDS - 2);
-	for (i = 0; i < NODES_FIELDS; i++) {
-		if (i > NODE_STATE)
-			reply_text(c->reply, node_fields[i]);
-		reply_bulk(c->reply, node[i]);
+	for (i = NODES_NAME; i < NODES_FIELDS; i++) {
+		if (i > NODES_STATE)
+			reply_text(c->reply, nodes_field_text(i));
+		reply_bulk(c->reply, node->field[i]);
 	}
 }
 
 static void
-nodes_put_all(struct call *c, struct kv_slice rest, bool is_old)
+nodes_put_all(struct call *c, struct nodes *all)
 {
-	struct kv_slice line, node[NODES_FIELDS];
 	struct call_place place = { 0 };
+	struct nodes_row node;
 	size_t n = 0;
 
 	if (c->command != NULL)
 		place = call_open(c);
-	while (nodes_line(&rest, &line)) {
-		if (!nodes_split(line, node))
-			continue;
-		if (is_old)
-			node[NODE_REASON] =
+	while (nodes_next(all, &node)) {
+		if (all->is_old)
+			node.field[NODES_REASON] =
 			    slice_of("kv-syncd does not answer");
-		if (is_old && n > 0)
-			node[NODE_STATE] = slice_of("unknown");
-		nodes_put(c, node);
+		if (all->is_old && n > 0)
+			node.field[NODES_STATE] = slice_of("unknown");
+		nodes_put(c, &node);
 		n++;
 	}
 	if (c->command != NULL)
@@ -164,39 +87,39 @@ nodes_put_all(struct call *c, struct kv_slice rest, bool is_old)
 static void
 nodes_put_self(struct call *c)
 {
-	struct kv_slice none = slice_of("-"), zero = slice_of("0");
-	struct kv_slice node[NODES_FIELDS] = { slice_of(c->worker->node),
-		slice_of("self"), none, zero, zero, zero, zero, zero, zero,
-		zero, zero, zero, none };
+	const struct control *k = engine_control(c->engine);
+	char uid[NODES_ID_TEXT], inc[NODES_ID_TEXT];
+	struct nodes_row node;
+	enum nodes_field i;
 
-	if (c->worker->has_sync)
-		node[NODE_REASON] = slice_of("kv-syncd does not answer");
-
+	for (i = NODES_NAME; i < NODES_FIELDS; i++)
+		node.field[i] = slice_of("0");
+	nodes_put_id(uid, k->store_id);
+	nodes_put_id(inc, atomic_load(&k->inc));
+	node.field[NODES_NAME] = slice_of(c->worker->node);
+	node.field[NODES_STATE] = slice_of("self");
+	node.field[NODES_ADDRESS] = slice_of("-");
+	node.field[NODES_UID] = slice_of(uid);
+	node.field[NODES_INC] = slice_of(inc);
+	node.field[NODES_REASON] =
+	    slice_of(c->worker->has_sync ? "kv-syncd does not answer" : "-");
 	if (c->command != NULL)
 		reply_array(c->reply, 1);
-	nodes_put(c, node);
+	nodes_put(c, &node);
 }
 
 int
 cmd_kv_nodes(struct call *c)
 {
-	struct nodes_head head;
-	struct kv_slice rest;
-	struct buf note;
-	int rc;
+	struct nodes all;
 
-	buf_init(&note);
-	rc = note_read(c->engine, NOTE_NODES, &note);
-	rest = buf_slice(&note);
-	if (rc == KV_OK && nodes_begin(&rest, &head))
-		nodes_put_all(c, rest,
-		    clock_wall_ms() > head.written_ms + NODES_OLD_MS ||
-			!host_has_role(c->engine, ROLE_SYNCD));
+	if (nodes_read(c->engine, &all) == KV_OK)
+		nodes_put_all(c, &all);
 	else
 		nodes_put_self(c);
 	if (c->command == NULL)
 		line_ok(c->reply);
-	buf_fini(&note);
+	nodes_fini(&all);
 	return KV_OK;
 }
 

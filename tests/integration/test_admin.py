@@ -177,7 +177,7 @@ class Admin(kvtest.Case):
             b"address", b"since_ms", b"behind_ms", b"behind_records",
             b"unacked_bytes", b"rtt_us",
             b"offset_ms", b"sent_bytes", b"received_bytes", b"tries",
-            b"reason"])
+            b"seen_ms", b"uid", b"incarnation", b"reason"])
         self.assertTrue(name.startswith(self.kvd.store.name.encode()))
         self.assertEqual(how, b"self")
         for b in ("d1", "d2"):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 
-/* nodes: the hosts that share buckets with a server, and how each is. */
+/* nodes: who shares buckets with a server or a store, and how each is; kick. */
 
 #include <inttypes.h>
 #include <poll.h>
@@ -9,136 +9,133 @@
 #include <unistd.h>
 
 #include "ask.h"
+#include "node.h"
 #include "print.h"
 #include "tool.h"
 
 #define WAIT_STEP_MS 50
 #define WAIT_QUIET_MS 1000 /* before progress shows */
 
-/* As KV.NODES tells it: two texts, then pairs. */
-struct node {
-	struct kv_slice name, state, address, since, behind, unacked, rtt,
-	    offset, sent, received, tries, reason, left;
-};
-
-static bool
-equal(struct kv_slice a, const char *b)
-{
-	return a.len == strlen(b) && memcmp(a.data, b, a.len) == 0;
-}
-
-static void
-take_pair(struct node *n, struct kv_slice name, struct kv_slice value)
-{
-	const struct {
-		const char *name;
-		struct kv_slice *to;
-	} fields[] = { { "address", &n->address }, { "since_ms", &n->since },
-		{ "behind_ms", &n->behind }, { "behind_records", &n->left },
-		{ "unacked_bytes", &n->unacked }, { "rtt_us", &n->rtt },
-		{ "offset_ms", &n->offset }, { "sent_bytes", &n->sent },
-		{ "received_bytes", &n->received }, { "tries", &n->tries },
-		{ "reason", &n->reason } };
-	size_t i;
-
-	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		if (equal(name, fields[i].name))
-			*fields[i].to = value;
-	}
-}
-
-static bool
-take_node(const struct kv_value *v, struct node *n)
-{
-	const struct kv_value *key, *value;
-
-	memset(n, 0, sizeof(*n));
-	if ((key = kv_value_first(v)) == NULL ||
-	    (value = kv_value_next(v, key)) == NULL)
-		return false;
-	n->name = kv_value_text(key);
-	n->state = kv_value_text(value);
-	while ((key = kv_value_next(v, value)) != NULL &&
-	    (value = kv_value_next(v, key)) != NULL)
-		take_pair(n, kv_value_text(key), kv_value_text(value));
-	return true;
-}
-
 /* ---- showing ---- */
-
-static json_int_t
-number(struct kv_slice s)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%.*s", (int)s.len, s.data);
-	return (json_int_t)strtoll(text, NULL, 10);
-}
-
-static bool
-is_there(struct kv_slice s)
-{
-	return s.len > 0 && !equal(s, "-");
-}
 
 static json_t *
 text_or_null(struct kv_slice s)
 {
-	return is_there(s) ? print_to_json(s) : json_null();
+	return s.len > 0 ? print_to_json(s) : json_null();
+}
+
+static json_t *
+id_or_null(uint64_t id)
+{
+	return id != 0 ? json_sprintf("%016" PRIx64, id) : json_null();
 }
 
 static void
-show_json(const struct node *n)
+show_json(const struct kv_node *n)
 {
-	print_json(json_pack(
-	    "{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-	    "name", print_to_json(n->name), "state", print_to_json(n->state),
-	    "address", text_or_null(n->address), "since_ms", number(n->since),
-	    "behind_ms", number(n->behind), "behind_records", number(n->left),
-	    "unacked_bytes", number(n->unacked), "rtt_us", number(n->rtt),
-	    "offset_ms", number(n->offset), "sent_bytes", number(n->sent),
-	    "received_bytes", number(n->received), "tries", number(n->tries),
-	    "reason", text_or_null(n->reason)));
+	json_t *o = json_pack("{s:o, s:o, s:o, s:o}", "name",
+	    text_or_null(n->name), "state", print_to_json(n->state), "was",
+	    text_or_null(n->was), "address", text_or_null(n->address));
+	const struct {
+		const char *name;
+		int64_t value;
+	} figures[] = { { "since_ms", (int64_t)n->since_ms },
+		{ "behind_ms", (int64_t)n->behind_ms },
+		{ "behind_records", (int64_t)n->behind_records },
+		{ "unacked_bytes", (int64_t)n->unacked_bytes },
+		{ "rtt_us", (int64_t)n->rtt_us }, { "offset_ms", n->offset_ms },
+		{ "sent_bytes", (int64_t)n->sent_bytes },
+		{ "received_bytes", (int64_t)n->received_bytes },
+		{ "tries", (int64_t)n->tries },
+		{ "seen_ms", (int64_t)n->seen_ms } };
+	size_t i;
+
+	for (i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+		json_object_set_new(o, figures[i].name,
+		    json_integer((json_int_t)figures[i].value));
+	json_object_set_new(o, "uid", id_or_null(n->uid));
+	json_object_set_new(o, "incarnation", id_or_null(n->incarnation));
+	json_object_set_new(o, "reason", text_or_null(n->reason));
+	print_json(o);
 }
 
 static void
-show_text(const struct node *n)
+show_state(const struct kv_node *n)
 {
-	bool up = equal(n->state, "up"), self = equal(n->state, "self");
+	bool up = node_is(n->state, "up"), self = node_is(n->state, "self");
 
-	print_bytes(n->name);
-	printf("  ");
 	fflush(stdout);
 	if (up || self)
 		print_coloured(up ? PRINT_GREEN : PRINT_DIM,
 		    up ? "up" : "self");
 	else
 		print_bytes(n->state);
-	if (number(n->left) > 0)
-		printf("  %lld records behind", (long long)number(n->left));
-	if (is_there(n->address)) {
+	if (n->was.len > 0) {
+		printf(" (was ");
+		print_bytes(n->was);
+		putchar(')');
+	}
+}
+
+static void
+show_time(const char *what, uint64_t ms)
+{
+	if (ms < 1000)
+		return;
+	printf("  %s ", what);
+	print_time(ms);
+}
+
+/* Who this node is; of others only JSON tells. */
+static void
+show_ids(const struct kv_node *n)
+{
+	if (!node_is(n->state, "self") || n->uid == 0)
+		return;
+	printf("  uid %016" PRIx64, n->uid);
+	if (n->incarnation != 0)
+		printf("  incarnation %016" PRIx64, n->incarnation);
+}
+
+static void
+show_figures(const struct kv_node *n)
+{
+	if (n->behind_ms > 0)
+		printf("  %" PRIu64 " ms behind", n->behind_ms);
+	if (n->unacked_bytes > 0)
+		printf("  %" PRIu64 " bytes on their way", n->unacked_bytes);
+	if (n->rtt_us > 0)
+		printf("  rtt %.1f ms  offset %" PRId64 " ms",
+		    (double)n->rtt_us / 1000, n->offset_ms);
+}
+
+static void
+show_text(const struct kv_node *n)
+{
+	bool linked =
+	    node_is(n->state, "up") || node_is(n->state, "catching up");
+
+	print_bytes(n->name.len > 0 ? n->name : kv_text("-"));
+	printf("  ");
+	show_state(n);
+	if (n->behind_records > 0)
+		printf("  %" PRIu64 " records behind", n->behind_records);
+	if (n->address.len > 0) {
 		printf("  ");
 		print_bytes(n->address);
 	}
-	if (number(n->since) >= 1000) {
-		printf("  since ");
-		print_time((uint64_t)number(n->since));
-	}
-	if (number(n->behind) > 0)
-		printf("  %lld ms behind", (long long)number(n->behind));
-	if (number(n->unacked) > 0)
-		printf("  %lld bytes on their way",
-		    (long long)number(n->unacked));
-	if (number(n->rtt) > 0)
-		printf("  rtt %.1f ms  offset %lld ms",
-		    (double)number(n->rtt) / 1000,
-		    (long long)number(n->offset));
-	if (is_there(n->reason)) {
+	if (n->was.len == 0)
+		show_time("since", n->since_ms);
+	if (!linked)
+		show_time("last seen", n->seen_ms);
+	show_figures(n);
+	show_ids(n);
+	if (n->reason.len > 0) {
 		printf("  ");
 		print_bytes(n->reason);
 	}
-	if (number(n->tries) > 1)
-		printf("  (%lld tries)", (long long)number(n->tries));
+	if (n->tries > 1)
+		printf("  (%" PRIu64 " tries)", n->tries);
 	putchar('\n');
 }
 
@@ -146,42 +143,42 @@ show_text(const struct node *n)
 
 /* Connected and in step; ourselves count when our kv-syncd works. */
 static bool
-is_fine(const struct node *n)
+is_fine(const struct kv_node *n)
 {
-	return equal(n->state, "up") ||
-	    (equal(n->state, "self") && !is_there(n->reason));
+	return node_is(n->state, "up") ||
+	    (node_is(n->state, "self") && n->reason.len == 0);
 }
 
 /* What was seen of all of them. */
 struct sight {
+	const struct tool *tool;
+	bool show;
 	bool is_fine;
-	long long left, most; /* records; and when that was most */
+	uint64_t left, most; /* records; and when that was most */
 	bool is_shown;
 };
 
 static int
+look_at(void *user, const struct kv_node *n)
+{
+	struct sight *s = user;
+
+	s->is_fine &= is_fine(n);
+	s->left += n->behind_records;
+	if (s->show && s->tool->json)
+		show_json(n);
+	else if (s->show)
+		show_text(n);
+	return EXIT_FINE;
+}
+
+static int
 look(struct tool *t, bool show, struct sight *s)
 {
-	const struct kv_value *reply, *v;
-	struct node n;
-	int code;
-
+	s->show = show;
 	s->is_fine = true;
 	s->left = 0;
-	if ((code = ASK(t, &reply, kv_text("KV.NODES"))) != EXIT_FINE)
-		return code;
-	for (v = kv_value_first(reply); v != NULL;
-	     v = kv_value_next(reply, v)) {
-		if (!take_node(v, &n))
-			return tool_failed(t, "KV.NODES", KV_EPROTO);
-		s->is_fine &= is_fine(&n);
-		s->left += (long long)number(n.left);
-		if (show && t->json)
-			show_json(&n);
-		else if (show)
-			show_text(&n);
-	}
-	return EXIT_FINE;
+	return node_each(t, look_at, s);
 }
 
 /* For who watches: how much of what was missing when it was most is here. */
@@ -193,7 +190,8 @@ show_progress(struct sight *s)
 	if (s->most == 0)
 		return;
 	s->is_shown = true;
-	fprintf(stderr, "\r\033[Kcatching up %3lld %%, %lld records behind",
+	fprintf(stderr,
+	    "\r\033[Kcatching up %3" PRIu64 " %%, %" PRIu64 " records behind",
 	    (s->most - s->left) * 100 / s->most, s->left);
 }
 
@@ -202,7 +200,7 @@ nodes(struct tool *t)
 {
 	int64_t begin = tool_now_ms(), end = begin + t->timeout_ms;
 	bool watched = isatty(STDERR_FILENO);
-	struct sight s = { .is_fine = false };
+	struct sight s = { .tool = t };
 	int code = EXIT_FINE;
 
 	while (
@@ -271,19 +269,25 @@ static const struct verb verbs[] = {
 	    .args = "[--wait]",
 	    .summary = "the nodes that share buckets, and how each is",
 	    .help =
-		"A line for each node: its name; its state, which is self, up,\n"
-		"catching up, connecting, down or unknown; its address; since\n"
-		"when; how far it is behind; how long an answer takes and how far\n"
-		"its clock is off; and why it is down.\n"
+		"A line for each node, this one first: its name; its state, which\n"
+		"is self, up, catching up, connecting, down or unknown; its\n"
+		"address; since when; how far it is behind; how long an answer\n"
+		"takes and how far its clock is off; and why it is down.\n"
+		"\n"
+		"On a folder the same, or where no kv-syncd runs what the last one\n"
+		"knew: all nodes it ever had a link to, what they were, and when\n"
+		"they were last seen.\n"
 		"\n"
 		"With --wait, waits until all are up and in step, for the time\n"
 		"that -t says (10s), and exits with 1 if they are not.\n"
 		"\n"
 		"  kv nodes\n"
-		"  kv -p 4051 -t 30s nodes --wait\n",
+		"  kv -p 4051 -t 30s nodes --wait\n"
+		"  kv -d /var/lib/kv/shop nodes --json\n",
 	    .least = 0,
 	    .most = 0,
 	    .over_port = nodes,
+	    .over_store = nodes,
 	},
 	{ .name = NULL },
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "node.h"
 #include "print.h"
 #include "tool.h"
 
@@ -197,55 +198,54 @@ peer_verify(struct tool *t, const char *node, int64_t end, int *findings)
 	return code;
 }
 
-/* The names of the others; each is freed by the caller, and the list. */
-static int
-peers_names(struct tool *t, char ***names, size_t *count)
-{
-	const struct kv_value *reply, *v, *name, *state;
-	struct kv_slice text;
-	int code;
+/* The names of the others. */
+struct names {
+	const struct tool *tool;
+	char **of;
+	size_t count, room;
+};
 
-	if ((code = ASK(t, &reply, kv_text("KV.NODES"))) != EXIT_FINE)
-		return code;
-	if ((*names = calloc(kv_value_count(reply) + 1, sizeof(**names))) ==
-	    NULL)
-		return tool_failed(t, "KV.NODES", KV_ENOMEM);
-	for (v = kv_value_first(reply); v != NULL;
-	     v = kv_value_next(reply, v)) {
-		if ((name = kv_value_first(v)) == NULL ||
-		    (state = kv_value_next(v, name)) == NULL)
-			return tool_failed(t, "KV.NODES", KV_EPROTO);
-		text = kv_value_text(state);
-		if (text.len == 4 && memcmp(text.data, "self", 4) == 0)
-			continue;
-		text = kv_value_text(name);
-		if (((*names)[*count] = strndup(text.data, text.len)) == NULL)
-			return tool_failed(t, "KV.NODES", KV_ENOMEM);
-		(*count)++;
+static int
+names_add(void *user, const struct kv_node *n)
+{
+	struct names *s = user;
+	size_t room = s->room == 0 ? 16 : 2 * s->room;
+	char **more;
+
+	if (node_is(n->state, "self"))
+		return EXIT_FINE;
+	if (s->count == s->room) {
+		if ((more = reallocarray(s->of, room, sizeof(*more))) == NULL)
+			return tool_failed(s->tool, "KV.NODES", KV_ENOMEM);
+		s->of = more;
+		s->room = room;
 	}
+	if ((s->of[s->count] = strndup(n->name.data, n->name.len)) == NULL)
+		return tool_failed(s->tool, "KV.NODES", KV_ENOMEM);
+	s->count++;
 	return EXIT_FINE;
 }
 
 int
 peers_verify(struct tool *t)
 {
-	char **names = NULL;
-	size_t count = 0, i;
-	int findings = 0, code = peers_names(t, &names, &count);
+	struct names others = { .tool = t };
+	int findings = 0, code = node_each(t, names_add, &others);
 	int64_t end = tool_now_ms() + t->timeout_ms;
+	size_t i;
 
-	for (i = 0; i < count && code == EXIT_FINE; i++)
-		code = peer_verify(t, names[i], end, &findings);
-	for (i = 0; i < count; i++)
-		free(names[i]);
-	free(names);
+	for (i = 0; i < others.count && code == EXIT_FINE; i++)
+		code = peer_verify(t, others.of[i], end, &findings);
+	for (i = 0; i < others.count; i++)
+		free(others.of[i]);
+	free(others.of);
 	if (code != EXIT_FINE)
 		return code;
 	if (t->json)
-		print_json(json_pack("{s:i, s:i}", "nodes", (int)count,
+		print_json(json_pack("{s:i, s:i}", "nodes", (int)others.count,
 		    "findings", findings));
 	else if (findings == 0)
-		printf("%zu other node%s: everything agrees\n", count,
-		    count == 1 ? "" : "s");
+		printf("%zu other node%s: everything agrees\n", others.count,
+		    others.count == 1 ? "" : "s");
 	return findings > 0 ? EXIT_TROUBLE : EXIT_FINE;
 }

@@ -4,8 +4,10 @@
 
 #include "reach.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define DEFAULT_PORT 4050
 #define KNOCK_MS 500 /* at the default port */
@@ -74,6 +76,15 @@ open_dir(struct tool *t, const struct verb *v)
 	return EXIT_TROUBLE;
 }
 
+static bool
+has_store(const char *dir)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/store", dir);
+	return access(path, F_OK) == 0 || errno == EACCES;
+}
+
 /* Neither port nor folder was named. */
 static int
 open_default(struct tool *t, const struct verb *v)
@@ -106,6 +117,12 @@ open_default(struct tool *t, const struct verb *v)
 		return EXIT_NOBODY;
 	}
 	t->dir = dir;
+	if (v->over_port != NULL && !v->makes_store && !has_store(dir)) {
+		tool_say("nobody answers on 127.0.0.1:%d, and no store is in "
+			 "%s; name a port with -p or a folder with -d",
+		    (int)port, dir);
+		return EXIT_NOBODY;
+	}
 	return open_dir(t, v);
 }
 
