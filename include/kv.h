@@ -31,7 +31,6 @@
  * it, not even to close it: it opens its own.  libkv installs no signal
  * handlers and starts no threads. */
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -92,7 +91,7 @@ struct kv_options {
 	uint64_t timeout_ms;   /* wait so long for room in the log; 0: 30,000 */
 	enum kv_durability durability; /* of writes through this handle */
 	bool must_exist;      /* KV_ENOTFOUND where there is no store */
-	uint64_t reserved[8]; /* zero */
+	uint64_t reserved[8]; /* zero, else KV_EINVAL */
 };
 
 /* Open the store in a folder, making it when there is none.  options may be
@@ -175,7 +174,8 @@ struct kv_cursor;
  * it shows that turn's snapshot and ends with it (KV_ECLOSED).  Opened outside
  * one it reads ahead in pieces: every key that is there from open to the end is
  * shown, the store is never held up, and other calls may be made between
- * steps.  KV_ENOTFOUND: no such bucket. */
+ * steps; but it cannot read on in a turn (KV_EBUSY).  KV_ENOTFOUND: no such
+ * bucket. */
 KV_API KV_CHECKED int kv_cursor_open(struct kv *kv, struct kv_slice bucket,
     const struct kv_range *range, struct kv_cursor **out);
 
@@ -222,9 +222,10 @@ struct kv_bucket_options {
 	/* What is lost when two hosts write a key without knowing of each
 	 * other is kept (kv(1), conflicts). */
 	bool conflict_log;
-	uint64_t reserved[6]; /* zero */
+	uint64_t reserved[6]; /* zero, else KV_EINVAL */
 };
 
+/* options NULL: none, as kv_create(). */
 KV_API KV_CHECKED int kv_create_with(struct kv *kv, struct kv_slice bucket,
     const struct kv_bucket_options *options);
 
@@ -291,9 +292,10 @@ struct kv_watch;
 /* Every change of a bucket by anyone, in the one order in which they were
  * made, once it is as safe as the handle's durability says: those with a higher
  * seq than from, or with KV_FROM_NOW those that are still to come.  Where the
- * log was recycled since then the last change of each key stands for all.  A watch holds
- * nothing up: who is too slow misses changes and is told so.  KV_ENOTFOUND: no
- * such bucket; KV_ESTALE: the log does not reach back to from. */
+ * log was recycled since then the last change of each key stands for all.  A
+ * watch holds nothing up: who is too slow misses changes and is told so.
+ * KV_ENOTFOUND: no such bucket; KV_ESTALE: the log does not reach back to
+ * from. */
 KV_API KV_CHECKED int kv_watch_open(struct kv *kv, struct kv_slice bucket,
     uint64_t from, struct kv_watch **out);
 
@@ -305,9 +307,9 @@ KV_API KV_CHECKED int kv_watch_next(struct kv_watch *w, struct kv_change *out);
  * a signal came. */
 KV_API KV_CHECKED int kv_watch_wait(struct kv_watch *w, int timeout_ms);
 
-/* To poll(2) for reading, after kv_watch_next said KV_EAGAIN.  One descriptor
- * for all watches of a handle: when it is readable ask each of them.  Not to be
- * read or closed. */
+/* To poll(2) for reading, once kv_watch_next has said KV_EAGAIN.  One
+ * descriptor for all watches of a handle: when it is readable ask each of them
+ * until it says KV_EAGAIN again.  Not to be read or closed. */
 KV_API int kv_watch_fd(const struct kv_watch *w);
 KV_API void kv_watch_close(struct kv_watch *w);
 
@@ -401,13 +403,16 @@ KV_API KV_CHECKED int kv_repair_clock(const char *dir,
 /* ---- a client --------------------------------------------------------- */
 
 /* One connection to a worker, or to any server that speaks Redis' protocol,
- * version 2 or 3.  Calls block, up to the client's timeout.  After any failure
- * but KV_EINVAL the connection is of no more use: close it.  */
+ * version 2 or 3.  Calls block, up to the client's timeout.  After a failure
+ * the connection is of no more use: close it.  But KV_EINVAL changes nothing,
+ * and after KV_ETIMEOUT of kv_client_receive and kv_client_next_change the same
+ * call goes on with what has come so far. */
 struct kv_client;
 
-/* host: a name or an address; NULL: 127.0.0.1.  timeout_ms holds for connecting
- * and for every later call; -1: for ever.  KV_ENOTFOUND: no such host or
- * path; KV_ECLOSED: nobody listens there; KV_ETIMEOUT. */
+/* host: a name or an address; NULL: 127.0.0.1.  timeout_ms is how long
+ * connecting takes at most, and how long each later call waits for the server
+ * to send or take more; 0: does not wait, -1: for ever.  KV_ENOTFOUND: no such
+ * host or path; KV_ECLOSED: nobody listens there; KV_ETIMEOUT. */
 KV_API KV_CHECKED int kv_client_connect(const char *host, uint16_t port,
     int timeout_ms, struct kv_client **out);
 KV_API KV_CHECKED int kv_client_connect_unix(const char *path, int timeout_ms,
@@ -415,7 +420,10 @@ KV_API KV_CHECKED int kv_client_connect_unix(const char *path, int timeout_ms,
 KV_API void kv_client_close(struct kv_client *c);
 KV_API void kv_client_set_timeout(struct kv_client *c, int timeout_ms);
 
-/* To poll(2); what was received and not handed out does not show there. */
+/* To poll(2) for reading, in a loop of one's own: with timeout 0 and once
+ * kv_client_receive, or kv_client_next_change, has said KV_ETIMEOUT.  What was
+ * received and not handed out does not show there.  Not to be read or
+ * closed. */
 KV_API int kv_client_fd(const struct kv_client *c);
 
 enum kv_value_type {
@@ -478,16 +486,11 @@ KV_API KV_CHECKED int kv_client_watch(struct kv_client *c,
 /* The next change; slices live until the next call.  Keys and values with line
  * ends cannot be told apart here.  KV_ENOTFOUND: no such bucket; KV_ESTALE:
  * the log does not reach back that far; KV_EPROTO: something else was said,
- * see kv_client_said; KV_ETIMEOUT: none came, go on. */
+ * see kv_client_said; KV_ETIMEOUT: none came. */
 KV_API KV_CHECKED int kv_client_next_change(struct kv_client *c,
     struct kv_change *out);
 
-/* One command of the line protocol on a new connection and the first line of
- * its answer, which lives until the next call. */
-KV_API KV_CHECKED int kv_client_line(struct kv_client *c, struct kv_slice line,
-    struct kv_slice *answer);
-
-/* The last line that was received. */
+/* The last line that a watching client received. */
 KV_API struct kv_slice kv_client_said(const struct kv_client *c);
 
 #ifdef __cplusplus

@@ -7,15 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a program may call. */
+/* KV_API: what a program may call. */
 #if defined(__GNUC__)
 #define KV_API __attribute__((visibility("default")))
-#else
-#define KV_API
-#endif
-
 #define KV_CHECKED __attribute__((warn_unused_result))
 #define KV_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#else
+#define KV_API
+#define KV_CHECKED
+#define KV_PRINTF(fmt, args)
+#endif
 
 /* The one list of results.  Zero is success, failures are negative; an
  * answer such as "not found" is a code too but nothing went wrong. */

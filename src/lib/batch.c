@@ -100,17 +100,22 @@ kv_batch_delete(struct kv_batch *b, struct kv_slice bucket, struct kv_slice key)
 int
 kv_batch_create(struct kv_batch *b, struct kv_slice bucket)
 {
-	const struct kv_bucket_options none = { .ttl_max_ms = 0 };
-
-	return kv_batch_create_with(b, bucket, &none);
+	return kv_batch_create_with(b, bucket, NULL);
 }
 
 int
 kv_batch_create_with(struct kv_batch *b, struct kv_slice bucket,
     const struct kv_bucket_options *options)
 {
+	static const struct kv_bucket_options none;
 	uint32_t number = BUCKET_STAYS;
 
+	if (options == NULL)
+		options = &none;
+	/* A program of tomorrow asks for what this library does not know. */
+	if (memcmp(options->reserved, none.reserved, sizeof(none.reserved)) !=
+	    0)
+		return KV_EINVAL;
 	if (options->ttl_max_ms != 0 &&
 	    !bucket_put_ttl(options->ttl_max_ms, &number))
 		return KV_EINVAL;

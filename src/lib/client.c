@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "io/sock.h"
 #include "proto/reply.h"
 
@@ -85,14 +86,15 @@ kv_client_fd(const struct kv_client *c)
 /* ---- bytes ---- */
 
 static int
-wait_ready(const struct kv_client *c, short events)
+wait_ready(const struct kv_client *c, short events, short *ready)
 {
 	struct pollfd p = { .fd = c->fd, .events = events };
 	int n;
 
 	while ((n = poll(&p, 1, c->timeout_ms)) < 0)
 		if (errno != EINTR)
-			return KV_ESYSTEM;
+			return err_system("poll", "client");
+	*ready = p.revents;
 	return n == 0 ? KV_ETIMEOUT : KV_OK;
 }
 
@@ -119,6 +121,7 @@ client_drop(struct kv_client *c)
 int
 client_fill(struct kv_client *c, size_t need)
 {
+	short ready;
 	ssize_t n;
 	int rc;
 
@@ -143,7 +146,7 @@ client_fill(struct kv_client *c, size_t need)
 			continue;
 		if (errno != EAGAIN)
 			return KV_ECLOSED;
-		if ((rc = wait_ready(c, POLLIN)) < 0)
+		if ((rc = wait_ready(c, POLLIN, &ready)) < 0)
 			return rc;
 	}
 }
@@ -153,21 +156,18 @@ client_fill(struct kv_client *c, size_t need)
 static int
 wait_sendable(struct kv_client *c)
 {
-	struct pollfd p = { .fd = c->fd, .events = POLLIN | POLLOUT };
-	int n;
+	short ready;
+	int rc;
 
-	while ((n = poll(&p, 1, c->timeout_ms)) < 0)
-		if (errno != EINTR)
-			return KV_ESYSTEM;
-	if (n == 0)
-		return KV_ETIMEOUT;
-	if ((p.revents & POLLOUT) == 0 && (p.revents & POLLIN) != 0)
+	if ((rc = wait_ready(c, POLLIN | POLLOUT, &ready)) < 0)
+		return rc;
+	if ((ready & POLLOUT) == 0 && (ready & POLLIN) != 0)
 		return client_fill(c, 0);
 	return KV_OK;
 }
 
 int
-client_flush(struct kv_client *c)
+kv_client_flush(struct kv_client *c)
 {
 	size_t sent = 0;
 	ssize_t n;
@@ -209,12 +209,6 @@ kv_client_send(struct kv_client *c, size_t count, const struct kv_slice *args)
 	return r.rc;
 }
 
-int
-kv_client_flush(struct kv_client *c)
-{
-	return client_flush(c);
-}
-
 static const struct kv_value *
 as_value(const struct resp_value *v)
 {
@@ -236,7 +230,7 @@ kv_client_receive(struct kv_client *c, const struct kv_value **reply)
 	int rc;
 
 	client_drop(c);
-	if (c->out.len > 0 && (rc = client_flush(c)) < 0)
+	if (c->out.len > 0 && (rc = kv_client_flush(c)) < 0)
 		return rc;
 	while ((rc = resp_reply_parse(&c->reply, client_rest(c), &limits)) ==
 	    KV_EMORE) {

@@ -21,10 +21,8 @@ struct kv_client {
 	struct kv_slice said;
 };
 
-/* Send all of out. */
-KV_CHECKED int client_flush(struct kv_client *c);
-
-/* Receive at least one byte more; need is a hint.  KV_ECLOSED, KV_ETIMEOUT. */
+/* Receive at least one byte more; need is a hint.  KV_ECLOSED, KV_ETIMEOUT;
+ * what came before stays. */
 KV_CHECKED int client_fill(struct kv_client *c, size_t need);
 
 /* Go on behind what was handed out. */

@@ -46,11 +46,15 @@ or_default(uint64_t given, uint64_t preset)
 	return given != 0 ? given : preset;
 }
 
+static const struct kv_options none;
+
 /* What the program says goes before the configuration. */
 static int
 merge(const char *dir, const struct kv_options *o, struct engine_options *eo)
 {
+	/* Reserved: a program of tomorrow asks for what is not known here. */
 	if ((unsigned)o->durability > KV_DURABILITY_OS ||
+	    memcmp(o->reserved, none.reserved, sizeof(none.reserved)) != 0 ||
 	    (o->segment_size != 0 &&
 		(o->segment_size < SEGMENT_SIZE_MIN ||
 		    o->segment_size > SEGMENT_SIZE_MAX)))
@@ -140,7 +144,6 @@ open_store(struct kv *kv, const char *dir, const struct kv_options *options)
 int
 kv_open(const char *dir, const struct kv_options *options, struct kv **out)
 {
-	static const struct kv_options none;
 	struct kv *kv;
 	int rc;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 
-/* The line protocol from the client's side: one command, or a watch. */
+/* The line protocol from the client's side: a watch. */
 
 #include "lib/client.h"
 
@@ -38,21 +38,6 @@ receive_line(struct kv_client *c, struct kv_slice *line)
 	return KV_OK;
 }
 
-int
-kv_client_line(struct kv_client *c, struct kv_slice line,
-    struct kv_slice *answer)
-{
-	int rc;
-
-	if (memchr(line.data, '\n', line.len) != NULL)
-		return KV_EINVAL;
-	if ((rc = buf_append(&c->out, line.data, line.len)) < 0 ||
-	    (rc = buf_append(&c->out, "\r\n", 2)) < 0 ||
-	    (rc = client_flush(c)) < 0)
-		return rc;
-	return receive_line(c, answer);
-}
-
 /* Would the server see one word? */
 static bool
 is_word(struct kv_slice s)
@@ -80,7 +65,7 @@ kv_client_watch(struct kv_client *c, struct kv_slice bucket, uint64_t from)
 		    buf_printf(&c->out, " FROM %llu", (unsigned long long)from);
 	if (rc < 0 || (rc = buf_append(&c->out, "\r\n", 2)) < 0)
 		return rc;
-	return client_flush(c);
+	return kv_client_flush(c);
 }
 
 static bool

@@ -9,8 +9,7 @@
 
 #define NS_PER_MS 1000000u
 
-/* Stage a change.  *name and *b remember the bucket of the change before,
- * which is most often the same. */
+/* The bucket of the change before, which is most often that of the next. */
 struct target {
 	struct kv_slice name;
 	const struct bucket *bucket;

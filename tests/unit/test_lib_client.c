@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -330,6 +331,44 @@ a_watch_reads_the_notifications_of_the_line_protocol(void **state)
 	    kv_client_said(client).len);
 }
 
+static int
+readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0);
+}
+
+static void
+replies_are_taken_in_a_loop_of_ones_own(void **state)
+{
+	const struct kv_value *reply;
+	char got[64];
+
+	(void)state;
+	kv_client_set_timeout(client, 0);
+	assert_int_equal(kv_client_send(client, KV_ARGS(kv_text("PING"))),
+	    KV_OK);
+	assert_int_equal(readable(server), 0);
+	assert_int_equal(kv_client_flush(client), KV_OK);
+	assert_int_equal(read(server, got, sizeof(got)), 14);
+	assert_int_equal(readable(kv_client_fd(client)), 0);
+	assert_int_equal(kv_client_receive(client, &reply), KV_ETIMEOUT);
+	say("*2\r\n+PO");
+	assert_int_equal(readable(kv_client_fd(client)), 1);
+	assert_int_equal(kv_client_receive(client, &reply), KV_ETIMEOUT);
+	assert_int_equal(readable(kv_client_fd(client)), 0);
+	say("NG\r\n$1\r\nx\r\n:7\r\n");
+	assert_int_equal(readable(kv_client_fd(client)), 1);
+	assert_int_equal(kv_client_receive(client, &reply), KV_OK);
+	assert_text(kv_value_first(reply), KV_SIMPLE, "PONG");
+	/* The second one came with it and does not show. */
+	assert_int_equal(readable(kv_client_fd(client)), 0);
+	assert_int_equal(kv_client_receive(client, &reply), KV_OK);
+	assert_int_equal(kv_value_integer(reply), 7);
+	assert_int_equal(kv_client_receive(client, &reply), KV_ETIMEOUT);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -347,6 +386,7 @@ main(void)
 		TEST(bytes_that_are_no_resp_are_a_protocol_error),
 		TEST(where_nobody_listens_there_is_no_connection),
 		TEST(a_watch_reads_the_notifications_of_the_line_protocol),
+		TEST(replies_are_taken_in_a_loop_of_ones_own),
 	};
 
 	return cmocka_run_group_tests_name("lib_client", tests, NULL, NULL);

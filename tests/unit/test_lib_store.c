@@ -50,6 +50,9 @@ options_that_make_no_sense_are_refused(void **state)
 	o = *lib_folder_options();
 	o.durability = (enum kv_durability)7;
 	assert_int_equal(kv_open(lib_folder_dir(), &o, &kv), KV_EINVAL);
+	o = *lib_folder_options();
+	o.reserved[7] = 1;
+	assert_int_equal(kv_open(lib_folder_dir(), &o, &kv), KV_EINVAL);
 }
 
 static void
@@ -181,6 +184,35 @@ a_batch_is_written_whole_or_not_at_all(void **state)
 	assert_int_equal(kv_batch_delete(b, B, kv_text("milk")), KV_OK);
 	assert_int_equal(kv_batch_delete(b, B, kv_text("never")), KV_OK);
 	assert_int_equal(kv_write(kv, b), KV_OK);
+	lib_folder_assert_absent(kv, "milk");
+	kv_batch_free(b);
+	kv_close(kv);
+}
+
+static void
+a_batch_makes_a_bucket_in_the_place_of_another(void **state)
+{
+	struct kv_bucket_options options = { .ttl_max_ms = 60000 };
+	struct kv *kv = lib_folder_open_bucket();
+	struct kv_bucket_info info;
+	struct kv_batch *b;
+
+	(void)state;
+	lib_folder_put(kv, "milk", "1");
+	assert_int_equal(kv_batch_new(&b), KV_OK);
+	options.reserved[0] = 1;
+	assert_int_equal(kv_batch_create_with(b, B, &options), KV_EINVAL);
+	options.reserved[0] = 0;
+	assert_int_equal(kv_batch_drop(b, B), KV_OK);
+	assert_int_equal(kv_batch_create_with(b, B, &options), KV_OK);
+	assert_int_equal(kv_batch_create_with(b, kv_text("plain"), NULL),
+	    KV_OK);
+	assert_int_equal(kv_write(kv, b), KV_OK);
+	assert_int_equal(kv_bucket_info(kv, B, &info), KV_OK);
+	assert_int_equal(info.ttl_max_ms, 60000);
+	assert_int_equal(info.keys, 0);
+	assert_int_equal(kv_bucket_info(kv, kv_text("plain"), &info), KV_OK);
+	assert_int_equal(info.ttl_max_ms, 0);
 	lib_folder_assert_absent(kv, "milk");
 	kv_batch_free(b);
 	kv_close(kv);
@@ -319,6 +351,7 @@ main(void)
 		TEST(a_turn_shows_one_snapshot_whatever_others_write),
 		TEST(a_deadline_hides_its_key_when_it_has_passed),
 		TEST(a_batch_is_written_whole_or_not_at_all),
+		TEST(a_batch_makes_a_bucket_in_the_place_of_another),
 		TEST(a_batch_that_expects_something_else_writes_nothing),
 		TEST(processes_without_a_daemon_write_side_by_side),
 		TEST(a_log_longer_than_memory_is_moved_on_without_a_daemon),

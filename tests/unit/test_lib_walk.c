@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <poll.h>
+
 static void
 fill(struct kv *kv, int from, int to)
 {
@@ -108,6 +110,24 @@ a_cursor_ends_with_its_turn(void **state)
 }
 
 static void
+a_cursor_of_outside_a_turn_reads_on_when_the_turn_is_over(void **state)
+{
+	struct kv *kv = lib_folder_open_bucket();
+	struct kv_cursor *c;
+	struct kv_entry entry;
+
+	(void)state;
+	lib_folder_put(kv, "milk", "1");
+	assert_int_equal(kv_cursor_open(kv, B, NULL, &c), KV_OK);
+	assert_int_equal(kv_begin(kv), KV_OK);
+	assert_int_equal(kv_cursor_next(c, &entry), KV_EBUSY);
+	kv_end(kv);
+	assert_int_equal(kv_cursor_next(c, &entry), KV_OK);
+	assert_memory_equal(entry.key.data, "milk", 4);
+	kv_close(kv);
+}
+
+static void
 buckets_are_listed_by_name_with_their_sums(void **state)
 {
 	struct kv_bucket_info info;
@@ -198,6 +218,34 @@ a_watcher_is_woken_by_another_process(void **state)
 	kv_close(kv);
 }
 
+static int
+readable(const struct kv_watch *w, int timeout_ms)
+{
+	struct pollfd p = { .fd = kv_watch_fd(w), .events = POLLIN };
+
+	return poll(&p, 1, timeout_ms);
+}
+
+static void
+a_watch_is_readable_when_there_is_a_change_to_take(void **state)
+{
+	struct kv *kv = lib_folder_open_bucket();
+	struct kv_change change;
+	struct kv_watch *w;
+
+	(void)state;
+	assert_int_equal(kv_watch_open(kv, B, KV_FROM_NOW, &w), KV_OK);
+	assert_int_equal(kv_watch_next(w, &change), KV_EAGAIN);
+	assert_int_equal(readable(w, 0), 0);
+	lib_folder_in_child(lib_folder_change_milk, 0);
+	assert_int_equal(readable(w, 5000), 1);
+	assert_int_equal(kv_watch_next(w, &change), KV_OK);
+	assert_memory_equal(change.key.data, "milk", 4);
+	assert_int_equal(kv_watch_next(w, &change), KV_EAGAIN);
+	assert_int_equal(readable(w, 0), 0);
+	kv_close(kv);
+}
+
 static void
 assert_scope(struct kv *kv, bool local, bool shadows)
 {
@@ -249,9 +297,11 @@ main(void)
 		TEST(
 		    a_cursor_outside_a_turn_lets_its_user_delete_what_it_shows),
 		TEST(a_cursor_ends_with_its_turn),
+		TEST(a_cursor_of_outside_a_turn_reads_on_when_the_turn_is_over),
 		TEST(buckets_are_listed_by_name_with_their_sums),
 		TEST(a_watch_shows_every_change_in_order_and_resumes),
 		TEST(a_watcher_is_woken_by_another_process),
+		TEST(a_watch_is_readable_when_there_is_a_change_to_take),
 		TEST(a_watch_follows_the_bucket_that_its_name_means),
 	};
 
