@@ -8,7 +8,7 @@ import re
 import subprocess
 
 import kvtest
-from kvtest import ROOT, program
+from kvtest import BIN, ROOT, program
 
 
 def text(*path):
@@ -25,6 +25,13 @@ def table(path, name):
 
 def items(page):
     return re.findall(r"^\.It (.*)$", page, re.M)
+
+
+def examples(page):
+    """The C sources of a page, as man(1) shows them."""
+    found = re.findall(r"^\.Bd -literal[^\n]*\n(#include.*?)^\.Ed", page,
+                       re.M | re.S)
+    return [source.replace("\\e", "\\") for source in found]
 
 
 class Manuals(kvtest.Case):
@@ -69,6 +76,36 @@ class Manuals(kvtest.Case):
                 self.assertIn(f"Fl {option}", page, verb)
         for option in re.findall(r" -(-[a-z][a-z-]+)", kv("--help")):
             self.assertIn(f"Fl {option}", page.replace(" , ", " , Fl "))
+
+    def compiled(self, store, source, *how):
+        done = subprocess.run(
+            ["cc", "-Wall", "-Wextra", "-Werror",
+             "-I", os.path.join(ROOT, "include"),
+             store.write("example.c", source), *how],
+            check=False, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_the_examples_of_libkv_compile_and_the_program_runs(self):
+        found = examples(text("man/kv.3"))
+        self.assertEqual(len(found), 3)
+        store = kvtest.Store()
+        self.addCleanup(store.remove)
+        for source in found[1:]:
+            self.compiled(store, source, "-fsyntax-only")
+        with open(os.path.join(BIN, "libkv.so"), "rb") as f:
+            library = f.read()
+        if b"__asan_init" in library or b"__gcov_" in library:
+            return  # its run-time library would have to come first
+        self.assertIn("/var/tmp/shop", found[0])
+        run = os.path.join(store.base, "example")
+        os.symlink(os.path.abspath(os.path.join(BIN, "libkv.so")),
+                   os.path.join(store.base, "libkv.so.0"))
+        self.compiled(store, found[0].replace("/var/tmp/shop", store.dir),
+                      "-o", run, "-L", BIN, "-lkv",
+                      f"-Wl,-rpath,{store.base}")
+        said = subprocess.run([run], check=True, capture_output=True,
+                              env=kvtest.clean_env(store.base), text=True)
+        self.assertEqual((said.stdout, said.stderr), ("1\n", ""))
 
     def test_manuals_name_only_manuals_that_are_there(self):
         ours = {os.path.basename(p) for p in glob.glob(f"{ROOT}/man/*.[1-8]")}
