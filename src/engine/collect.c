@@ -8,6 +8,13 @@
 
 #include "base/log.h"
 
+#define COLLECT_BATCH 32 /* records looked at together */
+
+struct collect_batch {
+	size_t count;
+	uint64_t lsn[COLLECT_BATCH], hash[COLLECT_BATCH];
+};
+
 struct collect_sum {
 	struct bucket_totals totals;
 	UT_hash_handle hh;
@@ -62,13 +69,12 @@ collect_sum(struct collection *c, const struct wal_record *w)
 	return KV_OK;
 }
 
-/* Is there a newer record of the key before `limit` in the segment? */
+/* Is the record at `offset` its key's newest before `limit` in the segment? */
 static bool
-collect_is_newest(const struct engine *e, const struct segment *s,
-    const struct wal_record *w, uint64_t offset, uint64_t limit)
+collect_is_newest(const struct segment *s, uint64_t hash, uint64_t offset,
+    uint64_t limit)
 {
-	uint64_t hash = index_hash_key(e->control->hash_secret,
-	    wal_class(w->type), w->bid, wal_record_key(w));
+	const struct wal_record *w = segment_record(s, offset);
 	uint64_t at =
 	    index_find(s, hash, wal_class(w->type), w->bid, wal_record_key(w));
 
@@ -97,33 +103,61 @@ collect_keep(struct engine *e, struct collection *c, uint64_t lsn)
 	return KV_OK;
 }
 
+/* Verify the records from *at on, as many as fit, and have what the index
+ * knows of their keys fetched: the entries lie all over memory. */
+static int
+collect_verify(struct engine *e, uint64_t *at, uint64_t to,
+    struct collect_batch *b)
+{
+	const struct segment *s = engine_segment(e, engine_segment_of(e, *at));
+	size_t i;
+
+	for (b->count = 0; b->count < COLLECT_BATCH && *at < to; b->count++) {
+		const struct wal_record *w =
+		    segment_record(s, engine_offset_of(e, *at));
+
+		if (wal_record_verify(w, to - *at, segment_header(s)->nonce,
+			*at) < 0) {
+			collect_corrupt(e, *at);
+			return KV_ECORRUPT;
+		}
+		b->lsn[b->count] = *at;
+		b->hash[b->count] = index_hash_key(e->control->hash_secret,
+		    wal_class(w->type), w->bid, wal_record_key(w));
+		index_prefetch(s, b->hash[b->count]);
+		*at += w->len;
+	}
+	for (i = 0; i < b->count; i++)
+		index_prefetch_record(s, b->hash[i]);
+	return KV_OK;
+}
+
 int
 collect_range(struct engine *e, uint64_t from, uint64_t to,
     struct collection *c, uint64_t *seq)
 {
 	const struct segment *s = engine_segment(e, engine_segment_of(e, from));
-	uint64_t limit = engine_offset_of(e, from) + (to - from), lsn;
+	uint64_t limit = engine_offset_of(e, from) + (to - from);
+	struct collect_batch b;
 	int rc = KV_OK;
+	size_t i;
 
 	collect_forget(c);
 	while (rc == KV_OK && from < to) {
-		uint64_t offset = engine_offset_of(e, from);
-		const struct wal_record *w = segment_record(s, offset);
+		rc = collect_verify(e, &from, to, &b);
+		for (i = 0; rc == KV_OK && i < b.count; i++) {
+			uint64_t offset = engine_offset_of(e, b.lsn[i]);
+			const struct wal_record *w = segment_record(s, offset);
 
-		if (wal_record_verify(w, to - from, segment_header(s)->nonce,
-			from) < 0) {
-			collect_corrupt(e, from);
-			return KV_ECORRUPT;
+			*seq = w->seq;
+			if (wal_class(w->type) == WAL_MESSAGE)
+				continue; /* who wanted it has it */
+			if (wal_class(w->type) != WAL_POSITION)
+				rc = collect_sum(c, w);
+			if (rc == KV_OK &&
+			    collect_is_newest(s, b.hash[i], offset, limit))
+				rc = collect_keep(e, c, b.lsn[i]);
 		}
-		*seq = w->seq;
-		lsn = from;
-		from += w->len;
-		if (wal_class(w->type) == WAL_MESSAGE)
-			continue; /* who wanted it has it */
-		if (wal_class(w->type) != WAL_POSITION)
-			rc = collect_sum(c, w);
-		if (rc == KV_OK && collect_is_newest(e, s, w, offset, limit))
-			rc = collect_keep(e, c, lsn);
 	}
 	return rc;
 }

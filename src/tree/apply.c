@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/fetch.h"
 #include "base/log.h"
 #include "tree/entries.h"
 #include "tree/limit.h"
@@ -65,13 +66,13 @@ fetch_ahead(const struct run *run, size_t i, size_t n)
 
 	if (i + 16 < n) {
 		r = record_of(run, &run->order.items[i + 16]);
-		__builtin_prefetch(r);
-		__builtin_prefetch((const char *)r + sizeof(*r) - 1);
+		fetch(r);
+		fetch((const char *)r + sizeof(*r) - 1);
 	}
 	if (i + 8 < n) {
 		r = record_of(run, &run->order.items[i + 8]);
-		__builtin_prefetch(r->key.data);
-		__builtin_prefetch(r->value.data);
+		fetch(r->key.data);
+		fetch(r->value.data);
 	}
 }
 
@@ -134,9 +135,8 @@ forget_seqs(struct run *run)
 	int rc;
 
 	for (i = 0; i < n; i++) {
-		const struct entry *e = entries_get(&run->entries, i);
-
-		if ((rc = rows_del_seq(&run->chunk, e->expiry.seq)) < 0)
+		rc = rows_del_seq(&run->chunk, entries_seq(&run->entries, i));
+		if (rc < 0)
 			return rc;
 		if ((rc = chunk_step(&run->chunk, 0)) < 0)
 			return rc;

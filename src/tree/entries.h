@@ -32,6 +32,13 @@ void entries_add(struct entries *e, const struct record *row, uint32_t at);
 size_t entries_by_seq(struct entries *e);
 size_t entries_by_expiry(struct entries *e);
 
+/* The seq of the i-th in the order of byseq. */
+static inline uint64_t
+entries_seq(const struct entries *e, size_t i)
+{
+	return e->items[i].key;
+}
+
 /* The i-th of the last order. */
 static inline const struct entry *
 entries_get(const struct entries *e, size_t i)

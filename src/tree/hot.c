@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "base/bytes.h"
+#include "base/fetch.h"
 #include "base/hash.h"
 #include "tree/schema.h"
 
@@ -152,7 +153,7 @@ tree_hot_enter(struct tree_hot *h, const struct tree *t, uint64_t hash,
 void
 tree_hot_prefetch(const struct tree_hot *h, uint64_t hash)
 {
-	__builtin_prefetch(hot_pair(h, hash), 0, 1);
+	fetch(hot_pair(h, hash));
 }
 
 bool
@@ -166,8 +167,8 @@ tree_hot_prefetch_row(const struct tree_hot *h, const struct tree *t,
 
 	for (i = 0; i < 2; i++)
 		if (e[i].mark == mark && e[i].row != NULL) {
-			__builtin_prefetch(e[i].row - key_len, 0, 1);
-			__builtin_prefetch(e[i].row + 64, 0, 1);
+			fetch(e[i].row - key_len);
+			fetch(e[i].row + 64);
 			has = true;
 		}
 	return has;

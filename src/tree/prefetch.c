@@ -4,6 +4,7 @@
 #include "tree/prefetch.h"
 
 #include "base/bytes.h"
+#include "base/fetch.h"
 #include "tree/internal.h"
 
 #define PAGE_HEAD 16 /* number 8, pad 2, flags 2, lower 2, upper 2 */
@@ -119,8 +120,8 @@ node_compare(const char *node, uint64_t bid, struct kv_slice key)
 static void
 prefetch_page(const char *page)
 {
-	__builtin_prefetch(page, 0, 1);
-	__builtin_prefetch(page + 64, 0, 1);
+	fetch(page);
+	fetch(page + 64);
 }
 
 /* The node that LMDB compares next: another one would be of no help. */
@@ -136,8 +137,8 @@ walk_ask(const struct walk *w)
 	const char *node =
 	    w->page + get16(w->page + PAGE_HEAD + 2 * walk_middle(w));
 
-	__builtin_prefetch(node, 0, 1);
-	__builtin_prefetch(node + NODE_ALIKE, 0, 1);
+	fetch(node);
+	fetch(node + NODE_ALIKE);
 }
 
 /* Begin to search a page whose head is in the cache by now. */
@@ -234,6 +235,6 @@ tree_prefetch(struct tree *t, const uint64_t *bid, const struct kv_slice *key,
 	for (i = 0; i < n; i++) {
 		row[i] = walks[i].row;
 		if (row[i] != NULL)
-			__builtin_prefetch(row[i] + 64, 0, 1);
+			fetch(row[i] + 64);
 	}
 }

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 
+#include "base/fetch.h"
 #include "wal/segment.h"
 
 #define INDEX_OFFSET_BITS 26
@@ -32,8 +33,9 @@ uint64_t index_hash_row(uint64_t secret, uint64_t bid);
 static inline void
 index_prefetch(const struct segment *s, uint64_t hash)
 {
-	__builtin_prefetch((
-	    const void *)((uintptr_t)s->index + ((hash & s->index_mask) << 3)));
+	uintptr_t at = (uintptr_t)s->index + ((hash & s->index_mask) << 3);
+
+	fetch((const void *)at);
 }
 
 /* The same for the record that the hash most likely leads to; false: none. */
@@ -45,7 +47,7 @@ index_prefetch_record(const struct segment *s, uint64_t hash)
 
 	if (entry >> INDEX_TAG_SHIFT != hash >> INDEX_TAG_SHIFT)
 		return false;
-	__builtin_prefetch(s->base + ((entry & INDEX_OFFSET_MASK) << 3), 0, 1);
+	fetch(s->base + ((entry & INDEX_OFFSET_MASK) << 3));
 	return true;
 }
 
