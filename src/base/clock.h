@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#define CLOCK_NS_PER_MS 1000000u
+
 /* CLOCK_MONOTONIC, nanoseconds: intervals. */
 uint64_t clock_mono_ns(void);
 

@@ -11,10 +11,6 @@
 #include "base/buf.h"
 #include "conf/conf.h"
 
-#ifndef KV_BUILD_SYSCONFDIR
-#define KV_BUILD_SYSCONFDIR "/etc"
-#endif
-
 #define DERIVE_HOST_MAX 64
 /* Processes of a store that are not workers: roles, tools, libkv. */
 #define DERIVE_OTHER_PROCESSES 16

@@ -10,10 +10,6 @@
 #include "conf/conffile.h"
 #include "conf/derive.h"
 
-#ifndef KV_BUILD_SYSCONFDIR
-#define KV_BUILD_SYSCONFDIR "/etc"
-#endif
-
 static int
 load_file(struct conf *c, const struct flags *flags, struct conf_error *e)
 {

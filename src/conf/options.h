@@ -9,16 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Set by the Makefile; these are for a build without it. */
-#ifndef KV_BUILD_SEGMENT_SIZE
-#define KV_BUILD_SEGMENT_SIZE 67108864
-#endif
-#ifndef KV_BUILD_VALUE_MAX
-#define KV_BUILD_VALUE_MAX 16777216
-#endif
-#ifndef KV_BUILD_MAX_PROCESSES
-#define KV_BUILD_MAX_PROCESSES 128
-#endif
+/* KV_BUILD_* are settings of the build: the Makefile writes them into
+ * build_settings.h, which is included in front of every file. */
 #define OPTIONS_DIGITS(x) OPTIONS_DIGITS_OF(x)
 #define OPTIONS_DIGITS_OF(x) #x
 

@@ -10,18 +10,21 @@
 #include "base/rng.h"
 #include "engine/recover.h"
 #include "tree/apply.h"
-
-#define LINEAGE_MAX 64
-#define LINEAGE_ROW 16 /* incarnation, the clock at its end */
+#include "tree/schema.h"
 
 /* Of a run of ours nothing is missing up to its end.  But what the log has
  * lost since (mode os after a power cut), it has lost of all runs. */
 static void
 incarnation_cut_ends(char *rows, size_t n, uint64_t seq)
 {
-	for (; n >= LINEAGE_ROW; rows += LINEAGE_ROW, n -= LINEAGE_ROW)
-		if (bytes_get_be64(rows + 8) > seq)
-			bytes_put_be64(rows + 8, seq);
+	struct kv_slice rest = { rows, n };
+	struct stamp end;
+
+	for (; schema_take_lineage(&rest, &end); rows += SCHEMA_LINEAGE_ROW) {
+		if (end.tick > seq)
+			end.tick = seq;
+		schema_put_lineage(rows, end);
+	}
 }
 
 /* The last incarnation goes to the front of the lineage, unless an attempt
@@ -29,19 +32,19 @@ incarnation_cut_ends(char *rows, size_t n, uint64_t seq)
 static int
 incarnation_put_lineage(struct engine *e, uint64_t last)
 {
-	char rows[LINEAGE_MAX * LINEAGE_ROW];
-	size_t n = LINEAGE_ROW;
+	const struct stamp end = { .inc = last, .tick = e->control->born_tick };
+	char rows[SCHEMA_LINEAGE_MAX * SCHEMA_LINEAGE_ROW];
+	size_t n = SCHEMA_LINEAGE_ROW;
 	struct kv_slice old;
 	int rc;
 
-	bytes_put_be64(rows, last);
-	bytes_put_be64(rows + 8, e->control->born_tick);
+	schema_put_lineage(rows, end);
 	/* For when it has left the lineage. */
-	if ((rc = apply_seen(e->tree, last, e->control->born_tick)) < 0 ||
+	if ((rc = apply_seen(e->tree, end.inc, end.tick)) < 0 ||
 	    (rc = tree_renew(e->tree)) < 0)
 		return rc;
 	rc = tree_meta_get(e->tree, "lineage", &old);
-	if (rc == KV_OK && old.len >= LINEAGE_ROW &&
+	if (rc == KV_OK && old.len >= SCHEMA_LINEAGE_ROW &&
 	    bytes_get_be64(old.data) == last) {
 		tree_release(e->tree);
 		return KV_OK;
@@ -50,7 +53,7 @@ incarnation_put_lineage(struct engine *e, uint64_t last)
 		if (old.len > sizeof(rows) - n)
 			old.len = sizeof(rows) - n;
 		memcpy(rows + n, old.data, old.len);
-		incarnation_cut_ends(rows + n, old.len, e->control->born_tick);
+		incarnation_cut_ends(rows + n, old.len, end.tick);
 		n += old.len;
 	}
 	tree_release(e->tree);

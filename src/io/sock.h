@@ -2,8 +2,8 @@
 #ifndef KV_IO_SOCK_H
 #define KV_IO_SOCK_H
 
-/* Sockets: listening, connecting.  All are made
- * close-on-exec and non-blocking. */
+/* Sockets: listening, connecting.  All are made close-on-exec and
+ * non-blocking. */
 
 #include <stdbool.h>
 

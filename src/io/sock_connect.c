@@ -41,13 +41,13 @@ static int
 sock_wait_writable(int fd, int timeout_ms)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
-	uint64_t end = clock_mono_ns() / 1000000;
+	uint64_t end = clock_mono_ns() / CLOCK_NS_PER_MS;
 	int n, left = timeout_ms;
 
 	if (timeout_ms >= 0)
 		end += (uint64_t)timeout_ms;
 	while ((n = poll(&p, 1, left)) < 0 && errno == EINTR) {
-		uint64_t now = clock_mono_ns() / 1000000;
+		uint64_t now = clock_mono_ns() / CLOCK_NS_PER_MS;
 
 		if (timeout_ms >= 0)
 			left = now >= end ? 0 : (int)(end - now);

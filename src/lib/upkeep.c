@@ -11,7 +11,6 @@
 #include "engine/maintain.h"
 #include "lib/embed.h"
 
-#define NS_PER_MS 1000000u
 #define LOOK_EVERY_NS 1000000000u /* at the log, for the sake of everysec */
 #define WAIT_MS 50
 
@@ -95,7 +94,8 @@ upkeep_sync(struct kv *kv, uint64_t position, int timeout_ms)
 		if (rc != KV_EBUSY)
 			return rc;
 		if (timeout_ms >= 0 &&
-		    clock_mono_ns() - began > (uint64_t)timeout_ms * NS_PER_MS)
+		    clock_mono_ns() - began >
+			(uint64_t)timeout_ms * CLOCK_NS_PER_MS)
 			return KV_ETIMEOUT;
 		engine_kick(kv->engine);
 		(void)poll(NULL, 0, 1);

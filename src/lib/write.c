@@ -7,8 +7,6 @@
 #include "lib/batch.h"
 #include "lib/embed.h"
 
-#define NS_PER_MS 1000000u
-
 /* The bucket of the change before, which is most often that of the next. */
 struct target {
 	struct kv_slice name;
@@ -180,7 +178,8 @@ kv_write(struct kv *kv, const struct kv_batch *b)
 			break;
 		relieved = rc == KV_ENOSPC;
 		if (deadline == 0)
-			deadline = clock_mono_ns() + kv->timeout_ms * NS_PER_MS;
+			deadline =
+			    clock_mono_ns() + kv->timeout_ms * CLOCK_NS_PER_MS;
 		if ((rc = upkeep_room(kv, deadline)) < 0)
 			break;
 	}

@@ -11,11 +11,6 @@
 #include "supervisor/preflight.h"
 #include "supervisor/supervisor.h"
 
-#ifndef KV_VERSION
-#define KV_VERSION "0"
-#define KV_BUILD_SETTINGS ""
-#endif
-
 static int
 fail(const struct conf_error *e)
 {

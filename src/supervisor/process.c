@@ -20,10 +20,6 @@
 #include "io/parent.h"
 #include "io/spawn.h"
 
-#ifndef KV_BUILD_LIBEXECDIR
-#define KV_BUILD_LIBEXECDIR "/usr/local/libexec/kv"
-#endif
-
 const struct process_kind *
 process_kind(enum process_role role)
 {

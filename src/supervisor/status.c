@@ -9,10 +9,6 @@
 #include "base/clock.h"
 #include "conf/json.h"
 
-#ifndef KV_VERSION
-#define KV_VERSION "0"
-#endif
-
 static int
 status_member(struct buf *out, const char *name, const char *text)
 {

@@ -7,10 +7,7 @@
 #include <uthash.h>
 
 #include "base/buf.h"
-#include "base/bytes.h"
 #include "tree/schema.h"
-
-#define LINEAGE_ROW 16 /* inc, tick */
 
 struct rows {
 	struct sync_row row;
@@ -139,21 +136,18 @@ int
 rows_add_lineage(struct rows **rows, struct kv_slice lineage, uint64_t uid,
     uint64_t limit)
 {
+	struct stamp end;
 	struct rows *r;
 	int rc;
 
-	for (; lineage.len >= LINEAGE_ROW; lineage.len -= LINEAGE_ROW) {
-		uint64_t end = bytes_get_be64(lineage.data + 8);
-
-		rc = rows_get(rows, bytes_get_be64(lineage.data), &r);
-		if (rc < 0)
+	while (schema_take_lineage(&lineage, &end)) {
+		if ((rc = rows_get(rows, end.inc, &r)) < 0)
 			return rc;
-		if (end > r->row.vv)
-			r->row.vv = end;
+		if (end.tick > r->row.vv)
+			r->row.vv = end.tick;
 		if (r->row.vv > limit)
 			r->row.vv = limit;
 		r->row.uid = uid;
-		lineage.data += LINEAGE_ROW;
 	}
 	return KV_OK;
 }

@@ -9,8 +9,6 @@
 #include "tree/apply.h"
 #include "tree/schema.h"
 
-#define LINEAGE_ROW 16 /* inc, tick */
-
 static int
 incs_meta(struct chunk *c, const char *name, struct kv_slice *out)
 {
@@ -32,13 +30,9 @@ incs_read_runs(struct chunk *c, struct incs_limits *out)
 		return rc;
 	if (own.len == 8)
 		out->own = bytes_get_be64(own.data);
-	while (rows.len >= LINEAGE_ROW && out->lineage_count < INCS_LINEAGE) {
-		out->lineage[out->lineage_count++] =
-		    (struct stamp){ bytes_get_be64(rows.data + 8),
-			    bytes_get_be64(rows.data) };
-		rows.data += LINEAGE_ROW;
-		rows.len -= LINEAGE_ROW;
-	}
+	while (out->lineage_count < SCHEMA_LINEAGE_MAX &&
+	    schema_take_lineage(&rows, &out->lineage[out->lineage_count]))
+		out->lineage_count++;
 	return KV_OK;
 }
 

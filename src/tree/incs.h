@@ -5,6 +5,7 @@
 /* What purging must know and tell of incarnations (kv-sync.7). */
 
 #include "tree/chunk.h"
+#include "tree/schema.h"
 
 /* Which tombstones may go.  One of incarnation o, stamped t, only if
  *
@@ -17,11 +18,10 @@
  *
  * Of our own run nothing is missing, of those before it nothing up to their
  * end in the lineage.  What is local to this host may always go. */
-#define INCS_LINEAGE 64
 struct incs_limits {
 	uint64_t gap;
 	uint64_t own;
-	struct stamp lineage[INCS_LINEAGE]; /* inc, and its end */
+	struct stamp lineage[SCHEMA_LINEAGE_MAX]; /* inc, and its end */
 	size_t lineage_count;
 	struct stamp last; /* asked for: inc, and how far it may go */
 	bool has_last;

@@ -293,3 +293,22 @@ schema_get_purged(struct kv_slice key, struct kv_slice value, uint64_t *inc,
 	*tick = bytes_get_be64(value.data);
 	return KV_OK;
 }
+
+void
+schema_put_lineage(char to[SCHEMA_LINEAGE_ROW], struct stamp end)
+{
+	bytes_put_be64(to, end.inc);
+	bytes_put_be64(to + 8, end.tick);
+}
+
+bool
+schema_take_lineage(struct kv_slice *rows, struct stamp *end)
+{
+	if (rows->len < SCHEMA_LINEAGE_ROW)
+		return false;
+	*end = (struct stamp){ .inc = bytes_get_be64(rows->data),
+		.tick = bytes_get_be64(rows->data + 8) };
+	rows->data += SCHEMA_LINEAGE_ROW;
+	rows->len -= SCHEMA_LINEAGE_ROW;
+	return true;
+}

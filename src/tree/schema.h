@@ -34,7 +34,9 @@
  * checkpoint is half applied (tree/apply.h), "purged_seq" seq 8, the highest of
  * all purged tombstones but those in buckets with a ttl_max, of which
  * "purged_short" is the highest, "purges" 8, how many there were, "limit" with a
- * bid 8, see tree/limit.h, and "void_seqs", see tree/reissue.h.
+ * bid 8, see tree/limit.h, and "void_seqs", see tree/reissue.h.  "lineage", of
+ * the engine, has a row inc 8, tick 8 for each run of this store before the
+ * present one, newest first: what it was called, and its clock at its end.
  *
  * All get functions return KV_ECORRUPT for bytes that no put function makes;
  * what they hand out borrows from what they were given. */
@@ -112,6 +114,13 @@ KV_CHECKED int schema_get_vector(struct kv_slice key, struct kv_slice value,
     struct schema_vector *out);
 KV_CHECKED int schema_get_purged(struct kv_slice key, struct kv_slice value,
     uint64_t *inc, uint64_t *tick);
+
+/* A row of "lineage"; take: the first of rows, which then begins behind it;
+ * false when there is none. */
+#define SCHEMA_LINEAGE_ROW 16
+#define SCHEMA_LINEAGE_MAX 64 /* rows that are kept */
+void schema_put_lineage(char to[SCHEMA_LINEAGE_ROW], struct stamp end);
+bool schema_take_lineage(struct kv_slice *rows, struct stamp *end);
 
 void schema_put_stamp(char to[SCHEMA_DROP_HEAD], struct stamp s);
 struct stamp schema_get_stamp(const char from[SCHEMA_DROP_HEAD]);

@@ -22,10 +22,6 @@
 #include "worker/memory.h"
 #include "worker/subscribe.h"
 
-#ifndef KV_VERSION
-#define KV_VERSION "0"
-#endif
-
 #define INFO_SAMPLE 1000    /* strings looked at for deadlines */
 #define INFO_BUCKETS 100000 /* at most, to tell hashes from others */
 

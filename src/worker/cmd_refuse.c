@@ -4,10 +4,6 @@
 #include "worker/auth.h"
 #include "worker/cmd.h"
 
-#ifndef KV_VERSION
-#define KV_VERSION "0"
-#endif
-
 int
 cmd_debug(struct call *c)
 {
