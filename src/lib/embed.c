@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "conf/load.h"
@@ -18,6 +19,7 @@
 #include "io/file.h"
 
 #define DEFAULT_TIMEOUT_MS 30000
+#define TIMEOUT_MAX_MS (UINT64_MAX / 2 / CLOCK_NS_PER_MS) /* a deadline fits */
 #define SEGMENT_SIZE_MIN (1u << 20)
 #define SEGMENT_SIZE_MAX (512u << 20)
 
@@ -152,6 +154,8 @@ kv_open(const char *dir, const struct kv_options *options, struct kv **out)
 	if ((kv = calloc(1, sizeof(*kv))) == NULL)
 		return KV_ENOMEM;
 	kv->timeout_ms = or_default(options->timeout_ms, DEFAULT_TIMEOUT_MS);
+	if (kv->timeout_ms > TIMEOUT_MAX_MS)
+		kv->timeout_ms = TIMEOUT_MAX_MS;
 	buf_init(&kv->copy);
 	if ((rc = open_store(kv, dir, options)) < 0)
 		free(kv);
