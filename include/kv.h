@@ -380,6 +380,29 @@ struct kv_node {
 KV_API KV_CHECKED int kv_nodes(struct kv *kv,
     void (*each)(void *user, const struct kv_node *node), void *user);
 
+/* What lost against a write of another host that did not know of it, or that of
+ * this host against one (kv(1), conflicts).  Slices live as long as the call. */
+struct kv_conflict {
+	struct kv_slice bucket, key;
+	struct kv_slice lost; /* its value, up to 64 KiB of it */
+	uint64_t lost_bytes;  /* of all of it */
+	bool lost_here;	      /* it was written on this host */
+	bool was_deletion;    /* what lost was */
+	bool is_deletion;     /* what won is */
+	uint64_t lost_tick, lost_incarnation; /* its stamp */
+	uint64_t won_tick, won_incarnation;
+	uint64_t lost_ms, won_ms; /* when they were written */
+	uint64_t noticed_ms;
+};
+
+/* Those of a bucket, oldest first; an empty name: of all. */
+KV_API KV_CHECKED int kv_conflicts(struct kv *kv, struct kv_slice bucket,
+    void (*each)(void *user, const struct kv_conflict *c), void *user);
+
+/* Remove them from the list; *count: how many. */
+KV_API KV_CHECKED int kv_conflicts_clear(struct kv *kv, struct kv_slice bucket,
+    size_t *count);
+
 /* kv(1), repair-clock: on a folder that nobody has open. */
 struct kv_clock_repair {
 	bool dry;   /* only say what would be done */

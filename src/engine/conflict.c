@@ -267,6 +267,45 @@ conflict_keep(struct engine *e, const struct record *lost,
 	return rc == KV_ETOOBIG ? KV_OK : rc; /* the batch comes first */
 }
 
+static int
+conflict_clear_all(struct engine *e, const struct bucket *b, struct scan *s,
+    struct kv_slice bucket, size_t *count)
+{
+	struct conflict c;
+	struct record r;
+	int rc;
+
+	while ((rc = scan_next(s, &r)) == KV_OK) {
+		/* What cannot be read is of no use to anybody. */
+		if (bucket.len > 0 && conflict_get(&r, &c) == KV_OK &&
+		    !slice_equal(c.bucket, bucket))
+			continue;
+		if ((rc = engine_delete(e, b, r.key)) < 0)
+			return rc;
+		++*count;
+	}
+	return rc == KV_ENOTFOUND ? KV_OK : rc;
+}
+
+int
+conflict_clear(struct engine *e, struct kv_slice bucket, size_t *count)
+{
+	const struct bucket *b;
+	struct scan *s;
+	int rc;
+
+	*count = 0;
+	if ((rc = conflict_bucket(e, &b)) == KV_ENOTFOUND)
+		return KV_OK;
+	if (rc < 0 || (rc = scan_open(e, b, &s)) < 0)
+		return rc;
+	rc = conflict_clear_all(e, b, s, bucket, count);
+	scan_close(s);
+	if (rc == KV_OK && *count > 0)
+		log_info("conflicts cleared count=%zu", *count);
+	return rc;
+}
+
 /* ---- noticing ---------------------------------------------------------- */
 
 static bool

@@ -35,4 +35,9 @@ KV_CHECKED int conflict_get(const struct record *r, struct conflict *out);
 /* The bucket; KV_ENOTFOUND: there has been no conflict. */
 KV_CHECKED int conflict_bucket(struct engine *e, const struct bucket **out);
 
+/* Stage that those of this bucket go, or all, if its name is empty; *count: how
+ * many they are.  KV_ENOTFOUND is not among the results. */
+KV_CHECKED int conflict_clear(struct engine *e, struct kv_slice bucket,
+    size_t *count);
+
 #endif

@@ -48,6 +48,16 @@ void embed_entry(const struct record *r, struct kv_entry *out);
 /* Copy an entry's bytes into b (which holds nothing else) and point there. */
 KV_CHECKED int embed_keep(struct buf *b, struct kv_entry *entry);
 
+/* write.c: a write, again and again until the log has room and no bucket changes
+ * under it, and then durable.  commit is called within a view and stages and
+ * commits, or rolls back. */
+struct write_what {
+	int (*commit)(struct engine *e, const void *arg, uint64_t *end);
+	const void *arg;
+	bool expects; /* its KV_ESTALE may be the caller's */
+};
+KV_CHECKED int write_do(struct kv *kv, const struct write_what *w);
+
 /* upkeep.c: after a write; cheap when there is nothing to do. */
 void upkeep_after_write(struct kv *kv);
 

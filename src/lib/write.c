@@ -124,10 +124,13 @@ commit_expecting(struct engine *e, const struct kv_batch *b, uint64_t *end)
 }
 
 static int
-commit_plain(struct engine *e, const struct kv_batch *b, uint64_t *end)
+commit_batch(struct engine *e, const void *arg, uint64_t *end)
 {
+	const struct kv_batch *b = arg;
 	int rc;
 
+	if (b->expectations > 0)
+		return commit_expecting(e, b, end);
 	if ((rc = stage_all(e, b)) < 0) {
 		engine_rollback(e);
 		return rc;
@@ -137,7 +140,7 @@ commit_plain(struct engine *e, const struct kv_batch *b, uint64_t *end)
 
 /* One attempt.  *again: whether a failure is worth another. */
 static int
-attempt(struct kv *kv, const struct kv_batch *b, uint64_t *end, bool *again)
+attempt(struct kv *kv, const struct write_what *w, uint64_t *end, bool *again)
 {
 	struct engine *e = kv->engine;
 	uint64_t changes;
@@ -147,13 +150,12 @@ attempt(struct kv *kv, const struct kv_batch *b, uint64_t *end, bool *again)
 	if ((rc = engine_refresh(e)) < 0)
 		return rc;
 	changes = engine_control(e)->bucket_change;
-	rc = b->expectations > 0 ? commit_expecting(e, b, end)
-				 : commit_plain(e, b, end);
+	rc = w->commit(e, w->arg, end);
 	/* KV_ESTALE of an expectation is the caller's; a bucket that changed
 	 * under the batch is not. */
 	if (rc == KV_ESTALE)
-		*again = b->expectations == 0 ||
-		    changes != engine_control(e)->bucket_change;
+		*again =
+		    !w->expects || changes != engine_control(e)->bucket_change;
 	else
 		*again = rc == KV_EAGAIN || rc == KV_ENOSPC;
 	engine_release(e);
@@ -161,7 +163,7 @@ attempt(struct kv *kv, const struct kv_batch *b, uint64_t *end, bool *again)
 }
 
 int
-kv_write(struct kv *kv, const struct kv_batch *b)
+write_do(struct kv *kv, const struct write_what *w)
 {
 	uint64_t end = 0, deadline = 0;
 	bool again, relieved = false;
@@ -169,7 +171,7 @@ kv_write(struct kv *kv, const struct kv_batch *b)
 
 	if (kv->in_turn)
 		return KV_EINVAL;
-	while ((rc = attempt(kv, b, &end, &again)) < 0 && again) {
+	while ((rc = attempt(kv, w, &end, &again)) < 0 && again) {
 		if (rc == KV_ESTALE)
 			continue;
 		/* Trouble may be over and nobody else there to see it: look
@@ -191,6 +193,14 @@ kv_write(struct kv *kv, const struct kv_batch *b)
 	rc = engine_wait_durable(kv->engine, end, -1);
 	upkeep_after_write(kv);
 	return rc;
+}
+
+int
+kv_write(struct kv *kv, const struct kv_batch *b)
+{
+	const struct write_what w = { commit_batch, b, b->expectations > 0 };
+
+	return write_do(kv, &w);
 }
 
 int

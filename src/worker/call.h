@@ -38,7 +38,7 @@ enum call_need {
 	CALL_ATOMIC = 2,   /* reads what it writes: under the append lock */
 	CALL_SETTLED = 4,  /* scans or counts: nothing may be staged before */
 	CALL_SESSION = 8,  /* changes the session: cannot be run twice */
-	CALL_OPTIONS = 16, /* atomic with some options: see cmd_set_needs */
+	CALL_OPTIONS = 16, /* more with some options: see cmd_set_needs */
 	CALL_PUSHES = 32,  /* what it says leaves whatever CLIENT REPLY says */
 	CALL_TOLD = 64,	   /* monitors hear of it */
 };

@@ -56,9 +56,10 @@ call_handler cmd_get, cmd_getdel, cmd_getset, cmd_mget, cmd_mset, cmd_msetnx;
 call_handler cmd_delifeq, cmd_append, cmd_strlen, cmd_getrange, cmd_setrange;
 /* cmd_set.c */
 call_handler cmd_set, cmd_setnx, cmd_setex, cmd_psetex, cmd_getex;
-/* Of enum call_need, what the options of SET, or of KV.CREATE, add. */
+/* Of enum call_need, what the options of SET, KV.CREATE, KV.CONFLICTS add. */
 unsigned cmd_set_needs(const struct kv_slice *args, size_t argc);
 unsigned cmd_kv_create_needs(const struct kv_slice *args, size_t argc);
+unsigned cmd_kv_conflicts_needs(size_t argc);
 /* cmd_number.c */
 call_handler cmd_incr, cmd_decr, cmd_incrby, cmd_decrby, cmd_incrbyfloat;
 call_handler cmd_hincrby, cmd_hincrbyfloat;

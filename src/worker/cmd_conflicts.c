@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* KV.CONFLICTS: what lost against a write that did not know of it. */
+/* KV.CONFLICTS: what lost against a write that did not know of it; and clearing
+ * that list. */
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -50,9 +51,17 @@ conflicts_tell(struct call *c, const struct conflict *conflict)
 	conflicts_number(c, "noticed_ms", conflict->noticed_ms);
 }
 
+/* Of which bucket; empty: of all, no bucket has that name. */
+static struct kv_slice
+conflicts_of(const struct call *c)
+{
+	return c->argc > 1 ? c->args[1] : (struct kv_slice){ "", 0 };
+}
+
 static int
 conflicts_list(struct call *c, struct scan *s, size_t *n)
 {
+	struct kv_slice only = conflicts_of(c);
 	struct conflict conflict;
 	struct record r;
 	int rc;
@@ -60,7 +69,7 @@ conflicts_list(struct call *c, struct scan *s, size_t *n)
 	while ((rc = scan_next(s, &r)) == KV_OK) {
 		if ((rc = conflict_get(&r, &conflict)) < 0)
 			return rc;
-		if (c->argc > 1 && !slice_equal(c->args[1], conflict.bucket))
+		if (only.len > 0 && !slice_equal(only, conflict.bucket))
 			continue;
 		conflicts_tell(c, &conflict);
 		++*n;
@@ -68,6 +77,24 @@ conflicts_list(struct call *c, struct scan *s, size_t *n)
 			return KV_ETOOBIG;
 	}
 	return rc;
+}
+
+unsigned
+cmd_kv_conflicts_needs(size_t argc)
+{
+	return argc > 2 ? CALL_WRITES : 0;
+}
+
+static int
+conflicts_clear(struct call *c)
+{
+	size_t n;
+	int rc = conflict_clear(c->engine, conflicts_of(c), &n);
+
+	if (rc < 0)
+		return rc;
+	reply_integer(c->reply, (int64_t)n);
+	return KV_OK;
 }
 
 int
@@ -79,6 +106,8 @@ cmd_kv_conflicts(struct call *c)
 	size_t n = 0;
 	int rc;
 
+	if (c->argc == 3 && slice_is_word(c->args[2], "clear"))
+		return conflicts_clear(c);
 	if (c->argc > 2)
 		return call_error(c, "ERR syntax error");
 	rc = conflict_bucket(c->engine, &b);

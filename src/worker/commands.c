@@ -160,7 +160,7 @@ X("kv.create", cmd_kv_create, -2, 1,1,1, WF, W | CALL_OPTIONS, KV, "0.1.0", "buc
 X("kv.drop", cmd_kv_drop, 2, 1,1,1, WF, W, KV, "0.1.0", "bucket", "Drops a bucket with all that is in it.") \
 X("kv.bucket", cmd_kv_bucket, 2, 1,1,1, RF, S, KV, "0.1.0", "bucket", "Returns what a bucket is: keys, bytes, options.") \
 X("kv.buckets", cmd_kv_buckets, 1, 0,0,0, RD, S, KV, "0.1.0", "", "Returns the names of all buckets.") \
-X("kv.conflicts", cmd_kv_conflicts, -1, 0,0,0, RD, S, KV, "0.1.0", "[bucket]", "Returns what was lost to writes of other nodes that did not know of it.") \
+X("kv.conflicts", cmd_kv_conflicts, -1, 0,0,0, WR, S | CALL_OPTIONS, KV, "0.1.0", "[bucket [CLEAR]]", "Returns what was lost to writes of other nodes that did not know of it, or removes it from the list.") \
 X("kv.nodes", cmd_kv_nodes, 1, 0,0,0, COMMAND_READONLY, 0, KV, "0.1.0", "", "Returns the nodes that are known, and how each is reached.") \
 X("kv.barrier", cmd_kv_barrier, 2, 0,0,0, COMMAND_BLOCKING | COMMAND_NO_MULTI | COMMAND_NOSCRIPT, SES, KV, "0.1.0", "timeout", "Waits until every other node has what this client wrote on its disk, and this one has all that they had.") \
 X("kv.call", cmd_kv_call, -3, 0,0,0, COMMAND_BLOCKING | COMMAND_NO_MULTI | COMMAND_NOSCRIPT | COMMAND_ADMIN, SES, KV, "0.1.0", "node [TIMEOUT milliseconds] command [arg ...]", "Runs a command on another node and returns its answer.") \
@@ -216,10 +216,12 @@ commands_needs(const struct call *c)
 {
 	unsigned needs = c->command->needs;
 
-	if (needs & CALL_OPTIONS)
-		needs |= c->command->run == cmd_set
-		    ? cmd_set_needs(c->args, c->argc)
-		    : cmd_kv_create_needs(c->args, c->argc);
+	if (needs & CALL_OPTIONS && c->command->run == cmd_set)
+		needs |= cmd_set_needs(c->args, c->argc);
+	else if (needs & CALL_OPTIONS && c->command->run == cmd_kv_create)
+		needs |= cmd_kv_create_needs(c->args, c->argc);
+	else if (needs & CALL_OPTIONS)
+		needs |= cmd_kv_conflicts_needs(c->argc);
 	if (c->command->run == cmd_exec)
 		needs |= multi_needs(c->session);
 	return needs;

@@ -238,8 +238,8 @@ class TwoNodes(kvtest.Case):
 
     # ---- what is lost ----
 
-    def conflicts(self, node, *args):
-        out = node.tool("--json", "conflicts", *args, code=0).stdout
+    def conflicts(self, node, *args, way=()):
+        out = node.tool(*way, "--json", "conflicts", *args, code=0).stdout
         return [json.loads(x) for x in out.splitlines()]
 
     def offline(self, node, *args):
@@ -299,8 +299,36 @@ class TwoNodes(kvtest.Case):
         self.assertEqual([r["lost_stamp"] for r in self.conflicts(foo)],
                          [r["lost_stamp"] for r in self.conflicts(bar)])
         foo.stop()
+        on_folder = self.conflicts(foo, way=("-d", foo.store.dir))
         foo.start()
         self.assertEqual(len(self.conflicts(foo)), 3)
+        self.assertEqual(on_folder, self.conflicts(foo))
+        self.assertEqual(self.conflicts(foo, "plain",
+                                        way=("-d", foo.store.dir)), [])
+        self.cleared_here_and_nowhere_else(foo, bar)
+
+    def cleared_here_and_nowhere_else(self, foo, bar):
+        with foo.resp() as r:
+            for wrong in ("KV.CONFLICTS", "c", "all"), \
+                    ("KV.CONFLICTS", "c", "CLEAR", "x"):
+                self.assertIn("syntax error", str(r.call(*wrong)))
+            self.assertEqual(r.call("KV.CONFLICTS", "plain", "CLEAR"), 0)
+            self.assertEqual(r.call("KV.CONFLICTS", "c", "clear"), 3)
+            self.assertEqual(r.call("KV.CONFLICTS"), [])
+        foo.wait_log("conflicts cleared count=3")
+        folder = ("-d", bar.store.dir)
+        self.assertEqual(len(self.conflicts(bar, way=folder)), 3)
+        for bucket, count in ("plain", 0), (None, 3):
+            out = bar.tool(*folder, "conflicts", *([bucket] if bucket else []),
+                           "--clear", code=0).stdout
+            self.assertEqual(out, f"{count} conflicts cleared\n")
+        self.assertEqual(self.conflicts(bar), [])
+        self.assertEqual(json.loads(
+            bar.tool("--json", "conflicts", "--clear", code=0).stdout),
+            {"cleared": 0})
+        bar.stop()
+        bar.start()
+        self.assertEqual(self.conflicts(bar), [])
 
     def test_who_has_seen_the_other_loses_nothing(self):
         """One after the other, coalesced, and back after a restart."""

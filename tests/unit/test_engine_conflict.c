@@ -392,6 +392,53 @@ the_oldest_make_room(void **state)
 	settle();
 }
 
+static size_t
+cleared(const char *name)
+{
+	size_t n;
+
+	assert_int_equal(conflict_clear(e, slice_of(name), &n), KV_OK);
+	commit();
+	return n;
+}
+
+static void
+those_of_a_bucket_can_be_cleared_or_all(void **state)
+{
+	struct conflict c;
+	struct foreign f;
+
+	(void)state;
+	assert_int_equal(cleared("c"), 0);
+	assert_int_equal(cleared(""), 0);
+	create("d", BUCKET_STAYS | BUCKET_CONFLICTS);
+	put("c", "k", "mine");
+	f = theirs("c", "k", "theirs", later());
+	merge(f);
+	put("c", "l", "mine");
+	merge(theirs("c", "l", "theirs", later()));
+	put("d", "k", "mine");
+	merge(theirs("d", "k", "theirs", later()));
+	settle();
+	assert_int_equal(kept(NULL), 3);
+	assert_int_equal(cleared("other"), 0);
+	assert_int_equal(cleared("c"), 2);
+	assert_int_equal(kept(&c), 1);
+	assert_true(slice_equal(c.bucket, slice_of("d")));
+	/* What has won comes again, and takes nothing away any more. */
+	merge(f);
+	assert_int_equal(kept(NULL), 1);
+	put("c", "m", "mine");
+	merge(theirs("c", "m", "theirs", later()));
+	assert_int_equal(cleared(""), 2);
+	assert_int_equal(kept(NULL), 0);
+	settle();
+	assert_int_equal(kept(NULL), 0);
+	put("c", "n", "mine");
+	merge(theirs("c", "n", "theirs", later()));
+	assert_int_equal(kept(NULL), 1);
+}
+
 int
 main(void)
 {
@@ -405,6 +452,7 @@ main(void)
 		TEST(of_what_is_not_known_nothing_is_said),
 		TEST(what_a_drop_or_a_deadline_took_is_not_lost),
 		TEST(the_oldest_make_room),
+		TEST(those_of_a_bucket_can_be_cleared_or_all),
 	};
 #undef TEST
 

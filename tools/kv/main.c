@@ -120,6 +120,7 @@ static const struct option_row options[] = {
 	{ NULL, "--ttl-max", "create", TEXT(ttl_max) },
 	{ NULL, "--local", "create", FLAG(local) },
 	{ NULL, "--conflict-log", "create", FLAG(conflict_log) },
+	{ NULL, "--clear", "conflicts", FLAG(clear) },
 };
 
 #define OPTIONS (sizeof(options) / sizeof(options[0]))

@@ -26,7 +26,8 @@ struct tool {
 	const char *from, *ttl, *ttl_max, *count, *out;
 	const char *secret; /* file with the password to say */
 	const char *generation;
-	bool force, fingerprint, wait, peers, all, dry, local, conflict_log;
+	bool force, fingerprint, wait, peers, all, dry, local, conflict_log,
+	    clear;
 	int argc; /* of the verb */
 	char **argv;
 	char *input; /* what was read from stdin; main frees it */
