@@ -405,7 +405,7 @@ cleared(const char *name)
 static void
 those_of_a_bucket_can_be_cleared_or_all(void **state)
 {
-	struct conflict c;
+	struct conflict c = { .key = { "", 0 } };
 	struct foreign f;
 
 	(void)state;
