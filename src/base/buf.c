@@ -90,6 +90,19 @@ buf_shrink(struct buf *b, size_t keep)
 		buf_fini(b);
 }
 
+void
+buf_fit(struct buf *b)
+{
+	char *data;
+
+	if (b->len == 0) {
+		buf_fini(b);
+	} else if ((data = realloc(b->data, b->len)) != NULL) {
+		b->data = data;
+		b->cap = b->len;
+	}
+}
+
 int
 slice_compare(struct kv_slice a, struct kv_slice b)
 {

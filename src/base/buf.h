@@ -36,6 +36,9 @@ void buf_consume(struct buf *b, size_t n);
 /* Give the memory back when more than keep bytes lie idle; only when empty. */
 void buf_shrink(struct buf *b, size_t keep);
 
+/* Give back what is not in use. */
+void buf_fit(struct buf *b);
+
 static inline struct kv_slice
 buf_slice(const struct buf *b)
 {

@@ -3,6 +3,7 @@
 
 #include "engine/program.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 
@@ -11,6 +12,18 @@
 #include "engine/options.h"
 #include "io/parent.h"
 #include "io/stop.h"
+
+#define PROGRAM_LARGE (2 << 20) /* memory that the kernel gives and takes */
+#define PROGRAM_SPARE (4 << 20) /* that malloc keeps at its end */
+
+/* Else malloc, once it has freed a value of 16 MiB, makes room for the next one
+ * within its heap, where small things then keep the holes between them. */
+static void
+program_tune_memory(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, PROGRAM_LARGE);
+	(void)mallopt(M_TRIM_THRESHOLD, PROGRAM_SPARE);
+}
 
 static void
 program_log(const char *name, const struct conf *conf)
@@ -23,6 +36,7 @@ program_begin(const char *name, struct conf **out)
 {
 	int rc;
 
+	program_tune_memory();
 	log_init(name, LOG_LEVEL_INFO);
 	if ((rc = conf_from_parent(PARENT_FD, out)) == KV_OK)
 		program_log(name, *out);

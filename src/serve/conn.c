@@ -70,6 +70,7 @@ conn_close(struct conn *c)
 	close(c->source.fd);
 	DL_DELETE(s->conns, c);
 	s->count--;
+	s->unsent -= c->counted;
 	buf_fini(&c->out);
 	s->handlers->closed(c);
 	conn_free_if_dead(c);

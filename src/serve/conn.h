@@ -33,6 +33,7 @@ struct conn {
 	struct buf out;
 	size_t sent;	   /* of out */
 	size_t ready;	   /* of out: may be sent */
+	size_t counted;	   /* its memory, in serve.unsent */
 	uint64_t base;	   /* bytes that left before out.data[0] */
 	uint64_t last_lsn; /* of the newest mark */
 	uint64_t active_ns;

@@ -11,8 +11,9 @@
 #include "serve/conn.h"
 
 #define OUTPUT_ARENA_KEEP (1u << 20)
-#define OUTPUT_CONN_KEEP 256   /* bytes an idle connection may hold on to */
-#define OUTPUT_MOVE_MIN 262144 /* sent bytes worth moving the rest */
+#define OUTPUT_CONN_KEEP 256	  /* bytes an idle connection may hold on to */
+#define OUTPUT_MOVE_MIN 262144	  /* sent bytes worth moving the rest */
+#define OUTPUT_FIT_MIN (2u << 20) /* memory worth giving back then */
 
 void
 output_rewind(struct output *o, struct output_place place)
@@ -73,6 +74,15 @@ output_pending(const struct conn *c)
 }
 
 static void
+output_count(struct conn *c)
+{
+	struct serve *s = c->serve;
+
+	s->unsent += c->out.cap - c->counted;
+	c->counted = c->out.cap;
+}
+
+static void
 output_want(struct conn *c, bool full)
 {
 	uint32_t had = c->flags & CONN_WANT_OUT;
@@ -118,6 +128,8 @@ output_tidy(struct conn *c)
 		c->ready -= c->sent;
 		buf_consume(&c->out, c->sent);
 		c->sent = 0;
+		if (c->out.cap > OUTPUT_FIT_MIN)
+			buf_fit(&c->out);
 	}
 }
 
@@ -146,6 +158,7 @@ output_flush(struct conn *c)
 	if (c->flags & CONN_DEAD)
 		return;
 	output_tidy(c);
+	output_count(c);
 	output_bound(c);
 	conn_close_if_done(c);
 }
@@ -180,6 +193,7 @@ output_append(struct conn *c, const void *data, size_t len)
 		conn_close(c);
 		return false;
 	}
+	output_count(c);
 	return output_allow(c, 0);
 }
 
@@ -272,6 +286,7 @@ output_emit(struct conn *c, uint64_t lsn)
 		conn_close(c);
 		goto out;
 	}
+	output_count(c);
 	if (output_allow(c, lsn)) {
 		output_want(c, c->ready > c->sent);
 		output_bound(c);

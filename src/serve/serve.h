@@ -45,6 +45,7 @@ struct serve {
 	struct conn **again_end;
 	char *input;
 	struct output output;
+	size_t unsent; /* memory of all connections' output */
 	struct marks marks;
 	struct timer sweep;
 	size_t lingering;

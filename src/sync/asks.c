@@ -16,6 +16,13 @@ ask_find(const struct services *s, uint64_t id)
 }
 
 static void
+ask_drop_args(struct services *s, struct ask *a)
+{
+	s->ask_bytes -= a->args.len;
+	buf_fini(&a->args);
+}
+
+static void
 ask_free(struct services *s, struct ask *a)
 {
 	if (a->peer != NULL) {
@@ -23,7 +30,7 @@ ask_free(struct services *s, struct ask *a)
 		a->peer->ask_count--;
 	}
 	HASH_DEL(s->asks, a);
-	buf_fini(&a->args);
+	ask_drop_args(s, a);
 	free(a);
 }
 
@@ -53,11 +60,15 @@ services_ask(struct services *s, const struct services_request *r,
 	if ((a = calloc(1, sizeof(*a))) == NULL)
 		return KV_ENOMEM;
 	buf_init(&a->args);
-	if ((rc = item_put_args(&a->args, r->argv, r->argc)) < 0) {
+	rc = item_put_args(&a->args, r->argv, r->argc);
+	if (rc == KV_OK && a->args.len > SERVICES_ARGS - s->ask_bytes)
+		rc = KV_EBUSY;
+	if (rc < 0) {
 		buf_fini(&a->args);
 		free(a);
 		return rc;
 	}
+	s->ask_bytes += a->args.len;
 	a->id = service_id(s);
 	a->peer = p;
 	a->deadline_ms = r->deadline_ms;
@@ -154,7 +165,7 @@ ask_send_call(struct ask *a, struct buf *out)
 	a->sent += n;
 	if (a->sent == a->args.len) {
 		a->is_sent = true;
-		buf_fini(&a->args);
+		ask_drop_args(a->peer->services, a);
 	}
 	return KV_OK;
 }

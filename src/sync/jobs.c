@@ -71,9 +71,12 @@ services_reply(struct services *s, uint64_t job, struct kv_slice bytes)
 		return KV_ENOTFOUND;
 	if (bytes.len > j->credit)
 		return KV_ETOOBIG;
-	if ((rc = buf_append(&j->answer, bytes.data, bytes.len)) == KV_OK)
-		j->credit -= bytes.len;
-	return rc;
+	if ((rc = buf_append(&j->answer, bytes.data, bytes.len)) < 0)
+		return rc;
+	j->credit -= bytes.len;
+	if (j->credit == 0)
+		j->full_ms = s->now_ms;
+	return KV_OK;
 }
 
 void
@@ -225,6 +228,19 @@ jobs_send(struct service_peer *p, struct buf *out)
 	return job_send(j, out);
 }
 
+/* What is not read keeps others from getting theirs; of a subscription there is
+ * only so much as may wait. */
+static uint64_t
+job_end_ms(const struct job *j)
+{
+	uint64_t unread_ms = j->full_ms + SERVICES_UNREAD_MS;
+
+	return j->credit == 0 && unread_ms < j->due_ms &&
+		j->due_ms != UINT64_MAX
+	    ? unread_ms
+	    : j->due_ms;
+}
+
 static struct job *
 job_late(const struct services *s, uint64_t *next_ms)
 {
@@ -233,9 +249,9 @@ job_late(const struct services *s, uint64_t *next_ms)
 	HASH_ITER(hh, s->jobs, j, next) {
 		if (j->is_finished)
 			continue;
-		if (j->due_ms <= s->now_ms)
+		if (job_end_ms(j) <= s->now_ms)
 			return j;
-		service_sooner(next_ms, j->due_ms);
+		service_sooner(next_ms, job_end_ms(j));
 	}
 	return NULL;
 }
@@ -248,8 +264,12 @@ jobs_turn(struct services *s, uint64_t *next_ms)
 
 	while ((j = job_late(s, next_ms)) != NULL) {
 		id = j->id;
-		services_finish(s, id, REPLY_TIMEOUT,
-		    "it did not end within the time limit");
+		if (j->due_ms > s->now_ms)
+			services_finish(s, id, REPLY_FAILED,
+			    "its answer is not read");
+		else
+			services_finish(s, id, REPLY_TIMEOUT,
+			    "it did not end within the time limit");
 		s->config.ops->stop(s->config.user, id);
 	}
 }

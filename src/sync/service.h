@@ -36,6 +36,7 @@ struct job {
 	size_t credit; /* bytes that may be added */
 	size_t flying; /* sent, and not taken as far as a FLOW told */
 	uint64_t due_ms;
+	uint64_t full_ms; /* since when credit is 0 */
 	bool is_finished;
 	uint8_t class;
 	struct job *prev, *next;
@@ -148,6 +149,7 @@ struct services {
 	uint64_t now_ms;
 
 	struct ask *asks; /* uthash by id */
+	size_t ask_bytes; /* their arguments */
 	struct job *jobs;
 
 	struct client *clients;	   /* uthash */

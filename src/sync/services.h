@@ -15,13 +15,15 @@
 #include "sync/items.h"
 #include "sync/replica.h"
 
-#define SERVICES_CALLS 64	/* in flight per peer and direction */
-#define SERVICES_WINDOW 65536	/* bytes of an answer that are not taken yet */
-#define SERVICES_WAITS 2048	/* WAIT and BARRIER, of this host's clients */
-#define SERVICES_BARRIERS 256	/* of one peer, not answered yet */
-#define SERVICES_CLIENTS 65536	/* per node; more are not told of */
-#define SERVICES_CLIENTS_MS 100 /* changes are told together */
-#define SERVICES_MESSAGES 8192	/* kept for slow links ... */
+#define SERVICES_CALLS 64     /* in flight per peer and direction */
+#define SERVICES_WINDOW 65536 /* bytes of an answer that are not taken yet */
+#define SERVICES_UNREAD_MS (10 * 1000) /* an answer with an end may stand */
+#define SERVICES_ARGS (8u << 20) /* of all calls that links cannot take yet */
+#define SERVICES_WAITS 2048	 /* WAIT and BARRIER, of this host's clients */
+#define SERVICES_BARRIERS 256	 /* of one peer, not answered yet */
+#define SERVICES_CLIENTS 65536	 /* per node; more are not told of */
+#define SERVICES_CLIENTS_MS 100	 /* changes are told together */
+#define SERVICES_MESSAGES 8192	 /* kept for slow links ... */
 /* ... but no more bytes, or than two of the largest values; the same for those
  * that come in parts. */
 #define SERVICES_MESSAGE_BYTES (4u << 20)

@@ -22,7 +22,8 @@
 #include "syncd/desk.h"
 #include "syncd/peer.h"
 
-#define DOOR_HELD 131072 /* bytes that a worker may leave unread */
+#define DOOR_HELD 131072	  /* bytes that a worker may leave unread */
+#define DOOR_HELD_ALL (16u << 20) /* of all answers: from there on no more */
 #define DOOR_PIECE 65536
 
 /* The last word: write it, and close when it is sent. */
@@ -61,6 +62,14 @@ door_refuse(struct desk_conn *c, const char *class, struct kv_slice node,
 
 /* ---- bytes for a client ---- */
 
+static bool
+door_is_full(const struct desk_conn *c)
+{
+	bool many = c->conn.serve->unsent > DOOR_HELD_ALL;
+
+	return output_pending(&c->conn) > (many ? 0 : DOOR_HELD);
+}
+
 /* A worker that does not read holds back; see door_resume. */
 static void
 door_bulk(struct desk_conn *c, struct kv_slice bytes)
@@ -72,7 +81,7 @@ door_bulk(struct desk_conn *c, struct kv_slice bytes)
 	if (output_append(&c->conn, head, (size_t)n) &&
 	    output_append(&c->conn, bytes.data, bytes.len))
 		(void)desk_write(c, tail);
-	if (!conn_is_dead(&c->conn) && output_pending(&c->conn) > DOOR_HELD)
+	if (!conn_is_dead(&c->conn) && door_is_full(c))
 		conn_hold(&c->conn, CONN_HOLD_OUTPUT);
 }
 
@@ -155,7 +164,7 @@ door_resume(struct desk_conn *c)
 {
 	size_t owed = c->owed;
 
-	if (output_pending(&c->conn) > DOOR_HELD) {
+	if (door_is_full(c)) {
 		conn_hold(&c->conn, CONN_HOLD_OUTPUT);
 		return;
 	}

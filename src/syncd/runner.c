@@ -2,10 +2,14 @@
 /* Commands of other hosts: looked up in what is allowed, given to a worker,
  * and its answer sent back as far as there is room. */
 
+#include <utlist.h>
+
 #include "base/rng.h"
 #include "proto/line.h"
 #include "proto/reply.h"
 #include "syncd/desk.h"
+
+#define RUNNER_WAITING (8u << 20) /* bytes of requests that workers leave */
 
 /* The words of a line are to be just those that were looked up: no blanks or
  * line ends within them that would make others of them. */
@@ -42,6 +46,19 @@ runner_encode(char form, const struct kv_slice *argv, size_t argc,
 	for (i = 0; i < argc; i++)
 		reply_bulk(&r, argv[i]);
 	return r.rc == KV_OK;
+}
+
+/* Workers take requests as they get rid of answers. */
+static bool
+runner_is_full(const struct desk *d)
+{
+	const struct conn *c;
+	size_t n = 0;
+
+	DL_FOREACH(d->serve.conns, c)
+		if (((const struct desk_conn *)c)->kind == &runner_kind)
+			n += output_pending(c);
+	return n > RUNNER_WAITING;
 }
 
 /* Any worker will do; begin at random, so that all get some. */
@@ -89,7 +106,10 @@ runner_run(void *user, uint64_t job, const char *node,
 		return;
 	}
 	buf_init(&request);
-	if (!runner_encode(argv[0].data[0], argv + 1, argc - 1, &request))
+	if (runner_is_full(d))
+		services_finish(d->services, job, REPLY_FAILED,
+		    "too many calls wait there");
+	else if (!runner_encode(argv[0].data[0], argv + 1, argc - 1, &request))
 		services_finish(d->services, job, REPLY_FAILED,
 		    "a word that is none");
 	else if ((c = runner_connect(d, argv[0].data[0])) == NULL)

@@ -5,10 +5,21 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "io/sock.h"
 #include "worker/session.h"
+
+/* One request of another host, from its first byte to its last. */
+struct inner_call {
+	struct session *session;
+	bool waits;	/* for its turn */
+	bool is_called; /* which has come */
+	bool has_begun;
+	struct inner_call *prev, *next;
+};
 
 static void
 inner_path(const struct worker *w, char to[PATH_MAX])
@@ -46,24 +57,119 @@ inner_close(struct worker *w)
 	listener_stop(&w->inner.listener);
 }
 
+/* ---- their turn ---- */
+
+/* For answers, beside those that are not read yet? */
+static bool
+inner_has_room(const struct worker *w)
+{
+	const struct inner_call *call;
+	size_t n = 0;
+
+	DL_FOREACH(w->inner.calls, call)
+		n += call->session->conn.out.cap;
+	return n <= w->serve.limits.output / 2;
+}
+
+static int
+inner_enter(struct session *s)
+{
+	struct session_extra *x = session_extra(s);
+	struct inner_call *call;
+
+	if (x == NULL || (call = calloc(1, sizeof(*call))) == NULL)
+		return KV_ENOMEM;
+	call->session = s;
+	x->call = call;
+	DL_APPEND(session_worker(s)->inner.calls, call);
+	return KV_OK;
+}
+
+/* Nobody goes ahead of who waits already. */
+static bool
+inner_waits(struct session *s)
+{
+	struct inner_call *call = s->extra == NULL ? NULL : s->extra->call;
+	struct worker *w = session_worker(s);
+
+	if (call == NULL || call->has_begun)
+		return false;
+	if (!call->waits && !call->is_called &&
+	    (w->inner.waiting > 0 || !inner_has_room(w))) {
+		call->waits = true;
+		w->inner.waiting++;
+	}
+	if (call->waits)
+		conn_hold(&s->conn, CONN_HOLD_OWNER);
+	else
+		call->is_called = false;
+	return call->waits;
+}
+
 bool
+inner_run_waits(struct session *s)
+{
+	bool waits = inner_waits(s);
+
+	if (!waits && s->extra != NULL && s->extra->call != NULL)
+		s->extra->call->has_begun = true;
+	return waits;
+}
+
+void
+inner_turn(struct worker *w)
+{
+	struct inner_call *call;
+
+	if (w->inner.waiting == 0 || !inner_has_room(w))
+		return;
+	DL_FOREACH(w->inner.calls, call)
+		if (call->waits)
+			break;
+	if (call == NULL)
+		return;
+	call->waits = false;
+	call->is_called = true;
+	w->inner.waiting--;
+	conn_release(&call->session->conn, CONN_HOLD_OWNER);
+}
+
+void
+inner_end(struct session *s)
+{
+	struct worker *w = session_worker(s);
+	struct inner_call *call = s->extra == NULL ? NULL : s->extra->call;
+
+	if (call == NULL)
+		return;
+	s->extra->call = NULL;
+	w->inner.waiting -= call->waits;
+	DL_DELETE(w->inner.calls, call);
+	free(call);
+}
+
+/* ---- requests ---- */
+
+int
 inner_begin(struct session *s, char how)
 {
-	switch (how) {
-	case 'L':
-		session_mode(s, MODE_LINE);
-		return true;
-	case '2':
-	case '3':
-		s->proto = how == '2' ? 2 : 3;
-		session_mode(s, MODE_RESP);
-		return true;
-	case 'P':
+	int rc;
+
+	if (how == 'P') {
 		session_mode(s, MODE_DEAF);
-		return presence_watch(s);
-	default:
-		return false;
+		return presence_watch(s) ? KV_OK : KV_ENOMEM;
 	}
+	if (how != 'L' && how != '2' && how != '3')
+		return KV_EPROTO;
+	if ((s->extra == NULL || s->extra->call == NULL) &&
+	    (rc = inner_enter(s)) < 0)
+		return rc;
+	if (inner_waits(s))
+		return KV_EAGAIN;
+	if (how != 'L')
+		s->proto = how == '2' ? 2 : 3;
+	session_mode(s, how == 'L' ? MODE_LINE : MODE_RESP);
+	return KV_OK;
 }
 
 bool

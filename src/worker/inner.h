@@ -8,10 +8,14 @@
  *
  *	L	one line, 2 or 3: one request in RESP2 or RESP3; it is answered
  *		and the connection closed, unless it subscribes to something
- *	P	nothing: who is connected is told (worker/presence.h) */
+ *	P	nothing: who is connected is told (worker/presence.h)
+ *
+ * What other hosts ask for and do not read counts as one client's: from half of
+ * output_limit on the next of their requests waits until there is room. */
 
 #include "serve/listener.h"
 
+struct inner_call;
 struct session;
 struct worker;
 
@@ -20,13 +24,24 @@ struct worker;
 struct inner {
 	struct listener listener;
 	bool is_open;
+	struct inner_call *calls; /* utlist, as they came */
+	size_t waiting;		  /* of these */
 };
 
 KV_CHECKED int inner_open(struct worker *w);
 void inner_close(struct worker *w);
 
-/* The first byte.  False: close it. */
-bool inner_begin(struct session *s, char how);
+/* The first byte.  KV_EAGAIN: the session is held, and looks at it again when
+ * it is its turn; other failures: close it. */
+KV_CHECKED int inner_begin(struct session *s, char how);
+/* A request is whole: does it wait for its turn?  Then the session is held, and
+ * looks at it again. */
+bool inner_run_waits(struct session *s);
+/* The session is gone. */
+void inner_end(struct session *s);
+
+/* Before sleeping: is it the turn of one that waits? */
+void inner_turn(struct worker *w);
 
 /* After what was done of its input: is it over? */
 bool inner_is_over(const struct session *s, size_t done);

@@ -20,6 +20,7 @@
 
 #define PEERS_READ 65536
 #define PEERS_BULK (1u << 20)
+#define PEERS_UNREAD (128u << 10) /* that a client may always leave unread */
 #define PEERS_TEXT_MAX 300
 #define PEERS_NAME_MAX 16	   /* "sync", below the folder */
 #define PEERS_GRACE_NS 2000000000u /* kv-syncd keeps the time, if it lives */
@@ -117,31 +118,24 @@ peers_finish(struct peers *p, bool is_error, const char *text, size_t len)
 	memcpy(p->text, text, len);
 	p->text[len] = '\0';
 	peers_hang_up(p);
-	if (!p->streams) {
+	if (p->streams)
+		peers_last_word(s, p);
+	else
 		conn_release(&s->conn, CONN_HOLD_OWNER);
-		return;
-	}
-	peers_last_word(s, p);
 }
 
-/* Let the command look again, in a while or when the time is up. */
-static void
-peers_look_at(struct peers *p, uint64_t ns)
-{
-	struct loop *loop = session_worker(p->session)->loop;
-
-	loop_timer_set(loop, &p->session->extra->look,
-	    ns < p->limit_ns ? ns : p->limit_ns);
-}
-
-/* kv-syncd is not there, or went away, for one who only waits. */
+/* kv-syncd is not there, or went away, for one who only waits: let the command
+ * look again, in a while or when the time is up. */
 static void
 peers_lose(struct peers *p)
 {
+	struct loop *loop = session_worker(p->session)->loop;
+	uint64_t ns = loop_now(loop) + PEERS_AGAIN_NS;
+
 	peers_hang_up(p);
 	p->is_eof = true;
-	peers_look_at(p,
-	    loop_now(session_worker(p->session)->loop) + PEERS_AGAIN_NS);
+	loop_timer_set(loop, &p->session->extra->look,
+	    ns < p->limit_ns ? ns : p->limit_ns);
 }
 
 static void
@@ -160,6 +154,7 @@ static bool
 peers_pass(struct peers *p, struct kv_slice bytes)
 {
 	struct conn *c = &p->session->conn;
+
 	p->is_begun = true;
 	if (bytes.len > 0) {
 		p->last = bytes.data[bytes.len - 1];
@@ -181,10 +176,9 @@ peers_part(struct peers *p, const struct resp_value *v)
 		peers_finish(p, false, "", 0);
 		return false;
 	case RESP_SIMPLE:
-		peers_finish(p, false, v->text.data, v->text.len);
-		return false;
 	case RESP_ERROR:
-		peers_finish(p, true, v->text.data, v->text.len);
+		peers_finish(p, v->type == RESP_ERROR, v->text.data,
+		    v->text.len);
 		return false;
 	case RESP_ARRAY:
 	case RESP_NULL:
@@ -204,11 +198,16 @@ peers_part(struct peers *p, const struct resp_value *v)
 }
 
 /* A client that does not read holds its own answer back, and so whoever sends
- * it. */
+ * it.  Where many do not, each may leave but a little unread. */
 static bool
 peers_may_read(const struct peers *p)
 {
-	return !(p->session->conn.flags & CONN_HOLD_OUTPUT);
+	struct conn *c = &p->session->conn;
+
+	if (output_pending(c) > PEERS_UNREAD &&
+	    c->serve->unsent > c->serve->limits.output / 2)
+		conn_hold(c, CONN_HOLD_OUTPUT);
+	return !(c->flags & CONN_HOLD_OUTPUT);
 }
 
 static void
@@ -221,13 +220,11 @@ peers_parse(struct peers *p)
 		rc = resp_reply_parse(&p->reply, buf_slice(&p->in), &limits);
 		if (rc == KV_EMORE && !p->is_eof)
 			return;
-		if (rc == KV_EMORE) {
-			peers_broken(p, "noconnection kv-syncd has ended");
-			return;
-		}
 		if (rc < 0) {
 			peers_broken(p,
-			    "noconnection kv-syncd answers nonsense");
+			    rc == KV_EMORE
+				? "noconnection kv-syncd has ended"
+				: "noconnection kv-syncd answers nonsense");
 			return;
 		}
 		if (!peers_part(p, &p->reply.values[0]))

@@ -113,6 +113,7 @@ session_closed(struct conn *c)
 	multi_end(s);
 	round_end(s);
 	peers_end(s);
+	inner_end(s);
 	if (s->extra != NULL) {
 		loop_timer_clear(c->serve->loop, &s->extra->blank);
 		loop_timer_clear(c->serve->loop, &s->extra->look);
@@ -210,6 +211,20 @@ session_fault(struct run *r)
 	conn_finish(&r->session->conn, true);
 }
 
+/* A request is whole, and kept for later. */
+static bool
+session_waits(struct run *r)
+{
+	struct session *s = r->session;
+
+	if (!inner_run_waits(s))
+		return false;
+	r->stop = true;
+	r->at = r->start;
+	memset(&s->parser, 0, sizeof(s->parser));
+	return true;
+}
+
 static bool
 session_resp(struct run *r)
 {
@@ -226,6 +241,8 @@ session_resp(struct run *r)
 	rc = resp_parse(&s->parser.resp, session_rest(r), &limits, req);
 	r->start = r->at;
 	r->at += req->used;
+	if (rc == KV_OK && session_waits(r))
+		return false;
 	if (rc == KV_OK) {
 		commands_run(r, req);
 		return true;
@@ -253,6 +270,8 @@ session_line(struct run *r)
 	r->at += req->used;
 	switch (rc) {
 	case KV_OK:
+		if (session_waits(r))
+			return false;
 		verbs_run(r, req);
 		return true;
 	case KV_ETOOBIG:
@@ -277,12 +296,18 @@ session_deaf(struct run *r)
 static bool
 session_inner(struct run *r)
 {
+	int rc;
+
 	if (r->at == r->in.len)
 		return false;
-	if (inner_begin(r->session, r->in.data[r->at++]))
+	rc = inner_begin(r->session, r->in.data[r->at]);
+	if (rc == KV_OK) {
+		r->at++;
 		return true;
+	}
 	r->stop = true;
-	conn_close(&r->session->conn);
+	if (rc != KV_EAGAIN)
+		conn_close(&r->session->conn);
 	return false;
 }
 
@@ -313,8 +338,10 @@ session_input(struct conn *c, struct kv_slice in)
 	} while (!run_finish(&r));
 	if (!conn_is_dead(c))
 		run_emit(&r);
+	/* kv-syncd has its own limits, and could not tell a part of an answer
+	 * from all of it. */
 	if (inner_is_over(s, r.done))
-		conn_finish(c, true);
+		conn_finish(c, false);
 	r.worker->run = NULL;
 	return c->flags & CONN_CLOSING ? in.len : r.at;
 }

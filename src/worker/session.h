@@ -36,6 +36,7 @@ enum session_flag {
 
 /* What few sessions have. */
 struct auth_wait;
+struct inner_call;
 struct peers;
 struct round_uses;
 
@@ -44,6 +45,7 @@ struct session_extra {
 	struct auth_wait *auth;	   /* its password is being checked */
 	struct round_uses *rounds; /* questions to other workers */
 	struct peers *peers;	   /* a question to kv-syncd */
+	struct inner_call *call;   /* it is one of another host */
 	struct session_extra *prev_monitor, *next_monitor;
 	uint64_t monitor_after; /* told of nothing up to this seq */
 	struct timer look;	/* at what SAVE waits for */

@@ -118,6 +118,7 @@ worker_before_sleep(void *arg)
 		serve_durable(&w->serve, engine_durable(w->engine));
 	if (w->paused > 0 && engine_want_room(w->engine))
 		worker_unpause(w);
+	inner_turn(w);
 	if (subscribe_want(w) || pubsub_want(w) || monitor_want(w))
 		loop_again(w->loop);
 	if (w->stopping && w->serve.count == 0) {
