@@ -141,7 +141,8 @@ struct replica_link {
 	/* liveness */
 	uint64_t ping_token, ping_ms;  /* the one that is out; 0: none */
 	uint64_t held_until_ms, probe; /* HELD: the old link's PING */
-	uint32_t missed;	       /* quarters of T in silence */
+	uint32_t missed;	       /* quarters of T without a word */
+	uint32_t missed_now;	       /* of these in the present silence */
 	uint32_t rtt_us;
 	int64_t offset_ms;
 	bool has_warned;

@@ -381,8 +381,10 @@ select_link(struct replica *r, struct replica_link *l)
 
 	if (l->inc == r->config.inc)
 		return link_refuse(r, l, BYE_SELF, "dialled itself");
-	if (l->uid == r->config.uid || strcmp(l->name, r->name) == 0)
-		return link_refuse(r, l, BYE_DUPLICATE, "name is mine");
+	if (l->uid == r->config.uid)
+		return link_refuse(r, l, BYE_DUPLICATE, "one store twice");
+	if (strcmp(l->name, r->name) == 0)
+		return link_refuse(r, l, BYE_DUPLICATE, "one name twice");
 	if (old != NULL && old->inc != l->inc)
 		return hold(r, old, l);
 	if (MUTATED(ALL_LINKS_STAY) && old != NULL)

@@ -100,6 +100,21 @@ ping_when_idle(struct replica *r, struct replica_link *l, uint64_t *next_ms)
 	return rc;
 }
 
+/* The first quarter in silence makes us ask; each one behind it could have had
+ * an answer. */
+static void
+count_missed(struct replica_link *l, uint64_t silence)
+{
+	uint32_t quarters = (uint32_t)(silence / quarter(l));
+
+	if (quarters < 2) {
+		l->missed_now = 0;
+	} else if (quarters - 1 > l->missed_now) {
+		l->missed += quarters - 1 - l->missed_now;
+		l->missed_now = quarters - 1;
+	}
+}
+
 int
 live_timers(struct replica *r, struct replica_link *l, uint64_t *next_ms)
 {
@@ -115,8 +130,7 @@ live_timers(struct replica *r, struct replica_link *l, uint64_t *next_ms)
 		link_end(r, l, 0, REPLICA_SILENCE);
 		return KV_OK;
 	}
-	if (silence / quarter(l) > l->missed)
-		l->missed = (uint32_t)(silence / quarter(l));
+	count_missed(l, silence);
 	core_sooner(next_ms, l->heard_ms + l->timeout_ms);
 	if (l->state == LINK_HELD) {
 		l->heard_ms = r->now.mono_ms; /* it is not being read */

@@ -454,6 +454,8 @@ replica_status(const struct replica *r, const struct replica_link *l,
 		out->unacked = r->config.tuning.credit - own->credit;
 	out->behind_records = l->left;
 	out->acked_seq = l->acked_seq;
+	out->timeout_ms = l->timeout_ms;
+	out->missed = l->missed;
 	out->rtt_us = l->rtt_us;
 	out->offset_ms = l->offset_ms;
 	out->sent_bytes = l->sent_bytes;

@@ -186,8 +186,10 @@ struct replica_status {
 	bool has_no_room;   /* the store refuses what it sends: paused */
 	uint64_t behind_ms; /* we of them: age of what we miss, 0: in step */
 	uint64_t behind_records; /* the same in records, about; as they said */
-	uint64_t unacked;   /* they of us: bytes sent and not acknowledged */
-	uint64_t acked_seq; /* they have all up to here (durable) */
+	uint64_t unacked;    /* they of us: bytes sent and not acknowledged */
+	uint64_t acked_seq;  /* they have all up to here (durable) */
+	uint32_t timeout_ms; /* T of this link: the larger of the two */
+	uint32_t missed;     /* quarters of it without a word, so far */
 	uint32_t rtt_us;
 	int64_t offset_ms;		     /* their clock - ours */
 	uint64_t sent_bytes, received_bytes; /* of DATA */

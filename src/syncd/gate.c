@@ -27,6 +27,10 @@
 #define GATE_HURRY_FOR_NS 2000000000u
 #define GATE_TAKE_OVER_NS 5000000000u
 #define GATE_BLIND_NS 300000000u /* where nobody tells of ends */
+/* To look whether our file in the run-time folder stands: as a rule, and after
+ * one was removed there, which may be the first of several. */
+#define GATE_RENEW_NS 30000000000u
+#define GATE_RENEW_SOON_NS 500000000u
 
 struct door {
 	struct loop_source source;
@@ -46,6 +50,7 @@ struct gate {
 	struct doors own, known; /* known is closed when own is that port */
 	struct timer again;	 /* accept, after a pause */
 	struct timer take_over;
+	struct timer renew;	 /* our file in the run-time folder */
 	struct loop_source ends; /* of other nodes; fd -1: not told */
 	uint64_t hurry_until_ns;
 	bool logged;
@@ -221,8 +226,20 @@ gate_node_ended(struct loop_source *source, uint32_t events)
 	(void)events;
 	rundir_watched(source->fd);
 	g->hurry_until_ns = loop_now(g->s->loop) + GATE_HURRY_FOR_NS;
+	loop_timer_set(g->s->loop, &g->renew,
+	    loop_now(g->s->loop) + GATE_RENEW_SOON_NS);
 	if (g->own.count > 0 && !gate_holds_known_port(g))
 		gate_try_again(g);
+}
+
+static void
+gate_unwatch_ends(struct gate *g)
+{
+	if (g->ends.fd < 0)
+		return;
+	loop_remove(g->s->loop, &g->ends);
+	close(g->ends.fd);
+	g->ends.fd = -1;
 }
 
 static void
@@ -277,6 +294,21 @@ gate_publish(struct gate *g)
 		log_warn("nodes of this host do not find this one");
 }
 
+static void
+gate_renew(struct timer *timer)
+{
+	struct gate *g = loop_owner(timer, struct gate, renew);
+
+	if (g->own.count == 0) /* we end */
+		return;
+	if (rundir_renew(g->s->rundir)) {
+		gate_publish(g);
+		gate_unwatch_ends(g);
+		gate_watch_ends(g);
+	}
+	loop_timer_set(g->s->loop, timer, loop_now(g->s->loop) + GATE_RENEW_NS);
+}
+
 static int
 gate_refuse(const struct gate *g, int rc, const char *failed, char *why,
     size_t size)
@@ -309,6 +341,8 @@ gate_listen(struct gate *g, uint16_t preferred, char *why, size_t size)
 	log_info("listen sync port=%u address=%s", g->own.port,
 	    conf_text(g->s->conf, CONF_SYNC_BIND));
 	gate_publish(g);
+	loop_timer_set(g->s->loop, &g->renew,
+	    loop_now(g->s->loop) + GATE_RENEW_NS);
 	if (g->own.port != gate_known_port(g))
 		gate_take_over(&g->take_over);
 	return KV_OK;
@@ -325,6 +359,7 @@ gate_open(struct syncd *s, struct gate **out, char *why, size_t size)
 	g->s = s;
 	g->again.expired = gate_accept_again;
 	g->take_over.expired = gate_take_over;
+	g->renew.expired = gate_renew;
 	gate_watch_ends(g);
 	if ((rc = guests_new(s, &g->guests)) < 0 ||
 	    (rc = gate_listen(g, members_own_port(s->members), why, size)) < 0)
@@ -339,6 +374,7 @@ gate_shut(struct gate *g)
 {
 	loop_timer_clear(g->s->loop, &g->again);
 	loop_timer_clear(g->s->loop, &g->take_over);
+	loop_timer_clear(g->s->loop, &g->renew);
 	doors_close(g, &g->own);
 	doors_close(g, &g->known);
 }
@@ -358,10 +394,7 @@ gate_close(struct gate *g)
 	if (g == NULL)
 		return;
 	gate_shut(g);
-	if (g->ends.fd >= 0) {
-		loop_remove(g->s->loop, &g->ends);
-		close(g->ends.fd);
-	}
+	gate_unwatch_ends(g);
 	guests_free(g->guests);
 	free(g);
 }

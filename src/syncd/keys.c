@@ -62,16 +62,12 @@ keys_warn(const struct conf *c, const struct cookie *cookie)
 int
 keys_load(const struct conf *c, struct psk_ring **out, char *why, size_t size)
 {
-	const char *path = conf_text(c, CONF_COOKIE_FILE);
 	bool weak = conf_u64(c, CONF_WEAK_COOKIE) != 0;
 	struct cookiefile_error e;
 	struct cookiefile file;
 	int rc;
 
-	rc = cookiefile_read(path, weak, &file, &e);
-	if (rc == KV_ENOTFOUND && keys_is_default(path) &&
-	    (rc = keys_make(c, &e)) == KV_OK)
-		rc = cookiefile_read(path, weak, &file, &e);
+	rc = cookiefile_read(conf_text(c, CONF_COOKIE_FILE), weak, &file, &e);
 	if (rc < 0)
 		return keys_refuse(c, rc, e.text, why, size);
 	keys_warn(c, &file.cookie);
@@ -79,4 +75,19 @@ keys_load(const struct conf *c, struct psk_ring **out, char *why, size_t size)
 	    out);
 	cookiefile_fini(&file);
 	return rc < 0 ? keys_refuse(c, rc, err_text(rc), why, size) : KV_OK;
+}
+
+int
+keys_load_first(const struct conf *c, struct psk_ring **out, char *why,
+    size_t size)
+{
+	int rc = keys_load(c, out, why, size);
+	struct cookiefile_error e;
+
+	if (rc != KV_ENOTFOUND ||
+	    !keys_is_default(conf_text(c, CONF_COOKIE_FILE)))
+		return rc;
+	if ((rc = keys_make(c, &e)) < 0)
+		return keys_refuse(c, rc, e.text, why, size);
+	return keys_load(c, out, why, size);
 }

@@ -112,6 +112,7 @@ news_up(struct peer *p, const struct replica_event *e)
 	told->why = 0;
 	p->dialled = NULL;
 	p->is_up = true;
+	peer_agreed(p);
 	syncd_look(s);
 }
 

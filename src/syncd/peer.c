@@ -21,16 +21,35 @@
 #define PEER_ROUNDS 8		   /* of filling and writing in one turn */
 #define PEER_LINGER_NS 2000000000u /* until the other end has read the BYE */
 
+static int
+peer_set_timeout(int fd, unsigned ms)
+{
+	if (setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms)) < 0)
+		return err_system("setsockopt", "peer");
+	return KV_OK;
+}
+
 int
 peer_tune(const struct syncd *s, int fd)
 {
-	unsigned ms = (unsigned)conf_u64(s->conf, CONF_SYNC_TIMEOUT);
 	int one = 1;
 
-	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
-	    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms)) < 0)
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
 		return err_system("setsockopt", "peer");
-	return KV_OK;
+	return peer_set_timeout(fd,
+	    (unsigned)conf_u64(s->conf, CONF_SYNC_TIMEOUT));
+}
+
+void
+peer_agreed(struct peer *p)
+{
+	struct replica_status st;
+
+	if (p->link == NULL)
+		return;
+	replica_status(p->s->replica, p->link, &st);
+	/* With the one of before the kernel gives up sooner, no more. */
+	(void)!peer_set_timeout(p->source.fd, st.timeout_ms);
 }
 
 /* ---- the end ---- */

@@ -46,6 +46,8 @@ KV_CHECKED int peer_open(struct syncd *s, int fd,
 
 /* For sockets of handshakes too: no delay, no endless resending. */
 KV_CHECKED int peer_tune(const struct syncd *s, int fd);
+/* The link is up, and its T known: that is how long the kernel tries. */
+void peer_agreed(struct peer *p);
 
 /* In a turn: frames to the replica, and from it. */
 void peer_take(struct peer *p);

@@ -84,6 +84,10 @@ report_reason(struct report *r, const struct member *c,
 		return report_text(r, "no room here for its changes", '\n');
 	if (st->is_up) {
 		clocks_text(st->offset_ms, text);
+		if (text[0] == '\0' && st->missed > 0)
+			snprintf(text, sizeof(text),
+			    "%u quarters of sync_timeout without a word",
+			    st->missed);
 		return report_text(r, text, '\n');
 	}
 	snprintf(text, sizeof(text), "%s%s%s", reason_text(c->reason),

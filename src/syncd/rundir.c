@@ -78,10 +78,20 @@ rundir_open_folder(char path[PATH_MAX])
 
 /* ---- our own file ---- */
 
+/* Is it still what its name in this folder means? */
+static bool
+rundir_is_there(int dir, const struct rundir *r)
+{
+	struct stat here, there;
+
+	return fstat(r->file, &here) == 0 &&
+	    fstatat(dir, r->name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
 static int
 rundir_open_file(struct rundir *r)
 {
-	struct stat here, there;
 	int rc;
 
 	do {
@@ -91,10 +101,7 @@ rundir_open_file(struct rundir *r)
 			return err_system("open", r->name);
 		rc = file_lock(r->file, 0, FILE_LOCK_EXCLUSIVE, false);
 		/* Its last owner removes it before he lets go. */
-		if (rc == KV_OK &&
-		    (fstat(r->file, &here) < 0 ||
-			fstatat(r->dir, r->name, &there, 0) < 0 ||
-			here.st_ino != there.st_ino)) {
+		if (rc == KV_OK && !rundir_is_there(r->dir, r)) {
 			close(r->file);
 			r->file = -1;
 		}
@@ -142,6 +149,30 @@ rundir_close(struct rundir *r)
 	if (r->dir >= 0)
 		close(r->dir);
 	free(r);
+}
+
+bool
+rundir_renew(struct rundir *r)
+{
+	struct rundir fresh = { .file = -1 };
+	char path[PATH_MAX];
+
+	if (r == NULL || (fresh.dir = rundir_open_folder(path)) < 0)
+		return false;
+	memcpy(fresh.name, r->name, sizeof(fresh.name));
+	if (rundir_is_there(fresh.dir, r) || rundir_open_file(&fresh) < 0) {
+		if (fresh.file >= 0)
+			close(fresh.file);
+		close(fresh.dir);
+		return false;
+	}
+	if (rundir_is_there(r->dir, r))
+		(void)unlinkat(r->dir, r->name, 0);
+	close(r->file);
+	close(r->dir);
+	*r = fresh;
+	log_info("run-time folder changed path=%s", path);
+	return true;
 }
 
 int
@@ -235,7 +266,7 @@ rundir_find(const struct rundir *r, struct kv_slice asked,
 /* ---- the others' ends ---- */
 
 /* A process that ends, or is killed, closes its file; and nobody else closes
- * one that he could write to. */
+ * one that he could write to.  Our own may be removed, too. */
 int
 rundir_watch(const struct rundir *r)
 {
@@ -245,7 +276,7 @@ rundir_watch(const struct rundir *r)
 	if (r == NULL || (fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) < 0)
 		return -1;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->dir);
-	if (inotify_add_watch(fd, path, IN_CLOSE_WRITE) >= 0)
+	if (inotify_add_watch(fd, path, IN_CLOSE_WRITE | IN_DELETE) >= 0)
 		return fd;
 	(void)err_system("inotify_add_watch", path);
 	close(fd);

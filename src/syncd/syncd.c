@@ -400,7 +400,7 @@ syncd_open_parts(struct syncd *s, char *why, size_t size)
 	int rc;
 
 	if ((rc = syncd_check_name(s, why, size)) < 0 ||
-	    (rc = keys_load(s->conf, &s->ring, why, size)) < 0 ||
+	    (rc = keys_load_first(s->conf, &s->ring, why, size)) < 0 ||
 	    (rc = members_new(conf_node(s->conf), s->seed, &s->members)) < 0 ||
 	    (rc = limits_new(syncd_now(s), &s->limits)) < 0 ||
 	    (rc = clocks_new(&s->clocks)) < 0 ||

@@ -5,6 +5,7 @@ restarts and reloads."""
 
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -315,6 +316,16 @@ class Deaths(Nodes):
         holder.in_step()
         self.assertNotEqual(holder.sync_port(), c.port)
 
+    def test_a_run_time_folder_that_was_taken_away_is_made_again(self):
+        """By who logs out, or cleans /tmp: who comes then finds all."""
+        c, foo, bar = self.two()
+        shutil.rmtree(os.path.join(c.run, "kv"))
+        for node in (foo, bar):
+            node.wait_log("run-time folder changed")
+        guest = c.add("guest", f"foo@{HOST},bar@{HOST}")
+        guest.in_step()
+        self.assertEqual(set(guest.nodes()), {foo.node, bar.node})
+
     def test_a_stranger_at_the_well_known_port_is_shown_the_way(self):
         """A node that is not of this user: it knows no run-time folder."""
         c, foo, bar = self.two()
@@ -550,6 +561,18 @@ class Secrets(Nodes):
         foo.in_step()
         with open(c.cookie) as f:
             self.assertEqual(f.read(), text)
+
+    def test_a_reload_without_the_file_keeps_the_cookie_and_makes_none(self):
+        c, foo, bar = self.two()
+        os.rename(c.cookie, c.cookie + ".away")
+        os.kill(foo.proc.pid, signal.SIGHUP)
+        line = foo.wait_log("cookie stays as it was")
+        self.assertIn("no such file", line)
+        self.assertFalse(os.path.exists(c.cookie))
+        foo.tool("kick", "--all", code=0)
+        foo.wait_log("node down", "kicked")
+        foo.in_step()
+        bar.in_step()
 
     def test_the_secret_is_nowhere_to_be_seen(self):
         c, foo, bar = self.two()

@@ -277,6 +277,35 @@ silence_is_the_end_and_pings_break_it(void **state)
 	assert_int_equal(last_bye(n, 0), 0);
 }
 
+static uint32_t
+missed(struct nodes *n)
+{
+	struct replica_status s;
+
+	assert_true(nodes_are_up(n, 0, 1));
+	replica_status(n->node[0].replica, n->node[0].ends[1].link, &s);
+	return s.missed;
+}
+
+static void
+each_quarter_without_a_word_is_counted(void **state)
+{
+	struct nodes *n = *state;
+	struct replica_status s;
+
+	nodes_join(n, 0, 1);
+	nodes_pass(n, 20000);
+	assert_int_equal(missed(n), 0); /* PONGs are words */
+	replica_status(n->node[0].replica, n->node[0].ends[1].link, &s);
+	assert_int_equal(s.timeout_ms, 10000);
+	n->filter = nothing_from_1;
+	nodes_pass(n, 5000);
+	assert_in_range(missed(n), 1, 2);
+	n->filter = NULL;
+	nodes_pass(n, 5000);
+	assert_in_range(missed(n), 1, 2); /* so far */
+}
+
 static void
 a_clock_that_is_off_is_told_once(void **state)
 {
@@ -363,6 +392,7 @@ main(void)
 		    nodes_two),
 		TEST(who_dialled_a_sibling_is_told_its_port, nodes_two),
 		TEST(silence_is_the_end_and_pings_break_it, nodes_two),
+		TEST(each_quarter_without_a_word_is_counted, nodes_two),
 		TEST(a_clock_that_is_off_is_told_once, nodes_two),
 		TEST(a_write_of_the_far_future_is_not_taken, nodes_two),
 		TEST(who_stops_says_so, nodes_two),

@@ -190,6 +190,66 @@ what_a_killed_node_left_is_not_believed(void **state)
 }
 
 static void
+run(const char *program, const char *path, const char *rest)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "%s %s%s", program, path, rest);
+	assert_int_equal(system(command), 0);
+}
+
+/* By who logs out, or cleans /tmp. */
+static void
+a_folder_that_was_taken_away_is_made_again(void **state)
+{
+	struct rundir *foo = node("foo@jv", 4070), *bar = node("bar@jv", 4071);
+	int fd = rundir_watch(foo);
+
+	(void)state;
+	assert_false(rundir_renew(foo));
+	assert_false(rundir_renew(NULL));
+	run("rm -r", folder, "");
+	assert_true(is_told(fd, 5000));
+	assert_int_equal(find(foo, "bar"), 0);
+	assert_true(rundir_renew(foo));
+	assert_int_equal(rundir_publish(foo, "127.0.0.1", 4070), KV_OK);
+	assert_false(rundir_renew(foo));
+	assert_true(rundir_renew(bar));
+	assert_int_equal(rundir_publish(bar, "127.0.0.1", 4071), KV_OK);
+	assert_int_equal(find(foo, "bar"), 4071);
+	assert_int_equal(find(bar, "foo"), 4070);
+	/* Of the files, too, and when another one is there under our name. */
+	run("rm", folder, "/foo@jv");
+	assert_true(rundir_renew(foo));
+	run("touch", folder, "/new");
+	run("cd", folder, " && mv new bar@jv");
+	assert_true(rundir_renew(bar));
+	assert_false(rundir_renew(bar));
+	close(fd);
+	rundir_close(foo);
+	rundir_close(bar);
+}
+
+static void
+a_folder_that_comes_first_is_moved_to(void **state)
+{
+	struct rundir *foo = node("foo@jv", 4070), *bar;
+	char other[96], path[128];
+
+	(void)state;
+	snprintf(other, sizeof(other), "%s/other", base);
+	snprintf(path, sizeof(path), "%s/foo@jv", folder);
+	run("mkdir", other, "");
+	assert_int_equal(setenv("XDG_RUNTIME_DIR", other, 1), 0);
+	assert_true(rundir_renew(foo));
+	assert_int_not_equal(access(path, F_OK), 0);
+	bar = node("bar@jv", 4071);
+	assert_int_equal(find(foo, "bar"), 4071);
+	rundir_close(bar);
+	rundir_close(foo);
+}
+
+static void
 a_name_is_taken_once(void **state)
 {
 	struct rundir *foo = node("foo@jv", 4070), *again;
@@ -258,6 +318,8 @@ main(void)
 		T(who_ended_in_order_leaves_no_file),
 		T(the_end_of_another_node_is_told_however_it_ends),
 		T(what_a_killed_node_left_is_not_believed),
+		T(a_folder_that_was_taken_away_is_made_again),
+		T(a_folder_that_comes_first_is_moved_to),
 		T(a_name_is_taken_once),
 		T(what_is_no_address_and_port_is_not_believed),
 		T(a_folder_that_others_may_write_to_is_not_used),
