@@ -18,7 +18,7 @@ import tempfile
 
 import kvtest
 from kvproc import die_with_parent, free_ports, wait_for
-from kvtest import Kvd, clean_env, program
+from kvtest import Error, Kvd, clean_env, program
 
 HOST = socket.gethostname().split(".")[0]
 
@@ -193,3 +193,20 @@ class Cluster:
         shutil.rmtree(self.home, ignore_errors=True)
         if self.programs:
             shutil.rmtree(self.programs, ignore_errors=True)
+
+
+class ClusterCase(kvtest.Case):
+    """Nodes of a cluster that a test starts; they end with it."""
+
+    def cluster(self, *names, **env):
+        c = Cluster(**env)
+        self.addCleanup(c.__exit__)
+        return c.start(*names)
+
+    def two(self, **env):
+        return self.cluster("foo", "bar", **env)
+
+    def assert_error(self, got, *words):
+        self.assertIsInstance(got, Error, got)
+        for w in words:
+            self.assertIn(w, str(got))

@@ -102,6 +102,18 @@ class Process:
         """Private memory: without files, maps and shared segments."""
         return self._status("RssAnon")
 
+    def private_bytes(self):
+        """What it alone has: also of files and maps, where it wrote there."""
+        with open(f"/proc/{self.pid}/smaps_rollup") as f:
+            found = dict(re.findall(r"(?m)^(\w+):\s+(\d+) kB", f.read()))
+        return 1024 * (int(found["Private_Dirty"]) +
+                       int(found["Private_Clean"]))
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def _status(self, field):
         with open(f"/proc/{self.pid}/status") as f:
             found = re.search(rf"^{field}:\s+(\d+) kB", f.read(), re.M)

@@ -108,7 +108,7 @@ TABLE = {
     "a call to a dead node raises, to a hung one waits for ever": (
         "net/test_node_faults call_to_a_dead_node_names_it",
         "net/test_node_faults call_to_a_hung_node_ends",
-        "integration/test_cluster dead_node_is_an_error_at_once"),
+        "integration/test_calls dead_node_is_an_error_at_once"),
 }
 
 

@@ -14,12 +14,11 @@ import time
 
 import kvpeer
 import kvtest
+from kvhostile import MIB, SYNCD, Hostile, time_to_fill
 from kvpeer import (INC, UID, ack, ask_range, barrier, barrier_ok, bucket,
                     call, data, digest, flow, hello, mark, message, part, ping,
                     presence, put, reply, tick, u8, u16, u32, u64, vv)
 from kvtest import limit, wait_for
-from test_hostile_peer import (MIB, SYNCD, Hostile, cpu_seconds,
-                               private_bytes, time_to_fill)
 
 M1_HEAD = b"KVS1" + bytes((1, 1, 1, 1))
 POINT = bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a6594"
@@ -61,11 +60,11 @@ class Floods(Hostile):
         client = Client(self.foo)
         client.start()
         wait_for(lambda: client.count > 3 or client.error, 10, "a client")
-        cpu = cpu_seconds(self.syncd.pid)
-        before = private_bytes(self.syncd.pid)
+        cpu = self.syncd.cpu_seconds()
+        before = self.syncd.private_bytes()
         yield
-        held = private_bytes(self.syncd.pid) - before
-        cpu = cpu_seconds(self.syncd.pid) - cpu
+        held = self.syncd.private_bytes() - before
+        cpu = self.syncd.cpu_seconds() - cpu
         client.ending.set()
         client.join(30)
         self.assertIsNone(client.error)

@@ -4,7 +4,6 @@
 for each other, in bounded memory, and no local client notices."""
 
 import os
-import re
 import signal
 import subprocess
 import threading
@@ -16,12 +15,6 @@ from kvtest import Store, limit, wait_for
 
 SYNCD = "kv-syncd"
 MIB = 1 << 20
-
-
-def private_bytes(pid):
-    with open(f"/proc/{pid}/smaps_rollup") as f:
-        found = dict(re.findall(r"(?m)^(\w+):\s+(\d+) kB", f.read()))
-    return 1024 * (int(found["Private_Dirty"]) + int(found["Private_Clean"]))
 
 
 class Peak:
@@ -37,7 +30,7 @@ class Peak:
         while not self.stop.wait(0.02):
             for p in self.processes:
                 try:
-                    self.bytes = max(self.bytes, private_bytes(p.pid))
+                    self.bytes = max(self.bytes, p.private_bytes())
                 except (OSError, KeyError):
                     pass  # it ends
 
