@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* Noticing conflicts, and keeping what lost. */
+/* Keeping what lost where two hosts wrote a key; which one that is, says
+ * base/rival.h. */
 
 #include "engine/conflict.h"
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/rival.h"
 #include "engine/internal.h"
 #include "engine/scan.h"
 
@@ -96,14 +98,6 @@ conflict_get(const struct record *r, struct conflict *out)
 
 /* ---- what a writer had ------------------------------------------------- */
 
-/* Written on this host, in whatever run.  What was changed here under its stamp
- * (a deadline came) is told apart by its run alone. */
-static bool
-conflict_is_own(const struct engine *e, const struct record *r)
-{
-	return !(r->flags & RECORD_FOREIGN) || r->stamp.inc == e->control->inc;
-}
-
 int
 conflict_prev(struct engine *e, const struct bucket *b, struct record *r)
 {
@@ -118,13 +112,7 @@ conflict_prev(struct engine *e, const struct bucket *b, struct record *r)
 	e->revealed = revealed; /* nobody is shown it */
 	if (rc < 0 && rc != KV_ENOTFOUND)
 		return rc;
-	if (rc == KV_OK && !conflict_is_own(e, &old))
-		r->prev = old.stamp;
-	else if (rc == KV_OK && old.marks & RECORD_PREV)
-		r->prev = old.prev;
-	else if (rc == KV_OK)
-		return KV_OK; /* of before the option: nobody knows */
-	r->marks |= RECORD_PREV;
+	rival_note(rc == KV_OK ? &old : NULL, e->control->inc, r);
 	return KV_OK;
 }
 
@@ -308,38 +296,17 @@ conflict_clear(struct engine *e, struct kv_slice bucket, size_t *count)
 
 /* ---- noticing ---------------------------------------------------------- */
 
-static bool
-conflict_is_alike(const struct record *a, const struct record *b)
-{
-	return a->type == b->type && slice_equal(a->value, b->value);
-}
-
-/* What time did, nobody wrote. */
-static bool
-conflict_is_written(const struct record *r)
-{
-	return r->type != RECORD_TOMB || !(r->flags & RECORD_EXPIRED);
-}
-
 int
 conflict_look(struct engine *e, const struct bucket *b, const struct record *in,
     const struct record *there)
 {
-	int order = stamp_compare(there->stamp, in->stamp);
-
-	if (order == 0 || !conflict_is_own(e, there) ||
-	    !conflict_is_written(there) || !conflict_is_written(in) ||
-	    !bucket_shows(b, there->stamp) || conflict_is_alike(there, in))
-		return KV_OK;
-	if (order < 0) {
-		if (!(in->marks & RECORD_PREV) ||
-		    stamp_compare(in->prev, there->stamp) == 0)
-			return KV_OK;
+	switch (rival_look(b, in, there, e->control->inc)) {
+	case RIVAL_THERE:
 		return conflict_keep(e, there, in, true);
+	case RIVAL_IN:
+		return conflict_keep(e, in, there, false);
+	case RIVAL_NONE:
+		break;
 	}
-	/* What is as old as what our writer had seen was replaced by that. */
-	if (!(there->marks & RECORD_PREV) ||
-	    stamp_compare(in->stamp, there->prev) <= 0)
-		return KV_OK;
-	return conflict_keep(e, in, there, false);
+	return KV_OK;
 }

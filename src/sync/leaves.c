@@ -80,6 +80,8 @@ compare(struct replica *r)
 	n = leaf_differ(&p->scan.sums, &p->theirs, mask.bits[level - 1]);
 	if (level == 1 && n > 0 && n <= PAYS)
 		return ask(r, 2, &mask);
+	if (MUTATED(LEAF_OF_OTHERS))
+		memcpy(mask.bits[1], mask.bits[0], LEAF_MASK);
 	leaves_reset(r);
 	return n == 0 ? KV_OK : resync_repair(r, l, &mask);
 }

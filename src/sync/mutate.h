@@ -24,6 +24,10 @@
 	X(CLAIM_FIRST, "a full stream's vector before its data")               \
 	X(CLAIM_PER_RECORD, "a full stream claims record by record")           \
 	X(REPAIR_DELETES, "repair deletes what the peer lacks")                \
+	X(LEAF_LEFT_OUT, "every other leaf is not compared")                   \
+	X(LEAF_OF_OTHERS, "the records of other leaves are asked for")         \
+	X(PREV_FORGOTTEN, "store: an own write over another had seen nothing") \
+	X(PREV_IS_OLDER, "store: a writer saw what is older than what he had") \
 	X(RESYNC_MAX, "the maximum of the sources' vectors")                   \
 	X(NO_PURGED_ROWS, "purged rows of the sources are not taken over")     \
 	X(NO_CLAIM_TEST, "no second test before a claim")                      \

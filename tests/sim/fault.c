@@ -112,6 +112,8 @@ do_bucket(struct world *w, unsigned x, unsigned p)
 	s->wall_ms = world_wall(w, x);
 	if (!drop)
 		options = world_random(w, 2) ? BUCKET_STAYS : 0;
+	if (w->plan.faults & FAULT_CONFLICTS && world_random(w, 4) > 0)
+		options |= BUCKET_CONFLICTS;
 	if (w->plan.faults & FAULT_TTL && bucket == GHOST_SHORT)
 		options |= WORLD_TTL_S << BUCKET_TTL_SHIFT;
 	rc = drop ? sim_drop(s, name) : sim_create(s, name, options);
@@ -443,7 +445,7 @@ fault_step(struct world *w)
 	unsigned sum = 0, x, p, at;
 	size_t i;
 
-	if (fault_more(w))
+	if (fault_more(w) || fault_rot(w))
 		return;
 	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sum += faults[i].weight;

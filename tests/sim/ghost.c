@@ -142,7 +142,8 @@ ghost_vector(const struct ghost *g, const struct sim_store *s,
 /* ---- what happens -------------------------------------------------------- */
 
 void
-ghost_wrote(struct ghost *g, const struct record *r)
+ghost_wrote(struct ghost *g, const struct record *r, const struct record *was,
+    uint64_t own_inc)
 {
 	struct ghost_write *w;
 
@@ -154,6 +155,8 @@ ghost_wrote(struct ghost *g, const struct record *r)
 	w->origin = (uint16_t)ghost_number(g, r->stamp.inc);
 	w->key = (uint8_t)ghost_key_number(r->key);
 	w->value = r->value;
+	w->tells_prev = r->marks & RECORD_PREV;
+	ghost_wrote_over(g, w, was, own_inc);
 }
 
 void

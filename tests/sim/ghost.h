@@ -20,16 +20,17 @@
 #define GHOST_VIOLATIONS(X)                                                    \
 	X(GHOST_CLAIM, "claim") /* I1: a vector covers what is not there */    \
 	X(GHOST_DIVERGED, "diverged")                                          \
-	X(GHOST_LOST, "lost")	    /* a surviving write is gone */            \
-	X(GHOST_ZOMBIE, "zombie")   /* a delete came undone */                 \
-	X(GHOST_STAMP, "stamp")	    /* a local write was not the newest */     \
-	X(GHOST_VALUE, "value")	    /* other bytes than were written */        \
-	X(GHOST_STUCK, "stuck")	    /* did not settle */                       \
-	X(GHOST_NOISE, "noise")	    /* settled, but frames go on */            \
-	X(GHOST_WINNERS, "winners") /* of what only one may win */             \
-	X(GHOST_SERVICE, "service") /* a call, message, list is wrong */       \
-	X(GHOST_LIMIT, "limit")	    /* memory or a read transaction held */    \
-	X(GHOST_ERROR, "error")	    /* the core failed by itself */
+	X(GHOST_LOST, "lost")	      /* a surviving write is gone */          \
+	X(GHOST_ZOMBIE, "zombie")     /* a delete came undone */               \
+	X(GHOST_STAMP, "stamp")	      /* a local write was not the newest */   \
+	X(GHOST_VALUE, "value")	      /* other bytes than were written */      \
+	X(GHOST_STUCK, "stuck")	      /* did not settle */                     \
+	X(GHOST_NOISE, "noise")	      /* settled, but frames go on */          \
+	X(GHOST_WINNERS, "winners")   /* of what only one may win */           \
+	X(GHOST_SERVICE, "service")   /* a call, message, list is wrong */     \
+	X(GHOST_LIMIT, "limit")	      /* memory or a read transaction held */  \
+	X(GHOST_CONFLICT, "conflict") /* not kept, or none */                  \
+	X(GHOST_ERROR, "error")	      /* the core failed by itself */
 
 enum ghost_violation {
 #define X(name, text) name,
@@ -46,6 +47,9 @@ struct ghost_write {
 	uint8_t key;
 	struct stamp stamp;
 	struct kv_slice value;
+	struct stamp base; /* that it replaced */
+	struct stamp had;  /* the last one of elsewhere that its writer had */
+	bool tells_prev;   /* its bucket had a conflict log */
 };
 
 struct ghost_purge {
@@ -109,7 +113,15 @@ unsigned ghost_key_number(struct kv_slice key);
 const struct record *ghost_find(const struct ghost *g,
     const struct sim_state *t, unsigned key);
 
-void ghost_wrote(struct ghost *g, const struct record *r);
+/* A local write over `was`, or NULL, of the run own_inc. */
+void ghost_wrote(struct ghost *g, const struct record *r,
+    const struct record *was, uint64_t own_inc);
+/* rivals.c: what its writer had. */
+void ghost_wrote_over(struct ghost *g, struct ghost_write *w,
+    const struct record *was, uint64_t own_inc);
+/* Two versions met at the node: is the right one kept as lost? */
+void ghost_met(struct ghost *g, unsigned node, const struct sim_store *s,
+    const struct sim_meeting *m);
 void ghost_purged(struct ghost *g, unsigned node, const struct record *r,
     const struct sim_store *s);
 /* A tombstone of a bucket with a ttl_max: nothing older is seen again. */

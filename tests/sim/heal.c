@@ -51,6 +51,7 @@ mend_all(struct world *w)
 		if (n->has_bad_clock)
 			node_repair_clock(w, x);
 	}
+	fault_mend_rot(w);
 }
 
 static bool

@@ -140,25 +140,12 @@ sim_crash(struct sim_store *s, bool power)
 
 /* ---- clients ---- */
 
-/* What of another host its writer had: as the engine does. */
-static void
-note_prev(const struct sim_store *s, struct record *r)
-{
-	const struct record *was = sim_find(&s->now, r->bid, r->key);
-
-	r->marks = RECORD_PREV;
-	if (was == NULL)
-		return;
-	r->prev = was->prev;
-	if (was->flags & RECORD_FOREIGN && was->stamp.inc != s->inc)
-		r->prev = was->stamp;
-}
-
 static int
 local_write(struct sim_store *s, struct kv_slice bucket, struct record *r)
 {
 	struct sim_bucket *b = state_bucket(&s->now, bucket);
-	struct record *at;
+	const struct record *there;
+	struct record *at, was;
 	uint64_t seq;
 
 	if (b == NULL || !bucket_is_live(&b->row))
@@ -166,6 +153,8 @@ local_write(struct sim_store *s, struct kv_slice bucket, struct record *r)
 	if (s->refuse < 0)
 		return s->refuse;
 	r->bid = b->row.bid;
+	if ((there = sim_find(&s->now, r->bid, r->key)) != NULL)
+		was = *there;
 	seq = tick_next(s);
 	r->stamp = (struct stamp){ tick_stamp(s, seq), s->inc };
 	if (seq < r->stamp.tick) /* MUTATE_WALL_CLOCK */
@@ -173,7 +162,7 @@ local_write(struct sim_store *s, struct kv_slice bucket, struct record *r)
 	r->seq = seq;
 	bucket_limit(&b->row, s->wall_ms, r);
 	if (b->row.options & BUCKET_CONFLICTS)
-		note_prev(s, r);
+		rivals_note(s, there, r);
 	if (b->row.options & BUCKET_LOCAL)
 		r->flags |= RECORD_LOCAL;
 	else
@@ -182,7 +171,7 @@ local_write(struct sim_store *s, struct kv_slice bucket, struct record *r)
 	*at = *r;
 	s->now.position++;
 	if (s->watch.wrote != NULL && !(r->flags & RECORD_LOCAL))
-		s->watch.wrote(s->watch.user, at);
+		s->watch.wrote(s->watch.user, at, there == NULL ? NULL : &was);
 	return KV_OK;
 }
 

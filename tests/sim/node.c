@@ -19,13 +19,21 @@
 /* ---- ghosts --------------------------------------------------------------- */
 
 static void
-on_wrote(void *user, const struct record *r)
+on_wrote(void *user, const struct record *r, const struct record *was)
 {
 	struct watcher *of = user;
 	struct world *w = of->w;
 
 	w->counts.writes++;
-	ghost_wrote(&w->ghost, r);
+	ghost_wrote(&w->ghost, r, was, w->node[of->node].store.inc);
+}
+
+static void
+on_met(void *user, const struct sim_meeting *m)
+{
+	struct watcher *of = user;
+
+	ghost_met(&of->w->ghost, of->node, &of->w->node[of->node].store, m);
 }
 
 static void
@@ -76,8 +84,8 @@ node_init(struct world *w, unsigned x)
 	memset(n, 0, sizeof(*n));
 	n->watcher = (struct watcher){ w, x };
 	sim_store_init(&n->store, &w->arena, world_random_u64(w));
-	n->store.watch = (struct sim_watch){ &n->watcher, on_wrote, on_purged,
-		on_forgot, on_gave_up };
+	n->store.watch = (struct sim_watch){ &n->watcher, on_wrote, on_met,
+		on_purged, on_forgot, on_gave_up };
 	n->skew_ms = (int64_t)world_random(w, (uint32_t)apart) - apart / 2;
 	snprintf(n->name, sizeof(n->name), "n%u@sim", x);
 	n->is_newer = w->plan.faults & FAULT_VERSIONS && world_random(w, 2);
@@ -166,6 +174,7 @@ node_stop(struct world *w, unsigned x)
 	}
 	replica_free(w->node[x].replica);
 	w->node[x].replica = NULL;
+	w->node[x].is_copying = false;
 	agent_stop(w, x);
 	roster_stop(w, x);
 }
@@ -322,6 +331,8 @@ take_events(struct world *w, unsigned x)
 	while (replica_take_event(w->node[x].replica, &e)) {
 		roster_event(w, x, &e);
 		w->counts.resyncs += e.kind == REPLICA_RESYNC;
+		if (e.kind == REPLICA_RESYNC || e.kind == REPLICA_IN_STEP)
+			w->node[x].is_copying = e.kind == REPLICA_RESYNC;
 		w->counts.repairs += e.kind == REPLICA_DIVERGED;
 		w->counts.downs += e.kind == REPLICA_DOWN;
 		world_trace(w, "n%u: %s %s %s", x, names[e.kind], e.name,

@@ -255,6 +255,7 @@ merge_record(struct sim_store *s, const struct record *in)
 	uint8_t relay;
 
 	tick_absorb(s, r->stamp.tick);
+	rivals_meet(s, r, was);
 	if (!merge_wins(was, r))
 		return;
 	short_limit(&s->now, stamp_ms(r->stamp), r);
@@ -426,8 +427,9 @@ add_digest(const struct sim_state *t, const struct bucket *b,
 			return false; /* is still being swept */
 		if (r->type != RECORD_PUT || r->deadline != 0)
 			continue;
-		h = hash_bytes(r->key.data, r->key.len, r->stamp.tick);
-		h = hash_u64(h ^ r->stamp.inc);
+		/* A tick beside a short key would be lost as the seed. */
+		h = hash_bytes(r->key.data, r->key.len, b->bid);
+		h = hash_u64(hash_u64(h ^ r->stamp.tick) ^ r->stamp.inc);
 		sum->keys++;
 		sum->bytes += r->key.len + r->value.len;
 		sum->digest[0] += h;

@@ -21,7 +21,7 @@ struct mutation {
 	enum sync_mutation id;
 	const char *name, *text;
 	const char *profile;
-	unsigned seeds; /* within so many from 1 on; 0: nothing notices it */
+	unsigned seeds; /* within so many from 1 on */
 	bool has_digests;
 };
 

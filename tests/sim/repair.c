@@ -121,17 +121,18 @@ static void
 repair_records(struct repair *p)
 {
 	struct sim_state *t = &p->s->now;
-	struct record *r;
+	struct record *r, was;
 	unsigned i;
 
 	for (i = 0; i < t->record_count; i++) {
 		r = &t->records[i];
+		was = *r;
 		lower(p, &r->seq);
 		if (!lower_stamp(p, &r->stamp))
 			continue;
 		r->flags &= (uint8_t) ~(RECORD_FOREIGN | RECORD_RELAY);
 		if (p->s->watch.wrote != NULL)
-			p->s->watch.wrote(p->s->watch.user, r);
+			p->s->watch.wrote(p->s->watch.user, r, &was);
 	}
 }
 

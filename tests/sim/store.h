@@ -13,6 +13,7 @@
  */
 
 #include "arena.h"
+#include "base/rival.h"
 #include "sync/store.h"
 
 #define SIM_LINEAGE 64
@@ -47,11 +48,22 @@ struct sim_state {
 	unsigned bucket_room, record_room, row_room;
 };
 
+struct sim_meeting {
+	const struct bucket *bucket;
+	const struct record *in, *was;
+	enum rival kept; /* as lost */
+};
+
 /* Told to the ghosts. */
 struct sim_watch {
 	void *user;
-	/* A local write: all that must not get lost. */
-	void (*wrote)(void *user, const struct record *r);
+	/* A local write: all that must not get lost; and what it replaces, or
+	 * NULL. */
+	void (*wrote)(void *user, const struct record *r,
+	    const struct record *was);
+	/* A write of elsewhere and what is there, in a bucket with a conflict
+	 * log. */
+	void (*met)(void *user, const struct sim_meeting *m);
 	/* A tombstone is forgotten. */
 	void (*purged)(void *user, const struct record *r);
 	/* The same in a bucket with a ttl_max. */

@@ -24,4 +24,11 @@ void store_forget(struct sim_store *s, const struct record *gone);
 void short_limit(const struct sim_state *t, uint64_t ms, struct record *r);
 void short_limit_all(struct sim_store *s);
 
+/* rivals.c: of a local write over `was` (NULL: nothing); what comes in meets
+ * what is there. */
+void rivals_note(const struct sim_store *s, const struct record *was,
+    struct record *r);
+void rivals_meet(struct sim_store *s, const struct record *in,
+    const struct record *was);
+
 #endif

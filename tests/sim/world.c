@@ -139,6 +139,8 @@ world_check(struct world *w, unsigned x)
 	if (w->plan.faults & FAULT_CLOCK)
 		sane = (world_wall(w, x) + WORLD_DRIFT_MS) << 16;
 	n->checked = n->store.claims;
+	if (w->had_rot)
+		return; /* wrong claims are what it is about */
 	ghost_check_claims(&w->ghost, x, &n->store, sane);
 	if (w->plan.faults & FAULT_TTL)
 		ghost_check_forgotten(&w->ghost, x, &n->store,
@@ -232,7 +234,7 @@ begin(struct world *w, const struct world_plan *plan)
 	w->next_value = 0;
 	w->origins_max = plan->length_ms > 0 ? GHOST_ORIGINS : WORLD_ORIGINS;
 	w->noise = 0;
-	w->had_bad_clock = w->had_clone = false;
+	w->had_bad_clock = w->had_clone = w->had_rot = false;
 	memset(w->wins, 0, sizeof(w->wins));
 	w->pattern = (struct kv_slice){ NULL, 0 };
 	arena_reset(&w->arena);
@@ -249,6 +251,8 @@ begin(struct world *w, const struct world_plan *plan)
 	if (w->ghost.has_short && world_random(w, 4) > 0)
 		options[GHOST_SHORT] = WORLD_TTL_S << BUCKET_TTL_SHIFT;
 	for (i = 0; i < GHOST_BUCKETS; i++) {
+		if (plan->faults & FAULT_CONFLICTS && world_random(w, 4) > 0)
+			options[i] |= BUCKET_CONFLICTS;
 		if (sim_create(&w->node[world_random(w, w->node_count)].store,
 			ghost_bucket_name(i), options[i]) < 0)
 			ghost_violation(&w->ghost, GHOST_ERROR, "create");

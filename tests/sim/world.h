@@ -39,7 +39,9 @@ enum world_fault {
 	FAULT_SLOW = 2048, /* disks and readers; LMDB is full or has no slot */
 	FAULT_ROSTER =
 	    8192, /* links are made as member.c says, not by chance */
-	FAULT_VERSIONS = 4096, /* some nodes are of a version to come */
+	FAULT_VERSIONS = 4096,	 /* some nodes are of a version to come */
+	FAULT_CONFLICTS = 32768, /* buckets have a conflict log, or not */
+	FAULT_ROT = 16384,	 /* a store lacks what its vector covers */
 };
 #define FAULT_MORE (FAULT_SERVICES | FAULT_SLOW)
 
@@ -88,6 +90,7 @@ struct node {
 	unsigned cookie; /* stage of changing the secret */
 	bool is_newer;	 /* of FAULT_VERSIONS */
 	bool has_bad_clock;
+	bool is_copying;	     /* has said resync, and not in-step yet */
 	struct stamp shown;	     /* of the traced key */
 	enum record_type shown_type; /* 0: none */
 };
@@ -120,7 +123,7 @@ struct world {
 	unsigned next_value;
 	unsigned origins_max;
 	uint64_t noise; /* frames other than PING and PONG */
-	bool had_bad_clock, had_clone;
+	bool had_bad_clock, had_clone, had_rot;
 	struct agent_win wins[AGENT_WINS];
 	uint64_t win_count;
 	struct {
@@ -203,6 +206,9 @@ void fault_step(struct world *w);
 /* more.c: a step of its own, now and then; and the end of that. */
 bool fault_more(struct world *w);
 void fault_mend_more(struct world *w);
+/* rot.c: the same of FAULT_ROT. */
+bool fault_rot(struct world *w);
+void fault_mend_rot(struct world *w);
 void heal_run(struct world *w);
 void day_run(struct world *w);
 /* world.c: look at I1 where claims have changed. */
