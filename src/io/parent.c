@@ -58,6 +58,14 @@ parent_ready(void)
 }
 
 void
+parent_checked(bool missing)
+{
+	const char *text = missing ? "ready missing" : "ready";
+
+	(void)send(PARENT_FD, text, strlen(text), MSG_NOSIGNAL);
+}
+
+void
 parent_shutdown(void)
 {
 	(void)send(PARENT_FD, "shutdown", 8, MSG_NOSIGNAL);

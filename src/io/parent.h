@@ -9,6 +9,7 @@
  *			reload\n<name = value lines>	SIGHUP
  *			stop				finish and exit 0
  *	child > kvd	ready				serves
+ *			ready missing	kv-syncd check: there is no cookie yet
  *			failed <text>			cannot start; exit 1
  *			shutdown		a client wants all to end
  *
@@ -19,6 +20,8 @@
  *
  * Descriptor 4 is kept for the shared segment and closed now; 5 and up are the
  * listening sockets of a worker, of one port and perhaps the unix socket. */
+
+#include <stdbool.h>
 
 #include "base/buf.h"
 #include "kv_types.h"
@@ -40,6 +43,7 @@ KV_CHECKED int parent_receive(enum parent_verb *verb, struct buf *body);
 
 /* Tell kvd.  A kvd that does not listen is no reason to stop: no result. */
 void parent_ready(void);
+void parent_checked(bool missing); /* instead of parent_ready */
 void parent_failed(const char *fmt, ...) KV_PRINTF(1, 2);
 void parent_shutdown(void); /* a client asked that all of kvd ends */
 

@@ -193,6 +193,21 @@ cookiefile_make(const char *path, uint8_t generation, bool replace,
 	return rc;
 }
 
+int
+cookiefile_may_make(const char *path, struct cookiefile_error *e)
+{
+	const char *name;
+	int folder, rc;
+
+	if ((rc = open_folder(path, &folder, &name, e)) < 0)
+		return rc;
+	if ((rc = check_name(folder, name, false, e)) == KV_OK &&
+	    faccessat(folder, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		rc = system_failed(e, "its folder");
+	close(folder);
+	return rc;
+}
+
 /* ---- one that is there ---- */
 
 static int

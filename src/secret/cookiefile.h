@@ -22,6 +22,10 @@ struct cookiefile_error {
 KV_CHECKED int cookiefile_make(const char *path, uint8_t generation,
     bool replace, struct cookiefile_error *e);
 
+/* Could it be made?  Nothing is touched. */
+KV_CHECKED int cookiefile_may_make(const char *path,
+    struct cookiefile_error *e);
+
 /* Write what such a file would have to fd. */
 KV_CHECKED int cookiefile_write(int fd, uint8_t generation,
     struct cookiefile_error *e);

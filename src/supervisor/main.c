@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "conf/load.h"
 #include "conf/print.h"
+#include "supervisor/cookie.h"
 #include "supervisor/preflight.h"
 #include "supervisor/supervisor.h"
 
@@ -108,11 +109,17 @@ show_mdoc(void)
 static int
 check(const struct conf *c)
 {
+	bool missing = false;
 	struct conf_error e;
+	int n;
 
-	if (preflight_check(c, &e) < 0)
+	if (preflight_check(c, &e) < 0 ||
+	    (conf_has_sync(c) && cookie_ask(c, &missing, &e) < 0))
 		return fail(&e);
-	return puts("configuration ok") < 0 ? 1 : 0;
+	n = missing ? printf("configuration ok; the cookie %s will be made\n",
+			  conf_text(c, CONF_COOKIE_FILE))
+		    : printf("configuration ok\n");
+	return n < 0 || fflush(stdout) != 0 ? 1 : 0;
 }
 
 static int

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "io/parent.h"
 #include "io/spawn.h"
+#include "supervisor/programs.h"
 
 const struct process_kind *
 process_kind(enum process_role role)
@@ -37,30 +38,6 @@ static uint64_t
 process_now_ms(void)
 {
 	return clock_mono_ns() / 1000000;
-}
-
-/* Beside our own program, as in a build folder; in the tree of which it is a
- * part, wherever that was put; or where this build was to be installed. */
-static bool
-process_find_program(const struct process_home *home, enum process_role role,
-    char to[PATH_MAX])
-{
-	const struct {
-		const char *folder, *below;
-	} places[] = { { home->programs, "" },
-		{ home->programs, "/../libexec/kv" },
-		{ KV_BUILD_LIBEXECDIR, "" } };
-	const char *program = process_kind(role)->program;
-	size_t i;
-	int n;
-
-	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		n = snprintf(to, PATH_MAX, "%s%s/%s", places[i].folder,
-		    places[i].below, program);
-		if (n > 0 && n < PATH_MAX && access(to, X_OK) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* ---- messages ---- */
@@ -157,12 +134,9 @@ process_exec(struct process *p, int control)
 		.fd_count = 2 };
 	size_t i;
 
-	if (!process_find_program(p->home, p->role, path)) {
-		log_error("program missing name=%s dir=%s libexecdir=%s",
-		    process_kind(p->role)->program, p->home->programs,
-		    KV_BUILD_LIBEXECDIR);
+	if (!programs_find(p->home->programs, process_kind(p->role)->program,
+		path))
 		return KV_ENOTFOUND;
-	}
 	snprintf(program, sizeof(program), "%s",
 	    process_kind(p->role)->program);
 	if (p->port == NULL)

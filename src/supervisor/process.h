@@ -5,6 +5,7 @@
 /* One child process: its state machine (child.h) made real.  Spawns, talks
  * over the control socket (io/parent.h), times, kills, reaps. */
 
+#include <limits.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
@@ -49,8 +50,8 @@ struct process;
 /* What all processes share. */
 struct process_home {
 	struct loop *loop;
-	char programs[4096]; /* folder of our own program */
-	struct buf conf;     /* the lines of conf_write */
+	char programs[PATH_MAX]; /* folder of our own program */
+	struct buf conf;	 /* the lines of conf_write */
 	/* Called once per news; may free the process. */
 	void (*news)(void *arg, struct process *p, enum process_news news);
 	void *arg;

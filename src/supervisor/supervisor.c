@@ -20,6 +20,7 @@
 #include "supervisor/announce.h"
 #include "supervisor/limits.h"
 #include "supervisor/preflight.h"
+#include "supervisor/programs.h"
 #include "supervisor/reload.h"
 #include "supervisor/status.h"
 
@@ -378,21 +379,6 @@ supervisor_feed_watchdog(struct timer *timer)
 /* ---- setting up ---- */
 
 static int
-supervisor_find_programs(struct supervisor *s)
-{
-	ssize_t n = readlink("/proc/self/exe", s->home.programs,
-	    sizeof(s->home.programs) - 1);
-	char *slash;
-
-	if (n < 0)
-		return err_system("readlink", "/proc/self/exe");
-	s->home.programs[n] = '\0';
-	if ((slash = strrchr(s->home.programs, '/')) != NULL)
-		*slash = '\0';
-	return KV_OK;
-}
-
-static int
 supervisor_init(struct supervisor *s)
 {
 	struct loop_hooks hooks = { .turn_end = supervisor_turn_end, .arg = s };
@@ -412,7 +398,7 @@ supervisor_init(struct supervisor *s)
 		return rc;
 	loop_set_hooks(s->loop, &hooks);
 	s->home.loop = s->loop;
-	if ((rc = supervisor_find_programs(s)) < 0)
+	if ((rc = programs_folder(s->home.programs)) < 0)
 		return rc;
 	return conf_write(s->conf, &s->home.conf);
 }

@@ -91,3 +91,23 @@ keys_load_first(const struct conf *c, struct psk_ring **out, char *why,
 		return keys_refuse(c, rc, e.text, why, size);
 	return keys_load(c, out, why, size);
 }
+
+int
+keys_check(const struct conf *c, bool *missing, char *why, size_t size)
+{
+	const char *path = conf_text(c, CONF_COOKIE_FILE);
+	struct cookiefile_error e;
+	struct cookiefile file;
+	int rc;
+
+	rc = cookiefile_read(path, conf_u64(c, CONF_WEAK_COOKIE) != 0, &file,
+	    &e);
+	*missing = rc == KV_ENOTFOUND && keys_is_default(path);
+	if (*missing) {
+		rc = cookiefile_may_make(path, &e);
+	} else if (rc == KV_OK) {
+		keys_warn(c, &file.cookie);
+		cookiefile_fini(&file);
+	}
+	return rc < 0 ? keys_refuse(c, rc, e.text, why, size) : KV_OK;
+}

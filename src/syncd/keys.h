@@ -19,4 +19,8 @@ KV_CHECKED int keys_load(const struct conf *c, struct psk_ring **out, char *why,
 KV_CHECKED int keys_load_first(const struct conf *c, struct psk_ring **out,
     char *why, size_t size);
 
+/* Would keys_load_first succeed?  Nothing is made; *missing: one would be. */
+KV_CHECKED int keys_check(const struct conf *c, bool *missing, char *why,
+    size_t size);
+
 #endif

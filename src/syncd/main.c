@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -13,6 +14,7 @@
 #include "engine/options.h"
 #include "engine/program.h"
 #include "io/parent.h"
+#include "syncd/keys.h"
 #include "syncd/syncd.h"
 
 #define MAIN_ROLE_NS 200000000u /* between two looks whether it is free */
@@ -163,8 +165,23 @@ main_close(struct program *p)
 	conf_free(p->conf);
 }
 
+/* kvd -n asks whether we would start with this cookie. */
+static int
+main_check(const struct conf *conf)
+{
+	char why[1024];
+	bool missing;
+
+	if (keys_check(conf, &missing, why, sizeof(why)) < 0) {
+		parent_failed("%s", why);
+		return EXIT_FAILURE;
+	}
+	parent_checked(missing);
+	return EXIT_SUCCESS;
+}
+
 int
-main(void)
+main(int argc, char **argv)
 {
 	static struct program program = {
 		.parent = { .name = "kv-syncd",
@@ -176,6 +193,8 @@ main(void)
 	main_hide();
 	if (program_begin(program.parent.name, &program.conf) < 0)
 		return EXIT_FAILURE;
+	if (argc == 2 && strcmp(argv[1], "check") == 0)
+		return main_check(program.conf);
 	main_yield();
 	if ((program.rc = main_open(&program)) == KV_OK &&
 	    loop_run(program.loop) < 0)

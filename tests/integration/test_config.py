@@ -185,6 +185,60 @@ class Mistakes(WithStore):
         self.refused(["-n", "--sname", "foo", "--name", "foo@host"], "name")
 
 
+class CheckCookie(WithStore):
+    """kvd -n, of a node that shares buckets."""
+
+    SECRET = "Zm9vYmFyYmF6cXV4"
+
+    def check(self, *args):
+        return self.run_kvd("-n", "--sname", "foo", "--nodes", "bar@x", *args)
+
+    def cookie(self, text, mode=0o600, name=".kv.cookie"):
+        path = self.store.write(name, text)
+        os.chmod(path, mode)
+        return path
+
+    def refused_cookie(self, *words, args=()):
+        line = assert_refused(self, self.check(*args), "cookie_file", *words)
+        self.assertNotIn(self.SECRET, line)
+
+    def test_a_good_one_is_ok_and_none_would_be_made(self):
+        path = os.path.join(self.store.base, ".kv.cookie")
+        missing = self.check()
+        self.assertEqual((missing.code, missing.err, missing.out), (
+            0, "", f"configuration ok; the cookie {path} will be made\n"))
+        self.assertFalse(os.path.exists(path))
+        self.cookie(f"2 {self.SECRET}\n1 {self.SECRET}x\n")
+        good = self.check()
+        self.assertEqual((good.code, good.err, good.out),
+                         (0, "", "configuration ok\n"))
+        self.assertEqual(os.listdir(self.store.base), [".kv.cookie"])
+
+    def test_a_bad_one_is_told_in_a_line_without_the_secret(self):
+        self.cookie(f"1 {self.SECRET}\n", 0o640)
+        self.refused_cookie("mode 0640", "chmod 600")
+        self.cookie(f"1 {self.SECRET}\n999 {self.SECRET}\n")
+        self.refused_cookie("line 2", "0 to 255")
+        self.cookie("1 short\n")
+        self.refused_cookie("16 bytes", "weak_cookie")
+        weak = self.check("--weak-cookie", "yes")
+        self.assertEqual(weak.code, 0, weak)
+        self.assertIn("cookie weak", weak.err)
+        self.assertNotIn("short", weak.err)
+        os.symlink(self.cookie(f"1 {self.SECRET}\n", name="real"),
+                   os.path.join(self.store.base, "link"))
+        link = ("--cookie-file", os.path.join(self.store.base, "link"))
+        self.refused_cookie("symbolic link", args=link)
+        os.mkfifo(os.path.join(self.store.base, "pipe"), 0o600)
+        pipe = ("--cookie-file", os.path.join(self.store.base, "pipe"))
+        self.refused_cookie("is a pipe", args=pipe)
+
+    def test_who_is_alone_needs_none(self):
+        self.cookie("1 short\n", 0o666)
+        alone = self.run_kvd("-n")
+        self.assertEqual((alone.code, alone.out), (0, "configuration ok\n"))
+
+
 class Reload(WithStore):
     """SIGHUP reads the file again."""
 
