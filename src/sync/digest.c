@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
-#include "base/hash.h"
 
 #define STILL_MS 1000
 #define REPAIR_MAX_MS (3600 * 1000)
@@ -17,41 +16,23 @@
 
 /* ---- vectors ---- */
 
-/* Of the rows, whatever their order. */
-static void
-add_row(uint64_t hash[2], uint64_t inc, uint64_t tick)
+/* Of our run we have all up to the head, whatever its row says. */
+static struct ticks_sum
+own_sum(const struct replica *r)
 {
-	if (tick == 0)
-		return;
-	hash[0] += hash_u64(hash_u64(inc) ^ tick);
-	hash[1] += hash_u64(hash_u64(inc + 1) + tick);
-}
+	struct ticks_sum sum = r->vector.sum;
+	uint64_t inc = r->config.inc;
 
-static void
-hash_own(const struct replica *r, uint64_t hash[2])
-{
-	const struct sync_row *row;
-	size_t i;
-
-	hash[0] = hash[1] = 0;
-	add_row(hash, r->config.inc, r->head);
-	for (i = 0; i < r->vector.count; i++) {
-		row = &r->vector.rows[i].row;
-		if (row->inc != r->config.inc)
-			add_row(hash, row->inc, row->vv);
-	}
+	ticks_sum_change(&sum, inc, vector_vv(&r->vector, inc), r->head);
+	return sum;
 }
 
 static bool
 is_even(const struct replica *r, const struct replica_link *l)
 {
-	uint64_t own[2], theirs[2] = { 0, 0 };
-	size_t i;
+	const struct ticks_sum own = own_sum(r);
 
-	hash_own(r, own);
-	for (i = 0; i < l->vv.count; i++)
-		add_row(theirs, l->vv.rows[i].inc, l->vv.rows[i].tick);
-	return own[0] == theirs[0] && own[1] == theirs[1];
+	return ticks_sum_equal(&own, &l->vv.sum);
 }
 
 /* ---- telling ---- */
@@ -75,12 +56,14 @@ static int
 send_digest(struct replica *r, struct replica_link *l)
 {
 	struct frame f = { .type = FRAME_DIGEST };
+	struct ticks_sum sum;
 	struct kv_slice left;
 	int rc;
 
 	if ((rc = sum_own(r)) < 0)
 		return rc;
-	hash_own(r, f.u.digest.vv_hash);
+	sum = own_sum(r);
+	memcpy(f.u.digest.vv_hash, sum.word, sizeof(sum.word));
 	left = buf_slice(&r->digest);
 	do {
 		f.u.digest.rows = left;
@@ -215,11 +198,10 @@ mismatch(struct replica *r, struct replica_link *l, const uint64_t hash[2])
 static int
 compare(struct replica *r, struct replica_link *l, const uint64_t hash[2])
 {
-	uint64_t own[2];
+	const struct ticks_sum own = own_sum(r);
 	int rc;
 
-	hash_own(r, own);
-	if (own[0] != hash[0] || own[1] != hash[1] ||
+	if (own.word[0] != hash[0] || own.word[1] != hash[1] ||
 	    r->resync.state != RESYNC_NONE || r->config.tuning.has_no_digests)
 		return KV_OK;
 	if ((rc = sum_own(r)) < 0)

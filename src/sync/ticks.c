@@ -5,6 +5,34 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
+
+/* ---- sums ---- */
+
+void
+ticks_sum_change(struct ticks_sum *sum, uint64_t inc, uint64_t from,
+    uint64_t to)
+{
+	uint64_t even = hash_u64(inc), odd = hash_u64(inc + 1);
+
+	if (from > 0) {
+		sum->word[0] -= hash_u64(even ^ from);
+		sum->word[1] -= hash_u64(odd + from);
+	}
+	if (to > 0) {
+		sum->word[0] += hash_u64(even ^ to);
+		sum->word[1] += hash_u64(odd + to);
+	}
+}
+
+bool
+ticks_sum_equal(const struct ticks_sum *a, const struct ticks_sum *b)
+{
+	return a->word[0] == b->word[0] && a->word[1] == b->word[1];
+}
+
+/* ---- rows ---- */
+
 void
 ticks_init(struct ticks *t)
 {
@@ -22,6 +50,7 @@ void
 ticks_clear(struct ticks *t)
 {
 	t->count = 0;
+	t->sum = (struct ticks_sum){ { 0, 0 } };
 }
 
 /* The first row at or after inc. */
@@ -70,6 +99,7 @@ ticks_set(struct ticks *t, uint64_t inc, uint64_t tick)
 	int rc;
 
 	if (i < t->count && t->rows[i].inc == inc) {
+		ticks_sum_change(&t->sum, inc, t->rows[i].tick, tick);
 		t->rows[i].tick = tick;
 		return KV_OK;
 	}
@@ -79,6 +109,7 @@ ticks_set(struct ticks *t, uint64_t inc, uint64_t tick)
 	    (t->count - i) * sizeof(*t->rows));
 	t->rows[i] = (struct item_row){ inc, tick };
 	t->count++;
+	ticks_sum_change(&t->sum, inc, 0, tick);
 	return KV_OK;
 }
 
@@ -98,19 +129,24 @@ ticks_copy(struct ticks *to, const struct ticks *from)
 	if (from->count > 0)
 		memcpy(to->rows, from->rows, from->count * sizeof(*to->rows));
 	to->count = from->count;
+	to->sum = from->sum;
 	return KV_OK;
 }
 
 void
 ticks_lower(struct ticks *t, const struct ticks *by)
 {
+	struct item_row *row;
 	uint64_t other;
 	size_t i;
 
 	for (i = 0; i < t->count; i++) {
-		other = ticks_get(by, t->rows[i].inc);
-		if (other < t->rows[i].tick)
-			t->rows[i].tick = other;
+		row = &t->rows[i];
+		other = ticks_get(by, row->inc);
+		if (other >= row->tick)
+			continue;
+		ticks_sum_change(&t->sum, row->inc, row->tick, other);
+		row->tick = other;
 	}
 }
 

@@ -6,10 +6,22 @@
 
 #include "sync/items.h"
 
-struct ticks {
-	struct item_row *rows;
-	size_t count, cap;
+/* Of all rows that are not 0, whatever their order: equal for equal vectors.
+ * On the wire, in DIGEST. */
+struct ticks_sum {
+	uint64_t word[2];
 };
+
+struct ticks {
+	struct item_row *rows; /* changed by what stands here only */
+	size_t count, cap;
+	struct ticks_sum sum;
+};
+
+/* A row has another tick now. */
+void ticks_sum_change(struct ticks_sum *sum, uint64_t inc, uint64_t from,
+    uint64_t to);
+bool ticks_sum_equal(const struct ticks_sum *a, const struct ticks_sum *b);
 
 void ticks_init(struct ticks *t);
 void ticks_fini(struct ticks *t);

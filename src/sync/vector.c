@@ -18,6 +18,7 @@ void
 vector_clear(struct vector *v)
 {
 	v->count = 0;
+	v->sum = (struct ticks_sum){ { 0, 0 } };
 }
 
 static size_t
@@ -99,6 +100,7 @@ vector_install(struct vector *v, const struct sync_row *row)
 	if (at->row.purged < purged)
 		at->row.purged = purged;
 	if (at->row.vv != vv) {
+		ticks_sum_change(&v->sum, row->inc, vv, row->vv);
 		at->changed = ++v->version;
 		at->behind_ms = 0;
 	}

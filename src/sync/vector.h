@@ -6,6 +6,7 @@
  * rows last until the next vector_make. */
 
 #include "sync/store.h"
+#include "sync/ticks.h"
 
 struct vector_row {
 	struct sync_row row;
@@ -20,7 +21,8 @@ struct vector {
 	uint32_t *order;	 /* their places, by inc: what has to move when
 				  * one comes is little */
 	size_t count, cap;
-	uint64_t version; /* counts changes of vv */
+	uint64_t version;     /* counts changes of vv */
+	struct ticks_sum sum; /* of vv, where all is installed */
 };
 
 void vector_fini(struct vector *v);
@@ -39,7 +41,7 @@ struct vector_row *vector_find(const struct vector *v, uint64_t inc);
 KV_CHECKED int vector_make(struct vector *v, uint64_t inc,
     struct vector_row **out);
 
-/* Take over a committed row; purged only rises. */
+/* Take over a committed row; purged only rises, and sum follows. */
 KV_CHECKED int vector_install(struct vector *v, const struct sync_row *row);
 
 static inline uint64_t

@@ -84,6 +84,18 @@ a_bucket_is_two_registers(void **state)
 	assert_false(merge_bucket(&ab, &b));
 }
 
+/* However it came about, it is that of its rows. */
+static void
+sum_is_right(const struct ticks *t)
+{
+	struct ticks_sum sum = { { 0, 0 } };
+	size_t i;
+
+	for (i = 0; i < t->count; i++)
+		ticks_sum_change(&sum, t->rows[i].inc, 0, t->rows[i].tick);
+	assert_true(ticks_sum_equal(&sum, &t->sum));
+}
+
 static void
 vectors_are_ordered_and_join_and_lower(void **state)
 {
@@ -111,9 +123,19 @@ vectors_are_ordered_and_join_and_lower(void **state)
 	assert_int_equal(ticks_join(&b, &a), KV_OK);
 	assert_int_equal(ticks_get(&b, 3), 20);
 	assert_int_equal(ticks_get(&b, 99), 10);
+	sum_is_right(&a);
+	sum_is_right(&b);
+	assert_false(ticks_sum_equal(&a.sum, &b.sum));
 	ticks_lower(&b, &a);
 	assert_int_equal(ticks_get(&b, 99), 0);
 	assert_int_equal(ticks_get(&b, 3), 20);
+	sum_is_right(&b);
+	/* A row of 0 is as none. */
+	assert_true(ticks_sum_equal(&a.sum, &b.sum));
+	assert_int_equal(ticks_copy(&b, &a), KV_OK);
+	sum_is_right(&b);
+	ticks_clear(&b);
+	sum_is_right(&b);
 	ticks_fini(&a);
 	ticks_fini(&b);
 }
@@ -123,6 +145,7 @@ a_row_changes_its_version_with_vv_alone(void **state)
 {
 	struct sync_row row = { .inc = 5, .vv = 10, .purged = 7 };
 	struct vector v = { .rows = NULL };
+	struct ticks_sum sum = { { 0, 0 } };
 	uint64_t before;
 
 	(void)state;
@@ -138,6 +161,8 @@ a_row_changes_its_version_with_vv_alone(void **state)
 	assert_int_equal(vector_install(&v, &row), KV_OK);
 	assert_true(v.version > before);
 	assert_int_equal(vector_vv(&v, 5), 11);
+	ticks_sum_change(&sum, 5, 0, 11);
+	assert_true(ticks_sum_equal(&v.sum, &sum));
 	assert_int_equal(vector_vv(&v, 6), 0);
 	vector_fini(&v);
 }
