@@ -2,7 +2,7 @@
 /* Messages that come in parts.  Of each peer one at a time, as it sends them;
  * what all of them take is bounded, and beyond that messages are lost: nothing
  * is ever held back for them.  One that began and does not go on, because the
- * sender had to drop it, ends when the peer's next one comes.
+ * sender had to drop it, ends when the peer's next one comes, or its time is up.
  *
  * The same one may come over several links; the first that has it whole ends the
  * others.  A link on which one was lost may not bring what was published behind
@@ -31,7 +31,7 @@ parts_are_before(const struct services *s, uint64_t inc, uint64_t tick)
 
 	DL_FOREACH(s->peers, p)
 		if (p->parts.size > 0 && p->parts.inc == inc &&
-		    p->parts.tick < tick)
+		    p->parts.tick < tick && !p->is_slow)
 			return true;
 	return false;
 }
@@ -62,8 +62,13 @@ parts_begin(struct service_peer *p, const struct frame_part *f)
 		s->messages_lost++;
 		return KV_OK;
 	}
-	*x = (struct parts){ f->inc, f->tick, f->size, f->channel.len,
-		x->bytes };
+	*x = (struct parts){ .inc = f->inc,
+		.tick = f->tick,
+		.size = f->size,
+		.channel = f->channel.len,
+		.bytes = x->bytes,
+		.part_ms = s->now_ms + SERVICES_PART_MS,
+		.last_ms = s->now_ms + SERVICES_PARTS_MS };
 	s->parts_bytes += x->size;
 	return buf_append(&x->bytes, f->channel.data, f->channel.len);
 }
@@ -80,6 +85,7 @@ parts_whole(struct service_peer *p)
 	int rc;
 
 	p->parts = (struct parts){ .size = 0 };
+	p->is_slow = false;
 	rc = messages_take(p, &m);
 	s->parts_bytes -= x.size;
 	buf_fini(&x.bytes);
@@ -105,8 +111,32 @@ parts_receive(struct service_peer *p, const struct frame *f)
 	if (x->size != part->size || x->inc != part->inc ||
 	    x->tick != part->tick || x->bytes.len - x->channel != part->at)
 		return KV_OK;
+	if (part->bytes.len > 0)
+		x->part_ms = p->services->now_ms + SERVICES_PART_MS;
 	rc = buf_append(&x->bytes, part->bytes.data, part->bytes.len);
 	if (rc == KV_OK && x->bytes.len - x->channel == x->size)
 		rc = parts_whole(p);
 	return rc;
+}
+
+/* Else one that is never whole would silence its run for good. */
+void
+parts_turn(struct services *s, uint64_t *next_ms)
+{
+	struct service_peer *p;
+	uint64_t due;
+
+	DL_FOREACH(s->peers, p) {
+		if (p->parts.size == 0)
+			continue;
+		due = p->parts.part_ms < p->parts.last_ms ? p->parts.part_ms
+							  : p->parts.last_ms;
+		if (s->now_ms < due) {
+			service_sooner(next_ms, due);
+			continue;
+		}
+		s->messages_lost++;
+		p->is_slow = true;
+		parts_end(p);
+	}
 }

@@ -71,6 +71,8 @@ struct parts {
 	uint64_t inc, tick;
 	size_t size, channel;
 	struct buf bytes; /* as in struct message; filled as they come */
+	uint64_t part_ms; /* it is over if none came until then */
+	uint64_t last_ms; /* or if it is not whole by then */
 };
 
 /* ---- waiting ---- */
@@ -128,6 +130,7 @@ struct service_peer {
 	uint64_t next_message;
 	size_t sent; /* bytes of that one's payload */
 	struct parts parts;
+	bool is_slow; /* it left one unended: nothing waits for another */
 
 	struct barrier_ask barriers[SERVICES_BARRIERS];
 	size_t barrier_count;
@@ -217,6 +220,7 @@ int messages_take(struct service_peer *p, const struct frame_message *m);
 bool messages_is_new(const struct services *s, uint64_t inc, uint64_t tick);
 
 int parts_receive(struct service_peer *p, const struct frame *f);
+void parts_turn(struct services *s, uint64_t *next_ms);
 /* What the peer began will not go on. */
 void parts_end(struct service_peer *p);
 /* Does any link bring one that this run published before? */

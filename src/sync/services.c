@@ -186,6 +186,7 @@ services_turn(struct services *s, uint64_t now_ms, uint64_t *next_ms)
 	asks_turn(s, next_ms);
 	jobs_turn(s, next_ms);
 	presence_turn(s, next_ms);
+	parts_turn(s, next_ms);
 	return waits_turn(s, next_ms);
 }
 

@@ -27,6 +27,8 @@
 /* ... but no more bytes, or than two of the largest values; the same for those
  * that come in parts. */
 #define SERVICES_MESSAGE_BYTES (4u << 20)
+#define SERVICES_PART_MS (30 * 1000)	  /* to the next part of a message */
+#define SERVICES_PARTS_MS (5 * 60 * 1000) /* to its last one */
 #define SERVICES_DRIFT_MS (5 * 60 * 1000) /* a stamp from beyond is none */
 
 /* How a call ended, for who asked: what he may conclude (kv-sync.7). */

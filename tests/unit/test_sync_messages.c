@@ -336,6 +336,69 @@ what_was_published_behind_a_large_one_does_not_overtake_it(void **state)
 	rig_told(r, 0, "ch: small\n");
 }
 
+/* Told by c, while b has something unended of the same run. */
+static void
+small_by_c(struct rig *r, uint64_t tick, const char *told)
+{
+	struct frame f = { .type = FRAME_MESSAGE,
+		.u.message = { 7777, tick, slice_of("ch"),
+		    slice_of("small") } };
+
+	assert_int_equal(rig_push(r, 2, 0, &f), KV_OK);
+	rig_told(r, 0, told);
+}
+
+static void
+push_part(struct rig *r, uint64_t tick, uint32_t at, size_t bytes)
+{
+	struct frame f = part(tick, 200, at, at == 0 ? "ch" : "", bytes);
+
+	assert_int_equal(rig_push(r, 1, 0, &f), KV_OK);
+}
+
+/* b, which lives and goes on with everything else. */
+static void
+a_large_one_that_never_ends_silences_its_run_for_a_while_only(void **state)
+{
+	struct rig *r = *state;
+	uint32_t at;
+
+	rig_link(r, 0, 1);
+	rig_link(r, 0, 2);
+	rig_run(r);
+	push_part(r, 10, 0, 100);
+	r->now_ms += SERVICES_PART_MS - 1;
+	rig_run(r);
+	small_by_c(r, 11, "");
+	push_part(r, 10, 100, 0); /* nothing is not going on */
+	r->now_ms++;
+	rig_run(r);
+	assert_int_equal(services_messages_lost(r->nodes[0].services), 1);
+	small_by_c(r, 12, "ch: small\n");
+	/* Who did so once is waited for no more, and goes on in its time. */
+	push_part(r, 20, 0, 100);
+	small_by_c(r, 19, "ch: small\n");
+	push_part(r, 20, 100, 100);
+	rig_told(r, 0, "ch: \n");
+	/* And until it has ended one. */
+	push_part(r, 30, 0, 1);
+	small_by_c(r, 31, "");
+	for (at = 1; at < SERVICES_PARTS_MS / SERVICES_PART_MS; at++) {
+		r->now_ms += SERVICES_PART_MS - 1;
+		rig_run(r);
+		push_part(r, 30, at, 1);
+	}
+	small_by_c(r, 32, "");
+	r->now_ms += SERVICES_PART_MS - 1;
+	rig_run(r);
+	assert_int_equal(services_messages_lost(r->nodes[0].services), 1);
+	r->now_ms += SERVICES_PARTS_MS / SERVICES_PART_MS;
+	rig_run(r);
+	assert_int_equal(services_messages_lost(r->nodes[0].services), 2);
+	small_by_c(r, 33, "ch: small\n");
+	assert_true(r->linked[1][0]);
+}
+
 static void
 a_stamp_of_the_future_silences_no_run(void **state)
 {
@@ -372,6 +435,8 @@ main(void)
 		TEST(what_links_together_may_begin_is_bounded),
 		TEST(
 		    what_was_published_behind_a_large_one_does_not_overtake_it),
+		TEST(
+		    a_large_one_that_never_ends_silences_its_run_for_a_while_only),
 		TEST(a_stamp_of_the_future_silences_no_run),
 	};
 
