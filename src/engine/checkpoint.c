@@ -21,6 +21,7 @@
 #define CHECKPOINT_IDLE_MS 1000
 #define CHECKPOINT_RETRY_MS 500
 #define CHECKPOINT_RETRY_MAX_MS 8000
+#define CHECKPOINT_CLOCK_MS 2	   /* until the walwriter has made a file */
 #define CHECKPOINT_ROOM (4u << 20) /* less on the disk is not worth a try */
 #define CHECKPOINT_PIN_MS 2	   /* a view lasts a turn */
 #define CHECKPOINT_PIN_WARN_MS 5000
@@ -37,8 +38,11 @@ struct checkpointer {
 static int
 checkpointer_new(struct engine *e)
 {
-	if (e->checkpointer == NULL)
-		e->checkpointer = calloc(1, sizeof(*e->checkpointer));
+	if (e->checkpointer != NULL)
+		return KV_OK;
+	e->checkpointer = calloc(1, sizeof(*e->checkpointer));
+	/* Who made room may have died before he told. */
+	engine_wake_room(e);
 	return e->checkpointer == NULL ? KV_ENOMEM : KV_OK;
 }
 
@@ -126,17 +130,46 @@ checkpoint_prepare(struct engine *e)
 	}
 	atomic_fetch_and(&c->trouble, ~(uint32_t)TROUBLE_SHM_SPACE);
 	atomic_store(&c->memory_ready, next);
-	engine_wake_room(e);
 	return KV_OK;
 }
 
 static void
 checkpoint_pause(void *user)
 {
+	struct engine *e = user;
+	uint64_t ready = atomic_load(&e->control->memory_ready);
+
 	CRASH_POINT("checkpoint.chunk");
 	/* Writers may be filling segments while we apply one. */
-	if (checkpoint_prepare(user) < 0)
+	if (checkpoint_prepare(e) < 0)
 		return; /* the step will see it again */
+	if (atomic_load(&e->control->memory_ready) != ready)
+		engine_wake_room(e);
+}
+
+/* A new incarnation needs a segment, too, and writers in a hurry leave none:
+ * it comes before they are woken. */
+static int
+checkpoint_prepare_and_watch(struct engine *e)
+{
+	uint64_t ready = atomic_load(&e->control->memory_ready);
+	int rc = checkpoint_prepare(e);
+
+	clockwatch_step(e);
+	if (atomic_load(&e->control->memory_ready) != ready)
+		engine_wake_room(e);
+	return rc;
+}
+
+/* All that the new incarnation lacks is its file: the log can wait, too. */
+static bool
+checkpoint_waits_for_file(const struct engine *e)
+{
+	const struct control *c = e->control;
+
+	return e->process != NULL && clockwatch_jumped(e) &&
+	    engine_trouble(e) == 0 &&
+	    atomic_load(&c->memory_ready) > atomic_load(&c->segment_hi);
 }
 
 /* ---- moving ---- */
@@ -300,6 +333,8 @@ checkpoint_sleep_for(struct engine *e, bool sweeping, uint64_t next_ms)
 
 	if (atomic_load(&c->checkpointed) != atomic_load(&c->wal_end))
 		limit = CHECKPOINT_IDLE_MS;
+	if (clockwatch_jumped(e))
+		limit = CHECKPOINT_RETRY_MS;
 	if (sweeping)
 		return 1;
 	if (next_ms != 0) {
@@ -343,8 +378,10 @@ checkpoint_incarnation(struct engine *e)
 		return KV_OK;
 	if ((rc = incarnation_store(e)) < 0)
 		return rc;
-	atomic_fetch_and(&c->trouble, ~(uint32_t)TROUBLE_TREE_SPACE);
-	log_info("recover trouble=over");
+	/* Or who drew a new one died over it: then there was no trouble. */
+	if (atomic_fetch_and(&c->trouble, ~(uint32_t)TROUBLE_TREE_SPACE) &
+	    TROUBLE_TREE_SPACE)
+		log_info("recover trouble=over");
 	engine_wake_room(e);
 	return KV_OK;
 }
@@ -367,14 +404,18 @@ checkpoint_step(struct engine *e, bool all, int *sleep_ms)
 		*sleep_ms = checkpoint_retry(e->checkpointer);
 		return KV_OK;
 	}
-	clockwatch_step(e);
 	checkpoint_release(e); /* who moved it may have died over that */
 	if ((partial = all || checkpoint_is_idle(e)))
 		checkpoint_mend(e);
-	rc = checkpoint_prepare(e);
+	rc = checkpoint_prepare_and_watch(e);
 	if (rc < 0)
 		*sleep_ms =
 		    rc == KV_EBUSY ? CHECKPOINT_PIN_MS : CHECKPOINT_RETRY_MS;
+	if (!all && checkpoint_waits_for_file(e)) {
+		engine_wake_writer(e);
+		*sleep_ms = CHECKPOINT_CLOCK_MS;
+		return KV_OK;
+	}
 	if (checkpoint_range(e, partial, &from, &to, &moved_to)) {
 		rc = checkpoint_move(e, from, to, moved_to);
 		if (rc == KV_OK) {

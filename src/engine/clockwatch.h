@@ -13,7 +13,10 @@
 
 #include "engine/engine.h"
 
-/* The checkpointer, each step. */
+/* The checkpointer, each step; when it has just made room for a segment, before
+ * the writers who wait for room know.  A new incarnation that is due begins;
+ * when that cannot be, clockwatch_jumped() goes on to say so: try again
+ * soon, replication waits for it. */
 void clockwatch_step(struct engine *e);
 
 /* A new incarnation is due and has not begun yet. */

@@ -140,8 +140,10 @@ incarnation_renew(struct engine *e, uint64_t end)
 	append_lock(e);
 	rc = incarnation_change(e, end);
 	append_unlock(e);
-	if (rc == KV_OK)
+	if (rc == KV_OK) {
 		engine_wake_followers(e);
+		engine_wake_writer(e); /* the next file is due */
+	}
 	return rc;
 }
 

@@ -361,6 +361,7 @@ KV_CHECKED int limit_step(struct engine *e, bool *more);
 void engine_wake_followers(struct engine *e);
 void engine_wake_durable(struct engine *e);
 void engine_wake_room(struct engine *e);
+void engine_wake_writer(struct engine *e);
 /* Whoever lives looks again at what it waits for: a process that died between
  * clearing a want and sending the wake-up owes one to somebody. */
 void engine_wake_all(struct engine *e);

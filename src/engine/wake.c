@@ -70,6 +70,15 @@ engine_kick(struct engine *e)
 }
 
 void
+engine_wake_writer(struct engine *e)
+{
+	struct control *c = e->control;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	wake_role(c, &c->writer_sleeps, &c->writer_futex);
+}
+
+void
 engine_ask_checkpoint(struct engine *e)
 {
 	struct control *c = e->control;
@@ -125,13 +134,19 @@ bool
 engine_want_room(struct engine *e)
 {
 	struct control *c = e->control;
+	bool memory, file;
 	uint64_t hi;
 
 	atomic_store(&e->process->want_room, 1);
 	hi = atomic_load(&c->segment_hi);
-	return engine_trouble(e) != 0 ||
-	    (atomic_load(&c->memory_ready) > hi &&
-		atomic_load(&c->file_ready) > hi);
+	memory = atomic_load(&c->memory_ready) > hi;
+	file = atomic_load(&c->file_ready) > hi;
+	/* Who rolled may have died before engine_kick. */
+	if (!memory)
+		wake_role(c, &c->checkpoint_sleeps, &c->checkpoint_futex);
+	if (!file)
+		wake_role(c, &c->writer_sleeps, &c->writer_futex);
+	return engine_trouble(e) != 0 || (memory && file);
 }
 
 /* Every process whose want, at the given member, has been reached. */

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/clockwatch.h"
 #include "engine/internal.h"
 #include "engine/maintain.h"
 
@@ -259,8 +260,10 @@ writer_step(struct engine *e, int *sleep_ms)
 			rc = writer_lazy(e, end, sleep_ms);
 		if (rc < 0)
 			*sleep_ms = WRITER_RETRY_MS;
-		/* Half full: time to see to the next file. */
+		/* Half full, or a new incarnation is due, which begins with a
+		 * segment of its own: time to see to the next file. */
 		if (engine_offset_of(e, end) < e->segment_size / 2 &&
+		    !clockwatch_jumped(e) &&
 		    atomic_load(&c->file_ready) >= atomic_load(&c->segment_hi))
 			return KV_OK;
 	} else

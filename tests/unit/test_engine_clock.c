@@ -133,6 +133,156 @@ a_new_run_begins_in_the_same_memory(void **state)
 	engine_close(e);
 }
 
+static int
+put_once(void)
+{
+	static const char value[4096];
+	const struct bucket *b;
+	uint64_t end;
+	int rc;
+
+	EXPECT(engine_refresh(e) == KV_OK);
+	EXPECT(engine_bucket(e, slice_of("b"), &b) == KV_OK);
+	EXPECT(engine_put(e, b, slice_of("k"),
+		   (struct kv_slice){ value, sizeof(value) }, 0) == KV_OK);
+	rc = engine_commit(e, &end);
+	engine_release(e);
+	return rc;
+}
+
+/* One step of it, as it is. */
+static int
+step(enum control_role role)
+{
+	int sleep_ms;
+
+	EXPECT(maintain_take(e, role, false) == KV_OK);
+	if (role == ROLE_WALWRITER)
+		EXPECT(writer_step(e, &sleep_ms) == KV_OK);
+	else
+		EXPECT(checkpoint_step(e, false, &sleep_ms) == KV_OK);
+	maintain_leave(e, role);
+	return sleep_ms;
+}
+
+/* The walwriter does its work, and the writers use all that there is. */
+static void
+fill_the_log(void)
+{
+	int rc;
+
+	do {
+		while ((rc = put_once()) == KV_OK)
+			;
+		EXPECT(rc == KV_EAGAIN);
+		step(ROLE_WALWRITER);
+	} while (put_once() == KV_OK);
+}
+
+static void
+a_new_run_begins_though_writers_take_all_room(void **state)
+{
+	uint64_t inc;
+	unsigned i;
+
+	(void)state;
+	e = model_open(model, DURABILITY_EVERYSEC);
+	inc = e->control->inc;
+	write_key("k", 0);
+	steps(1);
+	fill_the_log();
+	jump(40000);
+	for (i = 0; i < CONTROL_SLOTS && e->control->inc == inc; i++) {
+		step(ROLE_CHECKPOINTER);
+		if (e->control->inc == inc)
+			fill_the_log();
+	}
+	assert_true(e->control->inc != inc);
+	assert_false(clockwatch_jumped(e));
+	fill_the_log();
+	steps(1);
+	assert_int_equal(raw("k").stamp.inc, e->control->inc);
+	EXPECT(model_findings(e) == 0);
+	engine_close(e);
+}
+
+static void
+a_new_run_waits_for_no_segment_to_be_half_full(void **state)
+{
+	struct control *c;
+	uint64_t inc;
+
+	(void)state;
+	e = model_open(model, DURABILITY_EVERYSEC);
+	c = e->control;
+	inc = c->inc;
+	write_key("k", 0);
+	step(ROLE_WALWRITER);
+	step(ROLE_CHECKPOINTER);
+	assert_int_equal(c->file_ready, c->segment_hi);
+	jump(40000);
+	/* It looks again soon, though there is nothing to move. */
+	assert_in_range(step(ROLE_CHECKPOINTER), 1, 100);
+	assert_int_equal(c->inc, inc);
+	EXPECT(put_once() == KV_OK);
+	step(ROLE_WALWRITER);
+	step(ROLE_CHECKPOINTER);
+	assert_true(c->inc != inc);
+	steps(1);
+	EXPECT(model_findings(e) == 0);
+	engine_close(e);
+}
+
+/* As if the walwriter slept until somebody wakes it. */
+static bool
+is_woken_by(void (*what)(void))
+{
+	uint32_t seen = atomic_load(&e->control->writer_futex);
+
+	atomic_store(&e->control->writer_sleeps, 1);
+	what();
+	return atomic_load(&e->control->writer_futex) != seen;
+}
+
+static void
+begin_a_new_run(void)
+{
+	step(ROLE_CHECKPOINTER);
+}
+
+static void
+ask_for_room(void)
+{
+	engine_want_room(e);
+}
+
+static void
+a_roll_by_another_is_told_to_the_walwriter(void **state)
+{
+	struct control *c;
+	uint64_t inc;
+
+	(void)state;
+	e = model_open(model, DURABILITY_EVERYSEC);
+	c = e->control;
+	inc = c->inc;
+	write_key("k", 0);
+	steps(1);
+	step(ROLE_WALWRITER);
+	assert_true(c->file_ready > c->segment_hi);
+	assert_false(is_woken_by(ask_for_room));
+	jump(40000);
+	assert_true(is_woken_by(begin_a_new_run));
+	assert_true(c->inc != inc);
+	/* Who rolled may have died before. */
+	assert_int_equal(c->file_ready, c->segment_hi);
+	assert_true(is_woken_by(ask_for_room));
+	step(ROLE_WALWRITER); /* all is durable */
+	step(ROLE_WALWRITER);
+	assert_false(is_woken_by(ask_for_room));
+	engine_close(e);
+}
+
 static void
 drift_and_small_steps_are_followed(void **state)
 {
@@ -230,6 +380,9 @@ main(void)
 	cmocka_unit_test_setup_teardown(name, model_set_up, model_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_new_run_begins_in_the_same_memory),
+		TEST(a_new_run_begins_though_writers_take_all_room),
+		TEST(a_new_run_waits_for_no_segment_to_be_half_full),
+		TEST(a_roll_by_another_is_told_to_the_walwriter),
 		TEST(drift_and_small_steps_are_followed),
 		TEST(the_memory_is_adopted_after_it),
 		TEST(nothing_expires_for_an_hour_after_a_jump_far_ahead),
