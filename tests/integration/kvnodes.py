@@ -210,3 +210,20 @@ class ClusterCase(kvtest.Case):
         self.assertIsInstance(got, Error, got)
         for w in words:
             self.assertIn(w, str(got))
+
+
+class Nodes(kvtest.Case):
+    def cluster(self, **env):
+        c = Cluster(**env)
+        self.addCleanup(c.__exit__)
+        return c
+
+    def two(self, **env):
+        c = self.cluster(**env)
+        return [c] + c.start("foo", "bar")
+
+    def alike(self, bucket, *nodes, limit=20):
+        def same():
+            d = [n.digest(bucket) for n in nodes]
+            return None not in d and len(set(d)) == 1
+        wait_for(same, limit, f"equal digests of {bucket}")

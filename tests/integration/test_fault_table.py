@@ -63,7 +63,7 @@ TABLE = {
         "integration/test_survival four_crashes_in_five_seconds"),
     "NODES is read once; who is down then is never tried again": (
         "net/test_node_faults down_at_start_is_tried_again",
-        "integration/test_nodes nobody_there_and_no_such_host"),
+        "integration/test_nodes_setup nobody_there_and_no_such_host"),
     "a hung peer adds 7 s to the start": (
         "net/test_node_faults ports_are_open_before_any_peer",),
     "a lost link is never made again": (
@@ -74,10 +74,10 @@ TABLE = {
         "integration/test_nodes joins_says_that_it_catches_up"),
     "a wrong cookie: nothing is said": (
         "net/test_node_faults wrong_cookie_is_named_on_both_sides",
-        "integration/test_nodes wrong_cookie"),
+        "integration/test_nodes_setup wrong_cookie"),
     "the cookie stands in ps": (
         "net/test_node_faults cookie_is_seen_nowhere",
-        "integration/test_nodes secret_is_nowhere_to_be_seen",
+        "integration/test_nodes_setup secret_is_nowhere_to_be_seen",
         "integration/test_secrets no_core_file_would_have_the_cookie",
         "integration/test_secrets kv_cookie_and_kv_passwd_leave_no_core",
         "integration/test_secrets bad_cookie_without_showing_it"),
