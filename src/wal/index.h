@@ -44,10 +44,13 @@ index_prefetch_record(const struct segment *s, uint64_t hash)
 {
 	uint64_t entry = atomic_load_explicit(&s->index[hash & s->index_mask],
 	    memory_order_relaxed);
+	const char *record;
 
 	if (entry >> INDEX_TAG_SHIFT != hash >> INDEX_TAG_SHIFT)
 		return false;
-	fetch(s->base + ((entry & INDEX_OFFSET_MASK) << 3));
+	record = s->base + ((entry & INDEX_OFFSET_MASK) << 3);
+	fetch(record);
+	fetch(record + sizeof(struct wal_record)); /* its key */
 	return true;
 }
 
