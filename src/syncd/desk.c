@@ -3,8 +3,10 @@
 
 #include "syncd/desk.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -87,7 +89,7 @@ struct desk_conn *
 desk_connect(struct desk *d, const struct desk_kind *kind, unsigned slot,
     char how)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], head[1 + DESK_MARK];
 	struct desk_conn *c;
 	struct conn *conn;
 	int fd;
@@ -99,7 +101,11 @@ desk_connect(struct desk *d, const struct desk_kind *kind, unsigned slot,
 	c = desk_conn_of(conn);
 	c->kind = kind;
 	c->slot = slot;
-	return desk_write(c, (struct kv_slice){ &how, 1 }) ? c : NULL;
+	head[0] = how;
+	randombytes_buf(c->mark, DESK_MARK);
+	memcpy(head + 1, c->mark, DESK_MARK);
+	return desk_write(c, (struct kv_slice){ head, sizeof(head) }) ? c
+								      : NULL;
 }
 
 bool

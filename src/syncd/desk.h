@@ -22,6 +22,8 @@
 #include "syncd/allow.h"
 #include "syncd/syncd.h"
 
+#define DESK_MARK 8 /* worker/inner.h */
+
 struct desk;
 struct desk_conn;
 
@@ -34,8 +36,9 @@ struct desk_kind {
 struct desk_conn {
 	struct conn conn; /* first: serve allocates it */
 	const struct desk_kind *kind;
-	uint64_t id;   /* of the ask, the wait or the job; 0: none */
-	unsigned slot; /* of the worker at the other end */
+	uint64_t id;	      /* of the ask, the wait or the job; 0: none */
+	unsigned slot;	      /* of the worker at the other end */
+	char mark[DESK_MARK]; /* the worker's, behind a whole answer */
 	bool is_wait;
 	struct resp_parser parser;
 	size_t owed;	 /* bytes of an answer not given back yet */
@@ -93,8 +96,8 @@ desk_of(const struct desk_conn *c)
 struct desk_conn *desk_find(const struct desk *d, const struct desk_kind *kind,
     uint64_t id);
 
-/* A connection to the worker of a slot; its first byte is written.  NULL: it
- * cannot be had. */
+/* A connection to the worker of a slot; its first bytes, how and a mark, are
+ * written.  NULL: it cannot be had. */
 struct desk_conn *desk_connect(struct desk *d, const struct desk_kind *kind,
     unsigned slot, char how);
 

@@ -143,12 +143,24 @@ runner_room(void *user, uint64_t job)
 		conn_release(&c->conn, CONN_HOLD_OWNER);
 }
 
+/* How many of the last bytes may be, or are, the mark of a whole answer. */
+static size_t
+runner_marked(const struct desk_conn *c, struct kv_slice in)
+{
+	size_t n = in.len < DESK_MARK ? in.len : DESK_MARK;
+
+	while (memcmp(in.data + in.len - n, c->mark, n) != 0)
+		n--;
+	return n;
+}
+
 static size_t
 runner_input(struct desk_conn *c, struct kv_slice in)
 {
 	struct desk *d = desk_of(c);
+	size_t marked = runner_marked(c, in), part = in.len - marked;
 	size_t room = services_room(d->services, c->id);
-	size_t n = in.len < room ? in.len : room;
+	size_t n = part < room ? part : room;
 
 	if (n > 0 &&
 	    services_reply(d->services, c->id,
@@ -156,11 +168,12 @@ runner_input(struct desk_conn *c, struct kv_slice in)
 		conn_close(&c->conn);
 		return in.len;
 	}
-	if (n < in.len) {
+	if (n < part) {
 		conn_hold(&c->conn, CONN_HOLD_OWNER);
-	} else if (conn_at_eof(&c->conn)) {
+	} else if (marked == DESK_MARK) {
 		services_finish(d->services, c->id, REPLY_OK, "");
 		c->id = 0;
+		conn_close(&c->conn);
 	}
 	desk_wants_turn(d);
 	return n;

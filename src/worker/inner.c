@@ -151,10 +151,14 @@ inner_end(struct session *s)
 /* ---- requests ---- */
 
 int
-inner_begin(struct session *s, char how)
+inner_begin(struct session *s, const char *head)
 {
+	char how = head[0];
 	int rc;
 
+	if (session_extra(s) == NULL)
+		return KV_ENOMEM;
+	memcpy(s->extra->inner_mark, head + 1, INNER_MARK);
 	if (how == 'P') {
 		session_mode(s, MODE_DEAF);
 		return presence_watch(s) ? KV_OK : KV_ENOMEM;
@@ -172,10 +176,23 @@ inner_begin(struct session *s, char how)
 	return KV_OK;
 }
 
-bool
+static bool
 inner_is_over(const struct session *s, size_t done)
 {
-	return s->conn.flags & CONN_INNER && done > 0 &&
-	    (s->mode == MODE_RESP || s->mode == MODE_LINE) &&
-	    s->pubsub == NULL && !(s->conn.flags & CONN_HOLD_OWNER);
+	const struct conn *c = &s->conn;
+
+	if (!(c->flags & CONN_INNER) || c->flags & CONN_DEAD ||
+	    (s->mode != MODE_RESP && s->mode != MODE_LINE))
+		return false;
+	return c->flags & CONN_CLOSING ||
+	    (done > 0 && s->pubsub == NULL && !(c->flags & CONN_HOLD_OWNER));
+}
+
+bool
+inner_finish(struct session *s, size_t done)
+{
+	if (!inner_is_over(s, done))
+		return false;
+	reply_raw(&session_worker(s)->reply, s->extra->inner_mark, INNER_MARK);
+	return true;
 }

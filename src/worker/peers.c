@@ -155,8 +155,8 @@ peers_pass(struct peers *p, struct kv_slice bytes)
 {
 	struct conn *c = &p->session->conn;
 
-	p->is_begun = true;
 	if (bytes.len > 0) {
+		p->is_begun = true;
 		p->last = bytes.data[bytes.len - 1];
 		if (output_append(c, bytes.data, bytes.len))
 			output_flush(c);

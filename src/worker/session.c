@@ -298,11 +298,11 @@ session_inner(struct run *r)
 {
 	int rc;
 
-	if (r->at == r->in.len)
+	if (r->in.len - r->at < 1 + INNER_MARK)
 		return false;
-	rc = inner_begin(r->session, r->in.data[r->at]);
+	rc = inner_begin(r->session, r->in.data + r->at);
 	if (rc == KV_OK) {
-		r->at++;
+		r->at += 1 + INNER_MARK;
 		return true;
 	}
 	r->stop = true;
@@ -328,6 +328,7 @@ session_input(struct conn *c, struct kv_slice in)
 		.session = s,
 		.in = in,
 	};
+	bool is_over;
 
 	r.worker->run = &r;
 	r.worker->reply.proto = s->proto;
@@ -336,11 +337,12 @@ session_input(struct conn *c, struct kv_slice in)
 		    !r.stop && !conn_is_dead(c) && session_steps[s->mode](&r))
 			run_breathe(&r);
 	} while (!run_finish(&r));
+	is_over = inner_finish(s, r.done);
 	if (!conn_is_dead(c))
 		run_emit(&r);
 	/* kv-syncd has its own limits, and could not tell a part of an answer
 	 * from all of it. */
-	if (inner_is_over(s, r.done))
+	if (is_over)
 		conn_finish(c, false);
 	r.worker->run = NULL;
 	return c->flags & CONN_CLOSING ? in.len : r.at;

@@ -52,6 +52,7 @@ struct session_extra {
 	uint64_t save_to;	/* log position that SAVE waits for, or 0 */
 	uint64_t save_limit_ns;
 	struct timer blank;
+	char inner_mark[INNER_MARK];
 	uint64_t named_us; /* since when it has the name; 0: none */
 	char name[SESSION_TEXT_MAX];
 	char library[SESSION_TEXT_MAX];

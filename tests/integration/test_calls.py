@@ -155,6 +155,34 @@ class Calls(ClusterCase):
                 if not INSTRUMENTED:
                     self.assertLess(y - x, 16 << 20)
 
+    def test_a_worker_that_dies_leaves_no_half_answer_that_looks_whole(self):
+        foo, bar = self.two()
+        with bar.resp() as there:
+            there.must("KV.CREATE", "big", "LOCAL")
+            for i in range(400):
+                there.must("HSET", "big", f"{i:04}", bytes(100_000))
+
+        def worker():
+            return next(p for p in bar.children() if p.name == "kv-worker")
+        hung = worker()
+        os.kill(hung.pid, signal.SIGSTOP)
+        with foo.resp() as c:
+            c.send(kvtest.resp_encode("KV.CALL", "bar", "PING"))
+            self.assertEqual(c.read_quiet(0.05), b"")
+            hung.kill()
+            self.assert_error(c.read_reply(), "FAILED bar", "ended")
+            self.assertEqual(c.call("PING"), b"PONG")
+            wait_for(lambda: c.call("KV.CALL", "bar", "PING") == b"PONG",
+                     10, "another worker")
+        with foo.resp() as c:  # that does not read on
+            c.send(kvtest.resp_encode("KV.CALL", "bar", "TIMEOUT", "60000",
+                                      "HVALS", "big"))
+            c.read_until(b"\r\n")
+            worker().kill()
+            with self.assertRaises(kvtest.Closed):
+                while True:
+                    c.read_until(b"\r\n")
+
     def test_large_arguments_cross(self):
         foo, bar = self.two()
         with foo.resp() as c:
