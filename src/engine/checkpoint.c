@@ -122,7 +122,12 @@ checkpoint_prepare(struct engine *e)
 	}
 	e->checkpointer->pinned_ns = 0;
 	e->checkpointer->pin_told = false;
-	rc = memory_prepare(e, next);
+	/* Each try has a line in the log: not one each time we look. */
+	if ((atomic_load(&c->trouble) & TROUBLE_SHM_SPACE) != 0 &&
+	    !memory_may_prepare(e))
+		rc = KV_ENOSPC;
+	else
+		rc = memory_prepare(e, next);
 	if (rc < 0) {
 		atomic_fetch_or(&c->trouble, TROUBLE_SHM_SPACE);
 		engine_wake_room(e);

@@ -198,6 +198,8 @@ view_reveal(struct engine *e, uint64_t end)
 KV_CHECKED int memory_make(struct engine *e, uint64_t segment_size);
 KV_CHECKED int memory_map(struct engine *e);
 void memory_unmap(struct engine *e);
+/* Is there room for a segment?  Not for sure. */
+bool memory_may_prepare(const struct engine *e);
 /* Allocate and clear the slot of a segment that nobody uses. */
 KV_CHECKED int memory_prepare(struct engine *e, uint64_t number);
 

@@ -114,6 +114,14 @@ memory_unmap(struct engine *e)
 	}
 }
 
+bool
+memory_may_prepare(const struct engine *e)
+{
+	uint64_t room;
+
+	return region_free_space(e->shm, &room) < 0 || room >= e->segment_bytes;
+}
+
 int
 memory_prepare(struct engine *e, uint64_t number)
 {

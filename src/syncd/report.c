@@ -219,6 +219,8 @@ report_write(struct timer *timer)
 	if (rc < 0 && !r->failed)
 		log_error("nodes not shown error=\"%s\"", err_text(rc));
 	r->failed = rc < 0;
+	if (r->failed) /* each try has a line in the log */
+		pause = REPORT_CALM_NS;
 	r->written_ns = now;
 	loop_timer_set(r->s->loop, timer, now + pause);
 }
@@ -226,7 +228,8 @@ report_write(struct timer *timer)
 void
 report_touch(struct report *r)
 {
-	if (r != NULL)
+	/* While there is no room, the timer is enough. */
+	if (r != NULL && !r->failed)
 		loop_timer_set(r->s->loop, &r->timer,
 		    r->written_ns + REPORT_GAP_NS);
 }

@@ -172,6 +172,10 @@ class NoRoom(WithMounts):
                 self.note(answer.decode())
             self.assertEqual(c.get("b", "early"), b"bird")
             self.assertEqual(kv.children(), before)
+            for _ in range(20):
+                c.line("PUT", "b", "again", b"x" * (32 << 10))
+            # A line when it begins, not one for each look.
+            self.assertLessEqual(kv.log_text().count("fallocate failed"), 2)
             os.unlink(ballast)
             wait_for(lambda: c.line("PUT b later v") == b"OK", 30,
                      "a write that succeeds again")
