@@ -346,6 +346,8 @@ append_batch(struct engine *e, uint64_t wall_ms, uint64_t *end_out)
 		engine_offset_of(e, end),
 	    e->stage.bytes.data, e->stage.bytes.len);
 	CRASH_POINT("append.copied");
+	if (e->stage.message_to > 0)
+		append_publish(&c->message_end, end + e->stage.message_to);
 	append_publish(&c->wal_end, after);
 	CRASH_POINT("append.published");
 	append_index(e, end);

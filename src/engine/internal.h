@@ -94,6 +94,7 @@ struct stage {
 	size_t rows;	   /* items that are bucket rows */
 	size_t timed;	   /* items with a deadline to come */
 	size_t summed;	   /* items that staged_totals has seen */
+	size_t message_to; /* where the last PUBLISH of this host ends; 0 */
 	uint64_t batch;	   /* another one after each commit or rollback */
 	uint64_t clock;	   /* highest tick of a stamp from elsewhere */
 	uint8_t cause;	   /* of what is staged now: engine_because */

@@ -41,7 +41,7 @@ stage_clear(struct stage *s)
 	s->clock = 0;
 	s->batch++;
 	s->count = s->cause_from = 0;
-	s->rows = s->timed = 0;
+	s->rows = s->timed = s->message_to = 0;
 	s->bucket_count = 0;
 	if (s->item_table.size > 0)
 		table_clear(&s->item_table);
@@ -451,6 +451,8 @@ stage_message(struct engine *e, struct record *r)
 	if ((rc = stage_add_item(s, &item)) < 0)
 		return rc;
 	s->bytes.len += item.len;
+	if (r->bid == MESSAGE_CHANNEL && !(r->flags & RECORD_FOREIGN))
+		s->message_to = s->bytes.len;
 	return KV_OK;
 }
 

@@ -141,6 +141,8 @@ struct control {
 	_Atomic uint64_t segment_hi;	       /* (lock) the one appended to */
 	_Atomic uint64_t bucket_change;	       /* (lock) LSN after the newest
 						  bucket record */
+	_Atomic uint64_t message_end;	       /* (lock) LSN after the newest
+						  PUBLISH of this host */
 	_Alignas(64) _Atomic uint64_t durable; /* walwriter */
 	_Atomic uint64_t file_ready; /* walwriter: files exist up to here */
 

@@ -183,6 +183,18 @@ post_goes_on(const struct desk *d)
 	    atomic_load(&k->wal_end) > d->feed.position + 2 * k->segment_size;
 }
 
+/* The log went on without us: it may be that nobody published anything. */
+static void
+post_skip(struct desk *d)
+{
+	const struct control *k = engine_control(d->s->engine);
+
+	if (atomic_load(&k->message_end) > d->feed.position)
+		post_lost(d, "kv-syncd was too slow");
+	feed_tail(d->s->engine, &d->feed);
+	d->feed.messages = true;
+}
+
 int
 post_turn(struct desk *d)
 {
@@ -199,9 +211,7 @@ post_turn(struct desk *d)
 		if (rc == KV_EAGAIN)
 			return KV_OK;
 		if (rc == KV_ENOTFOUND) {
-			post_lost(d, "kv-syncd was too slow");
-			feed_tail(d->s->engine, &d->feed);
-			d->feed.messages = true;
+			post_skip(d);
 			return KV_OK;
 		}
 		if (rc < 0)

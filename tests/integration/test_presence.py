@@ -225,6 +225,39 @@ class Messages(ClusterCase):
                 return int(text.split("sync_messages_lost:")[1].split()[0])
             wait_for(lambda: lost() > 0, 30, "a message that is lost")
 
+    def past(self, node, hung, *publish):
+        """The log goes on while kv-syncd is stopped.  False: that was in the
+        midst of a turn, which holds the log."""
+        os.kill(hung.pid, signal.SIGSTOP)
+        try:
+            with node.resp() as c:
+                if publish:
+                    c.call("PUBLISH", *publish, limit=2)
+                for i in range(100):  # the log has five segments
+                    c.must("SET", f"k{i}", bytes(100_000), limit=2)
+            return True
+        except TimeoutError:
+            return False
+        finally:
+            os.kill(hung.pid, signal.SIGCONT)
+
+    def test_who_publishes_nothing_loses_no_message(self):
+        foo, bar = self.two(KV_SYNC_TIMEOUT="60s", KV_SEGMENT_SIZE="1m",
+                            KV_VALUE_MAX="200k")
+        hung = syncd(foo)
+        with foo.resp() as c, bar.resp() as there, bar.resp() as b:
+            there.call("SUBSCRIBE", "news")
+            c.call("PUBLISH", "news", "before")
+            self.assertEqual(there.read_reply()[2], b"before")
+            wait_for(lambda: self.past(foo, hung), 60, "the log to go on")
+            c.must("SET", "last", "1")
+            wait_for(lambda: b.call("GET", "last") == b"1", 30,
+                     "the last one")
+            self.assertEqual(foo.count_log("messages lost"), 0)
+            wait_for(lambda: self.past(foo, hung, "news", "lost"), 60,
+                     "the log to go on")
+            foo.wait_log("messages lost", "too slow")
+
     def test_a_node_that_is_away_gets_nothing_later(self):
         foo, bar = self.two()
         with bar.resp() as s, foo.resp() as c:
