@@ -453,6 +453,7 @@ $(BUILD)/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/sim/parts.a \
 # The simulator has the product's core with switches in it (sync/mutate.h), so
 # it is a program of the variant `sim`, and of those that look for mistakes.
 $(OUT)/tests/sim: $(OBJ)/tests/sim/main.o $(OBJ)/tests/sim/parts.a \
+    $(call objects,src/syncd/clocks.c) \
     $(call archives,sync secret conf base) | $(OUT)/tests/.dir
 	$(call say,LINK,$@)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lsodium

@@ -79,7 +79,9 @@ clockwatch_step(struct engine *e)
 bool
 clockwatch_doubts(const struct engine *e)
 {
-	return clock_boot_ms() < atomic_load(&e->control->clock_doubted);
+	/* A jump may not have been looked at yet. */
+	return clockwatch_off_by(e) > DOUBT_MS ||
+	    clock_boot_ms() < atomic_load(&e->control->clock_doubted);
 }
 
 void

@@ -200,10 +200,11 @@ sweep_tombs(struct engine *e, bool *more, uint64_t *next_ms)
 {
 	uint64_t retention = e->options.retention_ms, next = 0;
 	size_t purged = 0, shorts = 0;
-	int rc;
+	int rc = KV_OK;
 
-	rc = apply_purge_short(e->tree, e->now_ms - BUCKET_DRIFT_MS,
-	    SWEEP_PURGE, &next, &shorts);
+	if (e->now_ms > BUCKET_DRIFT_MS) /* not the first minutes of 1970 */
+		rc = apply_purge_short(e->tree, e->now_ms - BUCKET_DRIFT_MS,
+		    SWEEP_PURGE, &next, &shorts);
 	if (rc == KV_OK && retention > 0 && e->now_ms > retention)
 		rc = apply_purge_tombs(e->tree, e->now_ms - retention,
 		    SWEEP_PURGE, &e->purged_to, &purged);

@@ -36,6 +36,8 @@
 	X(FORGET_EARLY, "a gap that nobody fills now is none")                 \
 	X(NO_PAUSE, "other streams go on during a RESYNC")                     \
 	X(REPAIR_CLOCK_NOW, "store: repair-clock begins at now")               \
+	X(NO_DOUBT, "store: time takes away though the clock is in doubt")     \
+	X(NO_RENEWAL, "store: a jump of the clock begins no new run")          \
 	X(NO_LAZY_PULL, "no pull of what nobody can claim")                    \
 	X(SHORT_AT_ONCE, "store: short tombstones go at once")                 \
 	X(NO_BARRIER_ACK, "a barrier does not wait until others have it")      \

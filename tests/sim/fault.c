@@ -68,7 +68,9 @@ write_key(struct world *w, unsigned x, unsigned key)
 	if ((r = ghost_find(&w->ghost, &s->now, key)) != NULL)
 		before = r->stamp;
 	if (w->plan.faults & FAULT_DEADLINES && world_random(w, 4) == 0)
-		deadline = s->wall_ms + world_random(w, 60000);
+		deadline = s->wall_ms +
+		    world_random(w,
+			w->plan.faults & FAULT_CLOCKS ? 3600000 : 60000);
 	if (world_random(w, 4) == 0)
 		rc = sim_del(s, bucket, ghost_key_name(key));
 	else
@@ -179,7 +181,7 @@ do_sweep(struct world *w, unsigned x, unsigned p)
 	if (!is_up(w, x))
 		return false;
 	sim_sweep(s);
-	if (w->plan.faults & FAULT_DEADLINES)
+	if (w->plan.faults & FAULT_DEADLINES && !clocks_doubted(w, x))
 		sim_expire(s);
 	if (w->plan.faults & FAULT_TTL)
 		sim_purge_short(s, s->wall_ms - WORLD_APART_MS);
@@ -195,6 +197,7 @@ do_purge(struct world *w, unsigned x, unsigned p)
 
 	(void)p;
 	if (!is_up(w, x) || !(w->plan.faults & FAULT_RETENTION) ||
+	    clocks_doubted(w, x) || world_wall(w, x) <= w->retention_ms ||
 	    n->store.refuse < 0 ||
 	    (n->refused_ms > 0 && w->now_ms < n->refused_ms + ROOM_MS))
 		return false;
@@ -445,7 +448,7 @@ fault_step(struct world *w)
 	unsigned sum = 0, x, p, at;
 	size_t i;
 
-	if (fault_more(w) || fault_rot(w))
+	if (fault_more(w) || fault_clocks(w) || fault_rot(w))
 		return;
 	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sum += faults[i].weight;

@@ -48,9 +48,10 @@ mend_all(struct world *w)
 		}
 		if (n->replica == NULL)
 			node_start(w, x);
-		if (n->has_bad_clock)
+		if (n->has_bad_clock && !(w->plan.faults & FAULT_CLOCKS))
 			node_repair_clock(w, x);
 	}
+	fault_mend_clocks(w);
 	fault_mend_rot(w);
 }
 

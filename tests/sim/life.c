@@ -89,6 +89,13 @@ lineage_push(struct sim_store *s, struct sim_row row)
 void
 sim_store_start(struct sim_store *s, uint64_t inc, uint64_t wall_ms)
 {
+	sim_store_renew(s, inc, wall_ms, s->now.clock);
+}
+
+void
+sim_store_renew(struct sim_store *s, uint64_t inc, uint64_t wall_ms,
+    uint64_t end)
+{
 	struct sync_row *row;
 
 	s->wall_ms = wall_ms;
@@ -101,10 +108,10 @@ sim_store_start(struct sim_store *s, uint64_t inc, uint64_t wall_ms)
 		return;
 	}
 	if (s->inc != 0) {
-		lineage_push(s, (struct sim_row){ s->inc, s->now.clock });
+		lineage_push(s, (struct sim_row){ s->inc, end });
 		row = state_row(&s->now, s->inc);
-		if (row->vv < s->now.clock)
-			row->vv = s->now.clock;
+		if (row->vv < end)
+			row->vv = end;
 		if (row->announced < row->vv)
 			row->announced = row->vv;
 		row->uid = s->uid;
@@ -112,7 +119,7 @@ sim_store_start(struct sim_store *s, uint64_t inc, uint64_t wall_ms)
 	s->inc = inc;
 	s->start = s->now.clock;
 	s->slow_clock = 0;
-	tick_next(s);
+	s->well_seq = tick_next(s);
 	s->now.position++;
 	sim_sync(s);
 }
@@ -386,6 +393,8 @@ sim_expire(struct sim_store *s)
 		r = &s->now.records[i];
 		if (r->type != RECORD_PUT || !record_is_expired(r, s->wall_ms))
 			continue;
+		if (s->watch.expired != NULL)
+			s->watch.expired(s->watch.user, r);
 		r->type = RECORD_TOMB;
 		r->flags |= RECORD_EXPIRED | RECORD_FOREIGN;
 		r->value = (struct kv_slice){ "", 0 };

@@ -85,7 +85,7 @@ node_init(struct world *w, unsigned x)
 	n->watcher = (struct watcher){ w, x };
 	sim_store_init(&n->store, &w->arena, world_random_u64(w));
 	n->store.watch = (struct sim_watch){ &n->watcher, on_wrote, on_met,
-		on_purged, on_forgot, on_gave_up };
+		clocks_expired, on_purged, on_forgot, on_gave_up };
 	n->skew_ms = (int64_t)world_random(w, (uint32_t)apart) - apart / 2;
 	snprintf(n->name, sizeof(n->name), "n%u@sim", x);
 	n->is_newer = w->plan.faults & FAULT_VERSIONS && world_random(w, 2);
@@ -119,6 +119,7 @@ start_replica(struct world *w, unsigned x)
 	if (w->plan.faults & FAULT_SERVICES)
 		agent_start(w, x, &config);
 	roster_start(w, x);
+	clocks_start(w, x);
 	buf_init(&lineage);
 	for (i = 0; rc == KV_OK && i < n->store.lineage_count; i++)
 		rc = item_put_row(&lineage,
@@ -177,6 +178,7 @@ node_stop(struct world *w, unsigned x)
 	w->node[x].is_copying = false;
 	agent_stop(w, x);
 	roster_stop(w, x);
+	clocks_stop(w, x);
 }
 
 void
@@ -188,8 +190,32 @@ node_crash(struct world *w, unsigned x, bool power)
 	node_stop(w, x);
 	sim_crash(&n->store, power);
 	if (power)
+		clocks_reboot(w, x);
+	if (power)
 		ghost_unpurge(&w->ghost, x, n->store.now.clock);
 	world_show(w, x);
+}
+
+void
+node_renew(struct world *w, unsigned x)
+{
+	struct node *n = &w->node[x];
+	uint64_t inc = world_random_u64(w);
+
+	node_stop(w, x);
+	n->store.wall_ms = world_wall(w, x);
+	sim_store_renew(&n->store, inc, n->store.wall_ms, n->store.well_seq);
+	ghost_origin(&w->ghost, inc);
+	world_trace(w, "n%u begins a new run: o%u inc %llx", x,
+	    w->ghost.origin_count - 1, (unsigned long long)inc);
+	node_go_on(w, x);
+}
+
+void
+node_go_on(struct world *w, unsigned x)
+{
+	w->node[x].timer_ms = 0;
+	start_replica(w, x);
 }
 
 /* Offline: kv repair-clock, then a start, which the repair is already. */
@@ -203,6 +229,9 @@ node_repair_clock(struct world *w, unsigned x)
 		return;
 	n->has_bad_clock = false;
 	n->skew_ms -= 3600000;
+	if (w->plan.faults & FAULT_CLOCKS)
+		n->skew_ms = n->drift = 0;
+	n->jumped_ms = 0;
 	node_stop(w, x);
 	sim_crash(&n->store, false);
 	ghost_origin(&w->ghost, inc);
@@ -431,6 +460,7 @@ node_turn(struct world *w, unsigned x, unsigned frames, unsigned stage)
 	int rc;
 
 	w->counts.turns++;
+	clocks_watch(w, x);
 	n->store.wall_ms = now.wall_ms;
 	rc = replica_begin(n->replica, now);
 	if (rc < 0 && n->store.has_no_snapshot) {
@@ -462,6 +492,7 @@ node_turn(struct world *w, unsigned x, unsigned frames, unsigned stage)
 	replica_release(n->replica);
 	take_events(w, x);
 	close_ended(w, x);
+	clocks_listen(w, x);
 	check_limits(w, x);
 	world_show(w, x);
 }

@@ -17,6 +17,8 @@ const struct profile profiles[] = {
 	{ "both", BOTH },
 	{ "clock", FAULT_CLOCK },
 	{ "clock-drops", FAULT_CLOCK | FAULT_DROPS },
+	{ "clocks",
+	    FAULT_CLOCKS | FAULT_DROPS | FAULT_RETENTION | FAULT_DEADLINES },
 	{ "all", ALL },
 	{ "services",
 	    FAULT_DROPS | FAULT_RETENTION | FAULT_DEADLINES | FAULT_REFUSAL |
@@ -76,6 +78,8 @@ static const struct within {
 	[MUTATE_FORGET_EARLY] = { "retention", 500, false },
 	[MUTATE_NO_PAUSE] = { "both", 20000, false },
 	[MUTATE_REPAIR_CLOCK_NOW] = { "clock", 40000, false },
+	[MUTATE_NO_DOUBT] = { "clocks", 100, true },
+	[MUTATE_NO_RENEWAL] = { "clocks", 100, true },
 	[MUTATE_NO_LAZY_PULL] = { "restores", 20000, false },
 	[MUTATE_SHORT_AT_ONCE] = { "ttl", 300, true },
 	[MUTATE_NO_BARRIER_ACK] = { "services", 6000, true },

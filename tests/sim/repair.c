@@ -181,6 +181,7 @@ sim_repair_clock(struct sim_store *s, uint64_t inc, uint64_t wall_ms,
 	repair_records(&p);
 	s->now.head = s->now.clock;
 	s->now.highest = 0;
+	s->well_seq = s->now.clock;
 	s->now.position++;
 	sim_sync(s);
 	sim_checkpoint(s, UINT32_MAX);

@@ -64,6 +64,8 @@ struct sim_watch {
 	/* A write of elsewhere and what is there, in a bucket with a conflict
 	 * log. */
 	void (*met)(void *user, const struct sim_meeting *m);
+	/* A deadline is about to make it a tombstone. */
+	void (*expired)(void *user, const struct record *r);
 	/* A tombstone is forgotten. */
 	void (*purged)(void *user, const struct record *r);
 	/* The same in a bucket with a ttl_max. */
@@ -98,6 +100,8 @@ struct sim_store {
 	bool is_slow;	      /* nothing gets to its disk */
 	bool is_full;	      /* nothing gets into its tree */
 	bool has_no_snapshot; /* refresh fails: all slots are taken */
+	bool is_doubted;      /* its clock */
+	uint64_t well_seq;    /* the clock when it was last looked at */
 	uint64_t slow_clock;  /* of MUTATE_WALL_CLOCK */
 	struct sim_watch watch;
 };
@@ -113,6 +117,10 @@ void sim_store_move(struct sim_store *s, struct arena *into);
 
 /* A process opens it: a run with this inc (kv-sync.7). */
 void sim_store_start(struct sim_store *s, uint64_t inc, uint64_t wall_ms);
+
+/* The same, of a run that ended at this tick, as far as it knows. */
+void sim_store_renew(struct sim_store *s, uint64_t inc, uint64_t wall_ms,
+    uint64_t end);
 
 /* What replication is given. */
 struct sync_store sim_store_ops(struct sim_store *s);

@@ -25,8 +25,11 @@ world_random(struct world *w, uint32_t below)
 uint64_t
 world_wall(const struct world *w, unsigned x)
 {
-	return (
-	    uint64_t)((int64_t)(w->now_ms + WORLD_WALL) + w->node[x].skew_ms);
+	const struct node *n = &w->node[x];
+	int64_t ms = (int64_t)(w->now_ms + WORLD_WALL) + n->skew_ms;
+
+	ms += (int64_t)(w->now_ms - n->drift_from_ms) * n->drift / 1000;
+	return ms > 0 ? (uint64_t)ms : 0;
 }
 
 /* ---- trace ------------------------------------------------------------------- */
@@ -138,6 +141,8 @@ world_check(struct world *w, unsigned x)
 
 	if (w->plan.faults & FAULT_CLOCK)
 		sane = (world_wall(w, x) + WORLD_DRIFT_MS) << 16;
+	if (w->plan.faults & FAULT_CLOCKS)
+		sane = (w->now_ms + WORLD_WALL + WORLD_DRIFT_MS) << 16;
 	n->checked = n->store.claims;
 	if (w->had_rot)
 		return; /* wrong claims are what it is about */

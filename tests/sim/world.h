@@ -40,6 +40,7 @@ enum world_fault {
 	FAULT_ROSTER =
 	    8192, /* links are made as member.c says, not by chance */
 	FAULT_VERSIONS = 4096,	 /* some nodes are of a version to come */
+	FAULT_CLOCKS = 65536,	 /* all sorts of them, several at a time */
 	FAULT_CONFLICTS = 32768, /* buckets have a conflict log, or not */
 	FAULT_ROT = 16384,	 /* a store lacks what its vector covers */
 };
@@ -57,6 +58,7 @@ struct world_plan {
 
 struct backup {
 	bool is_there;
+	uint64_t taken_ms;
 	struct sim_store store;
 };
 
@@ -83,9 +85,15 @@ struct node {
 	struct replica *replica; /* NULL: down */
 	char name[16];
 	int64_t skew_ms;
-	uint64_t timer_ms;   /* of the replica */
-	uint64_t checked;    /* store.claims when I1 was looked at */
-	uint64_t refused_ms; /* when its store last took nothing */
+	int drift; /* of a thousand, since drift_from_ms */
+	uint64_t drift_from_ms;
+	int64_t jumped_ms;   /* its clock, unnoticed yet */
+	uint64_t doubted_ms; /* until then */
+	bool is_unwarned;    /* nobody has spoken against it since it booted */
+	struct clocks *clocks; /* of FAULT_CLOCKS */
+	uint64_t timer_ms;     /* of the replica */
+	uint64_t checked;      /* store.claims when I1 was looked at */
+	uint64_t refused_ms;   /* when its store last took nothing */
 	bool is_clone;
 	unsigned cookie; /* stage of changing the secret */
 	bool is_newer;	 /* of FAULT_VERSIONS */
@@ -165,6 +173,9 @@ void node_init(struct world *w, unsigned x);
 void node_start(struct world *w, unsigned x);
 void node_stop(struct world *w, unsigned x); /* without a word */
 void node_crash(struct world *w, unsigned x, bool power);
+/* A new run, of a process that stays; or the same, of one that was put back. */
+void node_renew(struct world *w, unsigned x);
+void node_go_on(struct world *w, unsigned x);
 /* Its clock is right again; what it wrote ahead of time is made anew. */
 void node_repair_clock(struct world *w, unsigned x);
 /* Take up to so many frames of each link, work, send as many; stage: 0 all of
@@ -206,6 +217,17 @@ void fault_step(struct world *w);
 /* more.c: a step of its own, now and then; and the end of that. */
 bool fault_more(struct world *w);
 void fault_mend_more(struct world *w);
+/* clocks.c: the same of FAULT_CLOCKS; and what a node makes of its clock. */
+bool fault_clocks(struct world *w);
+void fault_mend_clocks(struct world *w);
+bool clocks_doubted(const struct world *w, unsigned x);
+void clocks_watch(struct world *w, unsigned x);
+void clocks_listen(struct world *w, unsigned x);
+void clocks_start(struct world *w, unsigned x);
+void clocks_stop(struct world *w, unsigned x);
+void clocks_reboot(struct world *w, unsigned x);
+/* For sim_watch. */
+void clocks_expired(void *user, const struct record *r);
 /* rot.c: the same of FAULT_ROT. */
 bool fault_rot(struct world *w);
 void fault_mend_rot(struct world *w);
