@@ -8,6 +8,8 @@
 #include <stdlib.h>
 
 #define BUF_MIN 256
+#define BUF_LARGE (1u << 20) /* beyond, no doubling */
+#define BUF_PAGE 4096u
 
 void
 buf_init(struct buf *b)
@@ -22,16 +24,31 @@ buf_fini(struct buf *b)
 	buf_init(b);
 }
 
+/* Twice as much, so that what comes in small pieces is not moved for each; of
+ * what is large a quarter more, as most is one value. */
+static size_t
+buf_next_cap(size_t cap, size_t need)
+{
+	if (need > BUF_LARGE) {
+		cap += cap / 4;
+		cap = cap > need ? cap : need;
+		return (cap + BUF_PAGE - 1) / BUF_PAGE * BUF_PAGE;
+	}
+	cap = cap < BUF_MIN ? BUF_MIN : cap;
+	while (cap < need)
+		cap *= 2;
+	return cap;
+}
+
 int
 buf_grow(struct buf *b, size_t n)
 {
-	size_t cap = b->cap < BUF_MIN ? BUF_MIN : b->cap;
+	size_t cap;
 	char *data;
 
 	if (n > SIZE_MAX / 4 || b->len > SIZE_MAX / 4)
 		return KV_ENOMEM;
-	while (cap - b->len < n)
-		cap *= 2;
+	cap = buf_next_cap(b->cap, b->len + n);
 	if ((data = realloc(b->data, cap)) == NULL)
 		return KV_ENOMEM;
 	b->data = data;

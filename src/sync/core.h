@@ -42,7 +42,6 @@
 #define CORE_COMMIT_MS 5	      /* grouping, while more comes */
 #define CORE_VV_MS 50		      /* between two VV frames */
 #define CORE_LARGE (1u << 20)	      /* op buffers of which there are few */
-#define CORE_LARGE_MAX 2	      /* in each direction and pool */
 #define CORE_LINKS_MAX 64
 #define CORE_INCS_MAX 65536
 #define CORE_INCS_MANY 4096		 /* worth a warning */
@@ -297,6 +296,9 @@ uint64_t core_drift_limit(const struct replica *r);
  * host that it was put back from.  Refuses the link if not. */
 KV_CHECKED int core_check_claim(struct replica *r, struct replica_link *l,
     uint64_t inc, uint64_t tick);
+
+/* Is there a large buffer? */
+bool core_has_large(const unsigned used[2], unsigned pool);
 
 static inline void
 core_sooner(uint64_t *next, uint64_t at)

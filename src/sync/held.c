@@ -4,6 +4,10 @@
 
 #include "sync/core.h"
 
+/* Large buffers in each direction: of a pool, and of both. */
+#define LARGE_POOL 2
+#define LARGE_ALL 3
+
 static size_t
 pending_held(const struct pending *s)
 {
@@ -15,6 +19,13 @@ receiver_held(const struct receiver *from)
 {
 	return from->reader.partial.cap + from->parked.cap +
 	    pending_held(&from->stage);
+}
+
+/* Each of the two pools can always have one. */
+bool
+core_has_large(const unsigned used[2], unsigned pool)
+{
+	return used[pool] < LARGE_POOL && used[0] + used[1] < LARGE_ALL;
 }
 
 size_t

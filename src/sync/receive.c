@@ -353,7 +353,7 @@ lend_buffer(struct replica *r, struct replica_link *l, enum frame_stream kind)
 		size = (size_t)from->held;
 	if ((size <= r->config.tuning.credit / 2 && !stands_still) ||
 	    size == 0 || from->is_large ||
-	    r->large_in[kind == STREAM_RANGE] >= CORE_LARGE_MAX)
+	    !core_has_large(r->large_in, kind == STREAM_RANGE))
 		return KV_OK;
 	from->is_large = true;
 	r->large_in[kind == STREAM_RANGE]++;

@@ -106,7 +106,7 @@ bool
 stream_has_room(struct replica *r, struct sender *s, const struct op *op)
 {
 	s->is_stalled = !s->is_large &&
-	    r->large_out[s->pool] >= CORE_LARGE_MAX &&
+	    !core_has_large(r->large_out, s->pool) &&
 	    op_size(&s->writer, op) > CORE_LARGE;
 	return !s->is_stalled;
 }

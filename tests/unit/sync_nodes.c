@@ -94,7 +94,8 @@ nodes_start(struct nodes *n, size_t i)
 	a->config.start = s->start;
 	a->config.name = a->name;
 	a->config.timeout_ms = 10000;
-	a->config.value_max = 1u << 20;
+	if (a->config.value_max == 0)
+		a->config.value_max = 1u << 20;
 	a->config.lineage = buf_slice(&lineage);
 	a->config.seed = i + 1;
 	assert_int_equal(replica_new(&a->config, sim_store_ops(s), &a->replica),
