@@ -27,9 +27,10 @@ KV_CHECKED int adopt_memory(struct engine *e, const struct recovery *r);
 /* Nobody is there: empty slots, pins and wants. */
 void adopt_forget_processes(struct control *c);
 
-/* incarnation.c: draw a new one, whose last ended at control's born_tick; store it, and the lineage, in the tree unless
- * that is done.  begin without room on disk leaves trouble, and store is tried
- * again by the checkpointer. */
+/* incarnation.c.  begin: draw a new one; the last one ended at control's
+ * born_tick.  store: put it, and the lineage, into the tree unless that is
+ * done.  Where begin finds no room on the disk it leaves trouble, and the
+ * checkpointer tries store again. */
 uint64_t incarnation_draw(void);
 KV_CHECKED int incarnation_begin(struct engine *e);
 KV_CHECKED int incarnation_store(struct engine *e);

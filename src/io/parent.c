@@ -48,12 +48,14 @@ static KV_PRINTF(2, 0) void parent_send(const char *verb, const char *fmt,
 		len += (size_t)n;
 	if (len > sizeof(text) - 1)
 		len = sizeof(text) - 1;
+	/* A kvd that is gone, or does not read, need not know. */
 	(void)send(PARENT_FD, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void
 parent_ready(void)
 {
+	/* It fails when kvd is gone, which the descriptor tells, too. */
 	(void)send(PARENT_FD, "ready", 5, MSG_NOSIGNAL);
 }
 

@@ -225,7 +225,8 @@ sock_peer_is_ours(int fd)
 	    len == sizeof(peer) && (peer.uid == geteuid() || peer.uid == 0);
 }
 
-/* Of what is no TCP connection the other end's death is seen anyway. */
+/* These fail for what is no TCP connection, and there the other end's death is
+ * seen anyway. */
 void
 sock_keep_alive(int fd, int seconds)
 {

@@ -101,8 +101,9 @@ open_engine(const struct engine_options *eo, bool as_store, struct engine **out)
 
 	if ((rc = engine_open(eo, &e)) < 0)
 		return rc;
-	again.durability =
-	    (enum engine_durability)engine_control(e)->durability;
+	again.durability = (enum engine_durability)
+	    atomic_load_explicit(&engine_control(e)->durability,
+		memory_order_relaxed);
 	if (as_store && again.durability != eo->durability) {
 		engine_close(e);
 		if ((rc = engine_open(&again, &e)) < 0)

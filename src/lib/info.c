@@ -97,7 +97,7 @@ kv_status(struct kv *kv, struct kv_status *out)
 		.checkpointed = LOOK(c->checkpointed),
 		.segments = LOOK(c->segment_hi) - LOOK(c->segment_lo) + 1,
 		.buckets = LOOK(c->buckets),
-		.seq = c->seq,
+		.seq = __atomic_load_n(&c->seq, __ATOMIC_RELAXED),
 		.durability = (enum kv_durability)(LOOK(c->durability) + 1) };
 	if (trouble != 0)
 		out->trouble = engine_trouble_text(trouble);

@@ -98,7 +98,7 @@ upkeep_sync(struct kv *kv, uint64_t position, int timeout_ms)
 			(uint64_t)timeout_ms * CLOCK_NS_PER_MS)
 			return KV_ETIMEOUT;
 		engine_kick(kv->engine);
-		(void)poll(NULL, 0, 1);
+		(void)poll(NULL, 0, 1); /* a pause; a signal may end it */
 	}
 	return KV_OK;
 }

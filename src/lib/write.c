@@ -138,6 +138,13 @@ commit_batch(struct engine *e, const void *arg, uint64_t *end)
 	return engine_commit(e, end);
 }
 
+static uint64_t
+bucket_change(const struct engine *e)
+{
+	return atomic_load_explicit(&engine_control(e)->bucket_change,
+	    memory_order_acquire);
+}
+
 /* One attempt.  *again: whether a failure is worth another. */
 static int
 attempt(struct kv *kv, const struct write_what *w, uint64_t *end, bool *again)
@@ -149,13 +156,12 @@ attempt(struct kv *kv, const struct write_what *w, uint64_t *end, bool *again)
 	*again = false;
 	if ((rc = engine_refresh(e)) < 0)
 		return rc;
-	changes = engine_control(e)->bucket_change;
+	changes = bucket_change(e);
 	rc = w->commit(e, w->arg, end);
 	/* KV_ESTALE of an expectation is the caller's; a bucket that changed
 	 * under the batch is not. */
 	if (rc == KV_ESTALE)
-		*again =
-		    !w->expects || changes != engine_control(e)->bucket_change;
+		*again = !w->expects || changes != bucket_change(e);
 	else
 		*again = rc == KV_EAGAIN || rc == KV_ENOSPC;
 	engine_release(e);

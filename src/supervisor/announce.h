@@ -2,6 +2,8 @@
 #ifndef KV_SUPERVISOR_ANNOUNCE_H
 #define KV_SUPERVISOR_ANNOUNCE_H
 
+/* What who starts kvd by hand is told.  Nothing here can fail. */
+
 #include "supervisor/supervisor.h"
 
 /* Log that a port is served. */

@@ -2,7 +2,8 @@
 #ifndef KV_SYNC_PENDING_H
 #define KV_SYNC_PENDING_H
 
-/* Changes that wait for their commit, with memory of their own. */
+/* Changes that wait for their commit, in the order in which they came, with
+ * memory of their own. */
 
 #include "sync/store.h"
 

@@ -44,6 +44,7 @@ roster_look(struct timer *timer)
 
 	for (slot = 0; slot < CONTROL_PROCESSES; slot++)
 		if (desk_has_worker(d, slot) && !roster_is_told(d, slot))
+			/* Who cannot be reached now is at the next look. */
 			(void)desk_connect(d, &roster_kind, slot, 'P');
 	loop_timer_set(d->s->loop, timer,
 	    now + (now < d->look_soon_ns ? ROSTER_SOON_NS : ROSTER_LOOK_NS));

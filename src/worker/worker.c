@@ -35,11 +35,14 @@ static size_t
 worker_files(void)
 {
 	struct rlimit limit;
+	rlim_t soft;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return 1024 - WORKER_FD_RESERVE;
+	soft = limit.rlim_cur;
 	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		limit.rlim_cur = soft; /* fs.nr_open is lower now */
 	if (limit.rlim_cur <= 2 * WORKER_FD_RESERVE)
 		return WORKER_FD_RESERVE;
 	return (size_t)limit.rlim_cur - WORKER_FD_RESERVE;

@@ -5,6 +5,7 @@
 #include "passwd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,22 +82,22 @@ write_hash(const char *path, const char *hash)
 {
 	char name[4096];
 	bool fine;
-	int fd;
+	int fd, code;
 
 	if (snprintf(name, sizeof(name), "%s.XXXXXX", path) >=
 	    (int)sizeof(name)) {
 		errno = ENAMETOOLONG;
 		return write_failed(path);
 	}
-	if ((fd = mkstemp(name)) < 0) /* mode 0600 */
+	if ((fd = mkostemp(name, O_CLOEXEC)) < 0) /* mode 0600 */
 		return write_failed(name);
 	fine = dprintf(fd, "%s\n", hash) > 0 && fsync(fd) == 0;
 	fine = close(fd) == 0 && fine;
 	if (fine && rename(name, path) == 0)
 		return EXIT_FINE;
-	fd = write_failed(path);
+	code = write_failed(path);
 	unlink(name);
-	return fd;
+	return code;
 }
 
 static int
