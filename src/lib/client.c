@@ -91,6 +91,7 @@ wait_ready(const struct kv_client *c, short events, short *ready)
 	struct pollfd p = { .fd = c->fd, .events = events };
 	int n;
 
+	*ready = 0;
 	while ((n = poll(&p, 1, c->timeout_ms)) < 0)
 		if (errno != EINTR)
 			return err_system("poll", "client");
