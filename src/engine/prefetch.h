@@ -9,7 +9,7 @@
 
 #include "engine/engine.h"
 
-#define PREFETCH_MAX 16
+#define PREFETCH_MAX 32
 
 struct prefetch {
 	uint64_t bid[PREFETCH_MAX];

@@ -12,7 +12,7 @@
 
 #include "tree/tree.h"
 
-#define TREE_PREFETCH_MAX 16
+#define TREE_PREFETCH_MAX 32
 
 /* Within a snapshot; n <= TREE_PREFETCH_MAX.  row[i] is asked for and is what
  * tree_hot_enter() takes, or NULL: not found here, which proves nothing. */
