@@ -17,6 +17,7 @@
 #define DOUBT_MS HOUR_MS     /* a jump forward to be doubted; for how long */
 #define DOUBT_SAID_MS 300000 /* by replication */
 #define AHEAD_MS 240000	     /* less than stamps may be ahead */
+#define FAR_MS 600000	     /* more than others and what they take */
 #define SMALL_MS 30000	     /* of a clock that is right */
 #define DRIFT_MAX 50	     /* of a thousand */
 
@@ -158,8 +159,7 @@ run_away(struct world *w, unsigned x)
 	w->had_bad_clock = w->node[x].has_bad_clock = true;
 	w->node[x].backup[0].is_there = false;
 	set_clock(w, x,
-	    (int64_t)world_wall(w, x) + HOUR_MS + 1 +
-		(int64_t)world_random(w, HOUR_MS));
+	    true_ms(w) + HOUR_MS + FAR_MS + (int64_t)world_random(w, HOUR_MS));
 }
 
 static void
