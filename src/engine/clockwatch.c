@@ -59,9 +59,19 @@ clockwatch_jump(struct engine *e, int64_t off_by)
 }
 
 void
-clockwatch_step(struct engine *e)
+clockwatch_begin(struct engine *e)
 {
 	struct control *c = e->control;
+
+	atomic_store(&c->clock_offset, clockwatch_offset());
+	/* Where we stood when all was well: written under the mutex by others,
+	 * but a number of eight bytes, and any that it had will do. */
+	atomic_store(&c->clock_seq, __atomic_load_n(&c->seq, __ATOMIC_RELAXED));
+}
+
+void
+clockwatch_step(struct engine *e)
+{
 	int64_t off_by = clockwatch_off_by(e);
 
 	/* Recovery has a new one in any case. */
@@ -69,11 +79,7 @@ clockwatch_step(struct engine *e)
 		return;
 	if (clockwatch_is_jump(off_by) && clockwatch_jump(e, off_by) < 0)
 		return; /* the next step tries again */
-	/* Slow drift is followed. */
-	atomic_store(&c->clock_offset, clockwatch_offset());
-	/* Where we stood when all was well: written under the mutex by others,
-	 * but a number of eight bytes, and any that it had will do. */
-	atomic_store(&c->clock_seq, __atomic_load_n(&c->seq, __ATOMIC_RELAXED));
+	clockwatch_begin(e); /* slow drift is followed */
 }
 
 bool

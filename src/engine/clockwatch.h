@@ -13,6 +13,9 @@
 
 #include "engine/engine.h"
 
+/* The clock is as it should be: recovery, in fresh memory. */
+void clockwatch_begin(struct engine *e);
+
 /* The checkpointer, each step; when it has just made room for a segment, before
  * the writers who wait for room know.  A new incarnation that is due begins;
  * when that cannot be, clockwatch_jumped() goes on to say so: try again

@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "engine/clockwatch.h"
 #include "shm/region.h"
 #include "tree/apply.h"
 #include "wal/replay.h"
@@ -425,6 +426,8 @@ recover_replay(struct engine *e, struct recovery *r)
 		rc = recover_unfinished(e);
 	if (rc == KV_OK)
 		rc = incarnation_begin(e);
+	if (rc == KV_OK)
+		clockwatch_begin(e);
 	if (rc == KV_OK)
 		e->control->start_tick =
 		    append_tick(e->control, clock_wall_ms());

@@ -152,7 +152,7 @@ struct control {
 	    memory_ready;	  /* checkpointer: slots clean up to here */
 	_Atomic uint64_t buckets; /* (lock) named buckets, about: 0 = none */
 	_Atomic uint64_t locals;  /* rows of local ones, about: 0 = none */
-	/* checkpointer, engine/clockwatch.h; 0: not known, or none */
+	/* recovery, checkpointer, engine/clockwatch.h; 0: none */
 	_Atomic int64_t clock_offset;	/* wall clock - time since boot, ms */
 	_Atomic uint64_t clock_seq;	/* seq when that was last so */
 	_Atomic uint64_t clock_doubted; /* until this time since boot, ms */

@@ -302,6 +302,23 @@ drift_and_small_steps_are_followed(void **state)
 	engine_close(e);
 }
 
+/* Before the checkpointer makes its first step. */
+static void
+a_jump_right_after_the_start_is_noticed(void **state)
+{
+	uint64_t inc;
+
+	(void)state;
+	e = model_open(model, DURABILITY_EVERYSEC);
+	inc = e->control->inc;
+	assert_false(clockwatch_jumped(e));
+	jump(40000);
+	assert_true(clockwatch_jumped(e));
+	step_to_another_run(inc);
+	assert_false(clockwatch_jumped(e));
+	engine_close(e);
+}
+
 /* Processes die right after: the memory is still that of this store. */
 static void
 the_memory_is_adopted_after_it(void **state)
@@ -386,6 +403,7 @@ main(void)
 		TEST(a_new_run_waits_for_no_segment_to_be_half_full),
 		TEST(a_roll_by_another_is_told_to_the_walwriter),
 		TEST(drift_and_small_steps_are_followed),
+		TEST(a_jump_right_after_the_start_is_noticed),
 		TEST(the_memory_is_adopted_after_it),
 		TEST(nothing_expires_for_an_hour_after_a_jump_far_ahead),
 		TEST(nothing_expires_while_replication_doubts_the_clock),
