@@ -15,9 +15,9 @@ if "KV_CRASH_BIN" in os.environ:
     os.environ["KV_BIN"] = os.environ["KV_CRASH_BIN"]
 
 import crash  # noqa: E402
+import kvclock  # noqa: E402
 from crash import kvtest  # noqa: E402
 
-FAKETIME = "".join(glob.glob("/usr/lib/*/faketime/libfaketime.so.1"))
 KEYS = 300
 
 
@@ -39,15 +39,13 @@ class Repair(crash.CrashCase):
         return done.stdout
 
     def setUp(self):
-        if not FAKETIME:
-            self.skipTest("no libfaketime (package libfaketime)")
+        if kvclock.WHY_NOT:
+            self.skipTest(kvclock.WHY_NOT)
         self.store = kvtest.Store()
         self.addCleanup(self.store.remove)
         self.kv("create", "data")
         self.kv("put", "data", "sane", "1")
-        kv = kvtest.Kvd(store=self.store, env={
-            "LD_PRELOAD": FAKETIME, "FAKETIME": "+1h",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"})
+        kv = kvtest.Kvd(store=self.store, env=kvclock.env("+1h"))
         with kv.line() as c:
             for i in range(KEYS):
                 c.put("data", f"far{i}", str(i))

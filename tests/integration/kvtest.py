@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import time
 
+import kvclock
 from kvproc import (Process, children_of, die_with_parent, free_ports,
                     process_of, server_inode, wait_for)
 from kvrun import Case, limit, main
@@ -288,6 +289,7 @@ class Kvd:
             self.proc.wait()
         for p in self.seen:
             p.kill()
+        kvclock.forget_the_dead()
         if self.own_store:
             self.store.remove()
 

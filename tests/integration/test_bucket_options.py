@@ -3,16 +3,15 @@
 """What CREATE can be asked for: buckets whose keys end by themselves, buckets
 that keep what is lost."""
 
-import glob
 import json
 import subprocess
 import unittest
 
+import kvclock
 import kvtest
 from kvnodes import Cluster
 from kvtest import Error, Kvd, wait_for
 
-FAKETIME = "".join(glob.glob("/usr/lib/*/faketime/libfaketime.so.1"))
 
 
 class OneNode(kvtest.Case):
@@ -206,7 +205,7 @@ class TwoNodes(kvtest.Case):
             wait_for(lambda: a.call("KV.DIGEST", "s") ==
                      b.call("KV.DIGEST", "s"), 10, "equal digests")
 
-    @unittest.skipUnless(FAKETIME, "no libfaketime (package libfaketime)")
+    @unittest.skipIf(kvclock.WHY_NOT, kvclock.WHY_NOT)
     def test_who_was_away_needs_no_resync_for_what_is_dead(self):
         foo, bar = self.two()
         with foo.line() as a:
@@ -218,10 +217,8 @@ class TwoNodes(kvtest.Case):
         with foo.line() as a:
             a.ok("DELETE", "s", "gone")
         foo.stop()
-        later = {"LD_PRELOAD": FAKETIME, "FAKETIME": "+10m",
-                 "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
         for node in foo, bar:
-            node.set_env(**later)
+            node.set_env(**kvclock.env("+10m"))
         foo.start()
         wait_for(lambda: self.purged(foo) >= 2, 20, "tombstones to be gone")
         bar.start()

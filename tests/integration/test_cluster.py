@@ -150,7 +150,7 @@ class Waiting(ClusterCase):
         c = Cluster()
         self.addCleanup(c.__exit__)
         names = ",".join(f"{n}@{HOST}" for n in ("foo", "bar", "baz"))
-        c.add("bar", names)
+        c.add("bar", names).sync_port()  # it has the well-known one now
         foo = c.add("foo", names)
         foo.wait_log(f"baz@{HOST}", "another name answered")
         baz = c.add("baz", names)

@@ -4,7 +4,6 @@
 without a daemon."""
 
 import base64
-import glob
 import json
 import os
 import pty
@@ -13,12 +12,12 @@ import subprocess
 import time
 import unittest
 
+import kvclock
 import kvtest
 from kvtest import Kvd, Store, clean_env, free_ports, program, wait_for
 from kvproc import die_with_parent
 
 ABSENT, USAGE, NOBODY, TROUBLE = 1, 2, 3, 4
-FAKETIME = "".join(glob.glob("/usr/lib/*/faketime/libfaketime.so.1"))
 BYTES = b"a\0b\xff\n"
 
 
@@ -413,10 +412,9 @@ class RepairClock(Tool):
         self.assertEqual((o["due"], o["repaired"], o["records"]),
                          (False, False, 0))
 
-    @unittest.skipUnless(FAKETIME, "no libfaketime (package libfaketime)")
+    @unittest.skipIf(kvclock.WHY_NOT, kvclock.WHY_NOT)
     def test_what_was_written_by_a_fast_clock_is_written_again(self):
-        fast = {"LD_PRELOAD": FAKETIME, "FAKETIME": "+3d",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+        fast = kvclock.env("+3d")
         self.kv("create", "b")
         self.kv("put", "b", "sane", "1")
         for i in range(5):

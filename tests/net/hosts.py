@@ -9,7 +9,6 @@ with a kvd in it that knows all others.
 Clients reach a kvd over its unix socket, so that the network between the
 hosts may be as bad as it likes.  Needs root (ip netns, AF_PACKET)."""
 
-import contextlib
 import ctypes
 import fcntl
 import glob
@@ -24,12 +23,12 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
+import kvclock  # noqa: E402
 import kvtest  # noqa: E402
 from kvtest import Kvd, Store, clean_env, die_with_parent, wait_for  # noqa: E402
 
 _nets = itertools.count(1)
 NETWORK = "10.77.0."
-FAKETIME = "".join(glob.glob("/usr/lib/*/faketime/libfaketime.so.1"))
 
 # What a network card would do; read by AF_PACKET before it is done, a frame
 # has no checksum yet, or is 64 KiB long.  ethtool's numbers (linux/ethtool.h).
@@ -210,7 +209,6 @@ class Host(Kvd):
         self.offset = None  # of its clock, from the next start on
         self.jumps = None  # a file with the offset, for while it runs
         self.is_up = False
-        self.pids = set()
         self.log_path = os.devnull
         store = Store()
         self.cookie = store.write("cookie", "a-cookie-of-many-letters\n")
@@ -223,10 +221,8 @@ class Host(Kvd):
         wrap = ["ip", "netns", "exec", self.space]
         if self.offset or self.jumps:
             # The command of that name would be one more process.
-            wrap += ["env", f"LD_PRELOAD={FAKETIME}",
-                     f"FAKETIME_TIMESTAMP_FILE={self.jumps}" if self.jumps
-                     else f"FAKETIME={self.offset}", "FAKETIME_NO_CACHE=1",
-                     "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"]
+            wrap += ["env", *(f"{k}={v}" for k, v in kvclock.env(
+                self.offset, self.jumps).items())]
         config = self.store.write("kvd.conf", "")
         return wrap + [
             kvtest.program("kvd"), "-c", config, "-d", self.store.dir,
@@ -239,7 +235,6 @@ class Host(Kvd):
             self.proc = None
             return
         super().start(False)
-        self.pids.add(self.proc.pid)
         self.is_up = True
         if wait:
             wait_for(lambda: self.answers(None), 15, f"{self.node} answers")
@@ -292,11 +287,8 @@ class Host(Kvd):
 
     def jump(self, offset):
         """Its clock is off by so much from now on, while it runs."""
-        path = self.jumps or os.path.join(self.store.base, "clock")
-        with open(path + ".new", "w") as f:
-            f.write(offset + "\n")
-        os.rename(path + ".new", path)
-        self.jumps = path
+        self.jumps = self.jumps or os.path.join(self.store.base, "clock")
+        kvclock.put(self.jumps, offset)
 
     def wipe(self):
         """While it is down: another machine takes its name."""
@@ -359,9 +351,4 @@ class Host(Kvd):
     def close(self):
         super().close()
         self.store.remove()
-        # What libfaketime leaves of those who are killed.
-        for pid in self.pids | {p.pid for p in self.seen}:
-            for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join("/dev/shm", name))
 

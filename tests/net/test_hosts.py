@@ -16,7 +16,7 @@ import time
 
 import hosts
 import writers
-from hosts import Network, kvtest, wait_for
+from hosts import Network, kvclock, kvtest, wait_for
 
 SEED = int(os.environ.get("KV_SEED", "0")) or random.randrange(1, 1 << 31)
 SECONDS = float(os.environ.get("KV_NET_SECONDS", "3"))
@@ -164,8 +164,8 @@ class Deaths(HostsCase):
 class Clocks(HostsCase):
     def setUp(self):
         super().setUp()
-        if not hosts.FAKETIME:
-            self.skipTest("no libfaketime (package libfaketime)")
+        if kvclock.WHY_NOT:
+            self.skipTest(kvclock.WHY_NOT)
 
     def wrong_clock(self, offset):
         """The third host's clock goes wrong while all are written to; both

@@ -18,7 +18,7 @@ import time
 
 import hosts
 import writers
-from hosts import Network, kvtest
+from hosts import Network, kvclock, kvtest
 
 SEED = int(os.environ.get("KV_SEED", "0")) or random.randrange(1, 1 << 31)
 SECONDS = float(os.environ.get("KV_NET_SECONDS", "6"))
@@ -223,7 +223,7 @@ class Storm:
         """Slow ones: a fast clock needs repair-clock (test_hosts.py), and
         after a restore its lost writes come back above newer ones."""
         h = self.one()
-        if h is None or not hosts.FAKETIME:
+        if h is None or not kvclock.LIBRARY:
             return None
         self.busy.add(h)
         h.end()
@@ -285,7 +285,7 @@ class Storms(kvtest.Case):
             h.disk = Disk(h)
             self.addCleanup(h.disk.close)
         self.addCleanup(lambda: [h.close_processes() for h in net.hosts])
-        if hosts.FAKETIME:
+        if kvclock.LIBRARY:
             net.hosts[-1].jump("+0")
         net.start()
         return net
