@@ -302,6 +302,10 @@ class TwoNodes(kvtest.Case):
         self.assertEqual(on_folder, self.conflicts(foo))
         self.assertEqual(self.conflicts(foo, "plain",
                                         way=("-d", foo.store.dir)), [])
+        for way in (), ("-d", foo.store.dir):
+            for option in (), ("--clear",):
+                p = foo.tool(*way, "conflicts", "nix", *option, code=1)
+                self.assertIn("no such bucket", p.stderr)
         self.cleared_here_and_nowhere_else(foo, bar)
 
     def cleared_here_and_nowhere_else(self, foo, bar):

@@ -493,6 +493,7 @@ class Usage(Tool):
                           (("get", "a", "b", "c"), b"get: an argument too many"),
                           (("get", "a", "-p", "1"),
                            b"--port: stands before the verb"),
+                          (("nodes", "--all"), b"nodes: no such option"),
                           (("nodes", "--timeout", "2"),
                            b"--timeout: stands before the verb")):
             got = self.kv(*args, code=USAGE)

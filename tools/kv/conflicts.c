@@ -117,20 +117,47 @@ show_line(const struct kv_conflict *c)
 	putchar('\n');
 }
 
+struct shown {
+	const struct tool *tool;
+	size_t count;
+};
+
 static void
 show(void *user, const struct kv_conflict *c)
 {
-	const struct tool *t = user;
+	struct shown *s = user;
 
-	if (t->json)
+	if (s->tool->json)
 		show_json(c);
 	else
 		show_line(c);
+	s->count++;
+}
+
+/* None are there of a bucket: is it there itself? */
+static int
+check_bucket(struct tool *t)
+{
+	struct kv_bucket_info info;
+	int rc;
+
+	if (t->argc == 0 || t->argv[0][0] == '\0')
+		return EXIT_FINE;
+	if (t->client != NULL)
+		return ask_bucket(t);
+	rc = kv_bucket_info(t->store, tool_arg(t, 0), &info);
+	if (rc == KV_ENOTFOUND)
+		return tool_no_bucket(t);
+	return rc < 0 ? tool_failed(t, "conflicts", rc) : EXIT_FINE;
 }
 
 static int
-cleared(const struct tool *t, uint64_t count)
+cleared(struct tool *t, uint64_t count)
 {
+	int code = count == 0 ? check_bucket(t) : EXIT_FINE;
+
+	if (code != EXIT_FINE)
+		return code;
 	if (t->json)
 		print_json(json_pack("{s:I}", "cleared", (json_int_t)count));
 	else
@@ -151,6 +178,7 @@ bucket_of(const struct tool *t)
 static int
 conflicts_over_port(struct tool *t)
 {
+	struct shown shown = { t, 0 };
 	const struct kv_value *reply, *o;
 	struct kv_conflict c;
 	int code;
@@ -170,23 +198,25 @@ conflicts_over_port(struct tool *t)
 	for (o = kv_value_first(reply); o != NULL;
 	     o = kv_value_next(reply, o)) {
 		take_reply(o, &c);
-		show(t, &c);
+		show(&shown, &c);
 	}
-	return EXIT_FINE;
+	return shown.count == 0 ? check_bucket(t) : EXIT_FINE;
 }
 
 static int
 conflicts_over_store(struct tool *t)
 {
+	struct shown shown = { t, 0 };
 	size_t count;
 	int rc;
 
-	if (!t->clear) {
-		rc = kv_conflicts(t->store, bucket_of(t), show, t);
-		return rc < 0 ? tool_failed(t, "conflicts", rc) : EXIT_FINE;
-	}
-	rc = kv_conflicts_clear(t->store, bucket_of(t), &count);
-	return rc < 0 ? tool_failed(t, "conflicts", rc) : cleared(t, count);
+	rc = t->clear ? kv_conflicts_clear(t->store, bucket_of(t), &count)
+		      : kv_conflicts(t->store, bucket_of(t), show, &shown);
+	if (rc < 0)
+		return tool_failed(t, "conflicts", rc);
+	if (t->clear)
+		return cleared(t, count);
+	return shown.count == 0 ? check_bucket(t) : EXIT_FINE;
 }
 
 static const struct verb verbs[] = {
@@ -200,7 +230,8 @@ static const struct verb verbs[] = {
 		"1000 are kept, 4 MiB of them, and 64 KiB of a value.\n"
 		"\n"
 		"With --clear, removes them from the list of this host, those of\n"
-		"BUCKET or all, and prints how many.\n"
+		"BUCKET or all, and prints how many. Exits with 1 when there are\n"
+		"none and no such bucket.\n"
 		"\n"
 		"  kv conflicts\n"
 		"  kv conflicts lists --json\n"

@@ -297,12 +297,16 @@ say_why(const struct tool *t, const struct verb *v)
 
 	if (v->most >= 0 && t->argc > v->most)
 		why = "an argument too many";
-	for (i = t->argc - 1; i >= 0; i--)
-		if (t->argv[i][0] == '-' &&
-		    (o = find_option(t->argv[i], NULL)) != NULL) {
+	for (i = t->argc - 1; i >= 0; i--) {
+		if (t->argv[i][0] != '-')
+			continue;
+		if ((o = find_option(t->argv[i], NULL)) != NULL) {
 			what = o->name;
 			why = "stands before the verb";
+		} else if (v->most == 0) {
+			why = "no such option";
 		}
+	}
 	tool_say("%s: %s; usage: kv [...] %s %s", what, why, v->name, v->args);
 }
 

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "ask.h"
@@ -185,14 +185,21 @@ look(struct tool *t, bool show, struct sight *s)
 static void
 show_progress(struct sight *s)
 {
+	struct winsize size = { .ws_col = 0 };
+	char text[96];
+
 	if (s->most < s->left)
 		s->most = s->left;
 	if (s->most == 0)
 		return;
 	s->is_shown = true;
-	fprintf(stderr,
-	    "\r\033[Kcatching up %3" PRIu64 " %%, %" PRIu64 " records behind",
+	snprintf(text, sizeof(text),
+	    "catching up %3" PRIu64 " %%, %" PRIu64 " records behind",
 	    (s->most - s->left) * 100 / s->most, s->left);
+	/* What does not fit a line could not be taken back. */
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+		size.ws_col = 80;
+	fprintf(stderr, "\r\033[K%.*s", size.ws_col - 1, text);
 }
 
 static int
