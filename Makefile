@@ -448,7 +448,7 @@ $(foreach t,$(wildcard tests/integration/*.c tests/crash/*.c), \
 $(BUILD)/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/sim/parts.a \
     $(call archives,$(LAYERS)) | $(OUT)/.dir
 	$(call say,LINK,$@)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_libkv)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_libkv) -lcares
 
 # The simulator has the product's core with switches in it (sync/mutate.h), so
 # it is a program of the variant `sim`, and of those that look for mistakes.
