@@ -17,7 +17,7 @@
 
 #define SERVICES_CALLS 64     /* in flight per peer and direction */
 #define SERVICES_WINDOW 65536 /* bytes of an answer that are not taken yet */
-#define SERVICES_UNREAD_MS (10 * 1000) /* an answer with an end may stand */
+#define SERVICES_UNREAD_MS (5 * 1000) /* an answer with an end may stand */
 #define SERVICES_ARGS (8u << 20) /* of all calls that links cannot take yet */
 #define SERVICES_WAITS 2048	 /* WAIT and BARRIER, of this host's clients */
 #define SERVICES_BARRIERS 256	 /* of one peer, not answered yet */

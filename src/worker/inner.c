@@ -85,7 +85,6 @@ inner_enter(struct session *s)
 	return KV_OK;
 }
 
-/* Nobody goes ahead of who waits already. */
 static bool
 inner_waits(struct session *s)
 {
@@ -94,8 +93,7 @@ inner_waits(struct session *s)
 
 	if (call == NULL || call->has_begun)
 		return false;
-	if (!call->waits && !call->is_called &&
-	    (w->inner.waiting > 0 || !inner_has_room(w))) {
+	if (!call->waits && !call->is_called && !inner_has_room(w)) {
 		call->waits = true;
 		w->inner.waiting++;
 	}
@@ -119,13 +117,15 @@ inner_run_waits(struct session *s)
 void
 inner_turn(struct worker *w)
 {
-	struct inner_call *call;
+	struct inner_call *each, *call = NULL;
 
 	if (w->inner.waiting == 0 || !inner_has_room(w))
 		return;
-	DL_FOREACH(w->inner.calls, call)
-		if (call->waits)
-			break;
+	/* The youngest has most of its time left, and does not wait for all of
+	 * those that somebody asked for and does not read. */
+	DL_FOREACH(w->inner.calls, each)
+		if (each->waits)
+			call = each;
 	if (call == NULL)
 		return;
 	call->waits = false;

@@ -109,6 +109,12 @@ class Process:
         return 1024 * (int(found["Private_Dirty"]) +
                        int(found["Private_Clean"]))
 
+    def anonymous_bytes(self):
+        """Memory that is no mapping of a file, as the tree and the log are."""
+        with open(f"/proc/{self.pid}/smaps_rollup") as f:
+            return 1024 * int(re.search(r"(?m)^Anonymous:\s+(\d+) kB",
+                                        f.read())[1])
+
     def cpu_seconds(self):
         with open(f"/proc/{self.pid}/stat") as f:
             fields = f.read().rsplit(")", 1)[1].split()
