@@ -78,7 +78,7 @@ clockwatch_step(struct engine *e)
 	if (e->process == NULL)
 		return;
 	if (clockwatch_is_jump(off_by) && clockwatch_jump(e, off_by) < 0)
-		return; /* the next step tries again */
+		return;	     /* the next step tries again */
 	clockwatch_begin(e); /* slow drift is followed */
 }
 
