@@ -86,7 +86,7 @@ class Joining(Nodes):
         began = time.monotonic()
         net.hosts[0].start()
         took = time.monotonic() - began
-        self.assertLess(took, 3)
+        self.assertLess(took, 4.5)  # who dials gives up after 5
         with net.hosts[0].line() as c:
             c.create("b")
             c.put("b", "k", "v")
@@ -297,7 +297,7 @@ class Hanging(Nodes):
                 began = time.monotonic()
                 c.put("b", f"k{n}", value)
                 slowest = max(slowest, time.monotonic() - began)
-        self.assertLess(slowest, 2)
+        self.assertLess(slowest, 20)  # not the 60 s of the link
         self.wake(stopped)
         net.wait_in_step(60)
         self.note(f"slowest of 2000 writes: {slowest * 1000:.1f} ms")
@@ -327,7 +327,7 @@ class Hanging(Nodes):
             self.wake(stopped)
         self.note(f"slowest of 2000 writes: {slowest * 1000:.1f} ms, worker "
                   f"grew by {grown >> 20} MiB")
-        self.assertLess(slowest, 2)
+        self.assertLess(slowest, 20)  # not the 60 s of the link
         self.assertLess(grown, 96 << 20)
 
 
