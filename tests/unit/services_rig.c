@@ -329,3 +329,31 @@ rig_told(struct rig *r, unsigned n, const char *expected)
 	assert_string_equal(told->data, expected);
 	told->len = 0;
 }
+
+/* ---- for cmocka ---- */
+
+int
+rig_alone(void **state)
+{
+	static struct rig r;
+
+	rig_init(&r);
+	*state = &r;
+	return 0;
+}
+
+int
+rig_pair(void **state)
+{
+	rig_alone(state);
+	rig_link(*state, 0, 1);
+	rig_run(*state);
+	return 0;
+}
+
+int
+rig_done(void **state)
+{
+	rig_fini(*state);
+	return 0;
+}

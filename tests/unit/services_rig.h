@@ -39,6 +39,12 @@ struct rig {
 
 void rig_init(struct rig *r);
 void rig_fini(struct rig *r);
+
+/* For cmocka: a rig for each test, in *state; of the pair 0 and 1 are linked. */
+int rig_alone(void **state);
+int rig_pair(void **state);
+int rig_done(void **state);
+
 void rig_link(struct rig *r, unsigned a, unsigned b);
 void rig_unlink(struct rig *r, unsigned a, unsigned b);
 

@@ -315,12 +315,34 @@ nodes_put(struct nodes *n, size_t i, const char *key, const char *value)
 }
 
 void
+nodes_put_large(struct nodes *n, size_t i, const char *key, size_t size)
+{
+	char *value = malloc(size);
+
+	assert_non_null(value);
+	memset(value, key[0], size);
+	n->node[i].store.wall_ms = wall(n, i);
+	assert_int_equal(sim_put(&n->node[i].store, slice_of("b"),
+			     slice_of(key), (struct kv_slice){ value, size },
+			     0),
+	    KV_OK);
+	free(value);
+}
+
+void
 nodes_del(struct nodes *n, size_t i, const char *key)
 {
 	n->node[i].store.wall_ms = wall(n, i);
 	assert_int_equal(sim_del(&n->node[i].store, slice_of("b"),
 			     slice_of(key)),
 	    KV_OK);
+}
+
+bool
+nodes_has(const struct nodes *n, size_t i, const char *key)
+{
+	return sim_find(&n->node[i].store.now, sim_bucket_id(slice_of("b")),
+		   slice_of(key)) != NULL;
 }
 
 const char *

@@ -77,7 +77,10 @@ size_t nodes_events(const struct nodes *n, size_t i,
 
 /* In the bucket "b", which node 0 makes. */
 void nodes_put(struct nodes *n, size_t i, const char *key, const char *value);
+/* A value of so many times the key's first byte. */
+void nodes_put_large(struct nodes *n, size_t i, const char *key, size_t size);
 void nodes_del(struct nodes *n, size_t i, const char *key);
+bool nodes_has(const struct nodes *n, size_t i, const char *key);
 /* NULL: not there. */
 const char *nodes_get(struct nodes *n, size_t i, const char *key);
 

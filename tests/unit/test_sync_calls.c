@@ -17,25 +17,6 @@
 #define ARGS_FULL ITEM_ARGS_BYTES
 
 static int
-setup(void **state)
-{
-	static struct rig r;
-
-	rig_init(&r);
-	rig_link(&r, 0, 1);
-	rig_run(&r);
-	*state = &r;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	rig_fini(*state);
-	return 0;
-}
-
-static int
 ask(struct rig *r, unsigned n, const char *node, const char *word, size_t len)
 {
 	struct kv_slice argv[] = { { "2", 1 }, { word, len } };
@@ -434,7 +415,7 @@ no_frames_in_any_order_break_anything(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_pair, rig_done)
 	const struct CMUnitTest tests[] = {
 		TEST(a_call_runs_at_the_named_node_and_its_answer_comes_back),
 		TEST(a_node_that_is_not_linked_is_not_asked),

@@ -14,25 +14,6 @@
 
 #define ARGS_FULL (ITEM_ARGS_BYTES - 1)
 
-static int
-setup(void **state)
-{
-	static struct rig r;
-
-	rig_init(&r);
-	rig_link(&r, 0, 1);
-	rig_run(&r);
-	*state = &r;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	rig_fini(*state);
-	return 0;
-}
-
 /* A asks B for something with a word of this size. */
 static int
 ask(struct rig *r, const char *word, size_t len, uint32_t deadline_ms)
@@ -125,7 +106,7 @@ arguments_that_links_cannot_take_are_bounded_in_all(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_pair, rig_done)
 	const struct CMUnitTest tests[] = {
 		TEST(an_answer_that_is_not_read_ends),
 		TEST(a_subscription_that_is_not_read_stays),

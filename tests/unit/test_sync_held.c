@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -40,26 +39,6 @@ star(void **state)
 	return 0;
 }
 
-static void
-put(struct nodes *n, size_t i, const char *key)
-{
-	char *value = calloc(1, VALUE);
-
-	assert_non_null(value);
-	assert_int_equal(sim_put(&n->node[i].store, slice_of("b"),
-			     slice_of(key), (struct kv_slice){ value, VALUE },
-			     0),
-	    KV_OK);
-	free(value);
-}
-
-static bool
-has(const struct nodes *n, size_t i, const char *key)
-{
-	return sim_find(&n->node[i].store.now, sim_bucket_id(slice_of("b")),
-		   slice_of(key)) != NULL;
-}
-
 static size_t
 held(const struct nodes *n, size_t i)
 {
@@ -90,7 +69,7 @@ values_that_come_take_two_buffers_and_each_sender_one(void **state)
 
 	n->node[3].store.refuse = KV_ENOSPC;
 	for (i = 0; i < 3; i++) {
-		put(n, i, key[i]);
+		nodes_put_large(n, i, key[i], VALUE);
 		nodes_pass(n, 100);
 	}
 	nodes_pass(n, 5000);
@@ -100,7 +79,7 @@ values_that_come_take_two_buffers_and_each_sender_one(void **state)
 	n->node[3].store.refuse = KV_OK;
 	nodes_pass(n, 10000);
 	for (i = 0; i < 3; i++)
-		assert_true(has(n, 3, key[i]));
+		assert_true(nodes_has(n, 3, key[i]));
 	assert_true(held(n, 3) < LITTLE && held(n, 2) < LITTLE);
 }
 
@@ -112,14 +91,15 @@ one_value_for_many_takes_two_buffers(void **state)
 
 	refuse(n, KV_ENOSPC);
 	n->node[3].store.refuse = KV_OK;
-	put(n, 3, "first");
-	put(n, 3, "second");
+	nodes_put_large(n, 3, "first", VALUE);
+	nodes_put_large(n, 3, "second", VALUE);
 	nodes_pass(n, 5000);
 	assert_in_range(held(n, 3), VALUE, 2 * VALUE + LITTLE);
 	refuse(n, KV_OK);
 	nodes_pass(n, 10000);
 	for (i = 0; i < 3; i++)
-		assert_true(has(n, i, "first") && has(n, i, "second"));
+		assert_true(
+		    nodes_has(n, i, "first") && nodes_has(n, i, "second"));
 	assert_true(held(n, 3) < LITTLE);
 }
 

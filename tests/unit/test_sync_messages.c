@@ -13,23 +13,6 @@
 #include "base/hash.h"
 #include "services_rig.h"
 
-static int
-setup(void **state)
-{
-	static struct rig r;
-
-	rig_init(&r);
-	*state = &r;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	rig_fini(*state);
-	return 0;
-}
-
 static uint64_t
 publish(struct rig *r, unsigned n, const char *text)
 {
@@ -420,7 +403,7 @@ a_stamp_of_the_future_silences_no_run(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_alone, rig_done)
 	const struct CMUnitTest tests[] = {
 		TEST(a_message_crosses_a_line_of_nodes_once),
 		TEST(in_a_mesh_everybody_gets_it_once),

@@ -11,23 +11,6 @@
 
 #include "services_rig.h"
 
-static int
-setup(void **state)
-{
-	static struct rig r;
-
-	rig_init(&r);
-	*state = &r;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	rig_fini(*state);
-	return 0;
-}
-
 static void
 client(struct rig *r, unsigned n, uint64_t id, const char *name)
 {
@@ -238,7 +221,7 @@ a_name_taken_twice_is_whose_stamp_is_lowest_on_every_node(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_alone, rig_done)
 	const struct CMUnitTest tests[] = {
 		TEST(a_new_link_tells_all_clients_and_then_what_changes),
 		TEST(who_is_gone_and_forgotten_is_no_news_for_ever),

@@ -6,8 +6,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -22,25 +20,6 @@ nodes_four(void **state)
 {
 	*state = nodes_new(4);
 	return *state == NULL ? -1 : 0;
-}
-
-static void
-put_large(struct nodes *n, size_t i, const char *key)
-{
-	char *value = calloc(1, MIB);
-
-	assert_non_null(value);
-	assert_int_equal(sim_put(&n->node[i].store, slice_of("b"),
-			     slice_of(key), (struct kv_slice){ value, MIB }, 0),
-	    KV_OK);
-	free(value);
-}
-
-static bool
-has(const struct nodes *n, size_t i, const char *key)
-{
-	return sim_find(&n->node[i].store.now, sim_bucket_id(slice_of("b")),
-		   slice_of(key)) != NULL;
 }
 
 /* More turns than frames: it is looked at before the peer can have heard of
@@ -62,14 +41,14 @@ who_got_no_credit_owes_nothing(void **state)
 	nodes_join(n, 0, 1);
 	nodes_pass(n, 100);
 	n->node[1].store.refuse = KV_ENOSPC;
-	put_large(n, 0, "k");
-	put_large(n, 0, "l");
+	nodes_put_large(n, 0, "k", MIB);
+	nodes_put_large(n, 0, "l", MIB);
 	nodes_pass(n, LONG_MS);
 	n->node[1].store.refuse = KV_OK;
 	n->now_ms += 500; /* when it tries again */
 	turns(n, 1);
 	nodes_pass(n, 1000);
-	assert_true(has(n, 1, "k") && has(n, 1, "l"));
+	assert_true(nodes_has(n, 1, "k") && nodes_has(n, 1, "l"));
 	assert_true(nodes_are_up(n, 0, 1) && nodes_are_up(n, 1, 0));
 }
 
@@ -86,7 +65,7 @@ who_waited_for_a_large_buffer_owes_nothing(void **state)
 	nodes_pass(n, 500);
 	n->node[3].store.refuse = KV_ENOSPC;
 	for (i = 0; i < 3; i++) {
-		put_large(n, i, key[i]);
+		nodes_put_large(n, i, key[i], MIB);
 		nodes_pass(n, 100);
 	}
 	nodes_pass(n, LONG_MS);
@@ -97,7 +76,7 @@ who_waited_for_a_large_buffer_owes_nothing(void **state)
 	assert_true(nodes_are_up(n, 3, 1) && nodes_are_up(n, 3, 2));
 	n->node[3].store.refuse = KV_OK;
 	nodes_pass(n, 2000);
-	assert_true(has(n, 3, "y") && has(n, 3, "z"));
+	assert_true(nodes_has(n, 3, "y") && nodes_has(n, 3, "z"));
 }
 
 static bool
@@ -117,7 +96,7 @@ ask_in_vain(struct nodes *n)
 	n->filter = no_answer;
 	nodes_put(n, 2, "k", "v");
 	nodes_pass(n, 1000);
-	assert_false(has(n, 1, "k"));
+	assert_false(nodes_has(n, 1, "k"));
 }
 
 static void

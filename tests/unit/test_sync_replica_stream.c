@@ -127,20 +127,6 @@ a_long_vector_has_marks_in_it(void **state)
 
 /* ---- volume ---- */
 
-static void
-put_large(struct nodes *n, size_t i, const char *key, size_t size)
-{
-	char *value = malloc(size);
-
-	assert_non_null(value);
-	memset(value, key[0], size);
-	assert_int_equal(sim_put(&n->node[i].store, slice_of("b"),
-			     slice_of(key), (struct kv_slice){ value, size },
-			     0),
-	    KV_OK);
-	free(value);
-}
-
 static size_t
 size_of(struct nodes *n, size_t i, const char *key)
 {
@@ -164,7 +150,7 @@ values_larger_than_the_credit_arrive(void **state)
 	joined(n);
 	for (i = 0; i < 12; i++) {
 		snprintf(key, sizeof(key), "%c", 'a' + i);
-		put_large(n, 0, key, i % 3 == 0 ? MIB : 300000);
+		nodes_put_large(n, 0, key, i % 3 == 0 ? MIB : 300000);
 	}
 	nodes_pass(n, 500);
 	for (i = 0; i < 12; i++) {
@@ -199,7 +185,7 @@ no_more_than_the_credit_is_on_the_way(void **state)
 	n->filter = count_data;
 	for (i = 0; i < 20; i++) {
 		snprintf(key, sizeof(key), "%c", 'a' + i);
-		put_large(n, 0, key, 200000);
+		nodes_put_large(n, 0, key, 200000);
 	}
 	nodes_pass(n, 2000);
 	assert_true(in_flight > MIB / 2 && in_flight <= MIB);

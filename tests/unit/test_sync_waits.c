@@ -26,13 +26,6 @@ setup(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	rig_fini(*state);
-	return 0;
-}
-
 static uint64_t
 wait_for(struct rig *r, unsigned want)
 {
@@ -324,7 +317,7 @@ there_are_bounds_on_both_sides(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_done)
 	const struct CMUnitTest tests[] = {
 		TEST(wait_ends_as_soon_as_enough_have_it),
 		TEST(
