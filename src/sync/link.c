@@ -349,12 +349,30 @@ new_one_stays(const struct replica *r, const struct replica_link *old,
 	return initiator_uid(r, l) >= initiator_uid(r, old);
 }
 
-/* Another run of the same store: ask the old one whether it lives. */
+/* Another link to the same run. */
+static struct replica_link *
+find_twin(const struct replica *r, const struct replica_link *l)
+{
+	struct replica_link *o;
+
+	for (o = r->links; o != NULL; o = o->next)
+		if (o != l && (o->state == LINK_UP || o->state == LINK_HELD) &&
+		    o->uid == l->uid && o->inc == l->inc)
+			return o;
+	return NULL;
+}
+
+/* Another run of the same store: ask the old one whether it lives.  One at a
+ * time: its answer is one link's. */
 static int
 hold(struct replica *r, struct replica_link *old, struct replica_link *l)
 {
-	if (old->state == LINK_HELD)
-		return link_refuse(r, l, BYE_DUPLICATE, "store has a link");
+	const struct replica_link *o;
+
+	for (o = r->links; o != NULL; o = o->next)
+		if (o != l && o->state == LINK_HELD && o->uid == l->uid)
+			return link_refuse(r, l, BYE_DUPLICATE,
+			    "store has a link");
 	l->state = LINK_HELD;
 	l->held_until_ms = r->now.mono_ms + HELD_MS;
 	return live_probe(r, old, &l->probe);
@@ -377,7 +395,7 @@ link_decide(struct replica *r, struct replica_link *l, bool old_lives)
 static int
 select_link(struct replica *r, struct replica_link *l)
 {
-	struct replica_link *old = find_other(r, l, false);
+	struct replica_link *twin = find_twin(r, l), *old;
 
 	if (l->inc == r->config.inc)
 		return link_refuse(r, l, BYE_SELF, "dialled itself");
@@ -385,14 +403,15 @@ select_link(struct replica *r, struct replica_link *l)
 		return link_refuse(r, l, BYE_DUPLICATE, "one store twice");
 	if (strcmp(l->name, r->name) == 0)
 		return link_refuse(r, l, BYE_DUPLICATE, "one name twice");
-	if (old != NULL && old->inc != l->inc)
-		return hold(r, old, l);
-	if (MUTATED(ALL_LINKS_STAY) && old != NULL)
+	if (MUTATED(ALL_LINKS_STAY) && twin != NULL)
 		return go_up(r, l);
-	if (old != NULL && !new_one_stays(r, old, l))
+	if (twin != NULL && !new_one_stays(r, twin, l))
 		return link_refuse(r, l, BYE_REPLACED, "another link stays");
-	if (old != NULL)
-		link_end(r, old, BYE_REPLACED, "another link stays");
+	if (twin != NULL)
+		link_end(r, twin, BYE_REPLACED, "another link stays");
+	/* It may have been waiting for another run's word, and so must we. */
+	if ((old = find_other(r, l, false)) != NULL)
+		return hold(r, old, l);
 	if (find_other(r, l, true) != NULL)
 		return link_refuse(r, l, BYE_DUPLICATE, "name is taken");
 	return go_up(r, l);

@@ -149,6 +149,36 @@ two_processes_of_one_cloned_store_are_one_too_many(void **state)
 	assert_int_equal(last_bye(n, 2), BYE_DUPLICATE);
 }
 
+/* Of the two links to it one stays, and is held as the first one was. */
+static void
+a_cloned_store_that_dials_and_is_dialled_is_one_too_many(void **state)
+{
+	struct nodes *n = *state;
+	struct replica_link *a, *b;
+	int i;
+
+	n->node[2].store.uid = n->node[1].store.uid;
+	nodes_stop(n, 2);
+	nodes_start(n, 2);
+	nodes_join(n, 0, 1);
+	nodes_pass(n, 100);
+	nodes_join(n, 0, 2);
+	nodes_turn(n, 0);
+	nodes_turn(n, 2);
+	nodes_turn(n, 0); /* and node 1 has not said yet that it lives */
+	join_again(n, 2, 0, &b, &a);
+	for (i = 0; i < 3; i++) {
+		(void)carry(n, 2, b, 0, a);
+		(void)carry(n, 0, a, 2, b);
+	}
+	assert_false(is_up(n, 0, a));
+	nodes_pass(n, 2000);
+	assert_true(nodes_are_up(n, 0, 1));
+	assert_false(is_up(n, 0, a) || nodes_are_up(n, 0, 2));
+	replica_close(n->node[0].replica, a);
+	replica_close(n->node[2].replica, b);
+}
+
 static void
 a_name_has_one_owner(void **state)
 {
@@ -385,6 +415,8 @@ main(void)
 		TEST(a_restarted_peer_takes_its_place_after_a_second,
 		    nodes_two),
 		TEST(two_processes_of_one_cloned_store_are_one_too_many,
+		    nodes_three),
+		TEST(a_cloned_store_that_dials_and_is_dialled_is_one_too_many,
 		    nodes_three),
 		TEST(a_name_has_one_owner, nodes_three),
 		TEST(a_node_does_not_talk_to_itself, nodes_two),
