@@ -74,21 +74,27 @@ inner_has_room(const struct worker *w)
 static int
 inner_enter(struct session *s)
 {
-	struct session_extra *x = session_extra(s);
-	struct inner_call *call;
+	struct inner_call *call = calloc(1, sizeof(*call));
 
-	if (x == NULL || (call = calloc(1, sizeof(*call))) == NULL)
+	if (call == NULL)
 		return KV_ENOMEM;
 	call->session = s;
-	x->call = call;
+	s->extra->call = call;
 	DL_APPEND(session_worker(s)->inner.calls, call);
 	return KV_OK;
+}
+
+/* NULL: it is none of another host's. */
+static struct inner_call *
+inner_call_of(const struct session *s)
+{
+	return s->extra == NULL ? NULL : s->extra->call;
 }
 
 static bool
 inner_waits(struct session *s)
 {
-	struct inner_call *call = s->extra == NULL ? NULL : s->extra->call;
+	struct inner_call *call = inner_call_of(s);
 	struct worker *w = session_worker(s);
 
 	if (call == NULL || call->has_begun)
@@ -107,10 +113,11 @@ inner_waits(struct session *s)
 bool
 inner_run_waits(struct session *s)
 {
+	struct inner_call *call = inner_call_of(s);
 	bool waits = inner_waits(s);
 
-	if (!waits && s->extra != NULL && s->extra->call != NULL)
-		s->extra->call->has_begun = true;
+	if (!waits && call != NULL)
+		call->has_begun = true;
 	return waits;
 }
 
@@ -138,7 +145,7 @@ void
 inner_end(struct session *s)
 {
 	struct worker *w = session_worker(s);
-	struct inner_call *call = s->extra == NULL ? NULL : s->extra->call;
+	struct inner_call *call = inner_call_of(s);
 
 	if (call == NULL)
 		return;
@@ -165,8 +172,7 @@ inner_begin(struct session *s, const char *head)
 	}
 	if (how != 'L' && how != '2' && how != '3')
 		return KV_EPROTO;
-	if ((s->extra == NULL || s->extra->call == NULL) &&
-	    (rc = inner_enter(s)) < 0)
+	if (s->extra->call == NULL && (rc = inner_enter(s)) < 0)
 		return rc;
 	if (inner_waits(s))
 		return KV_EAGAIN;

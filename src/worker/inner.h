@@ -37,8 +37,8 @@ struct inner {
 KV_CHECKED int inner_open(struct worker *w);
 void inner_close(struct worker *w);
 
-/* The first 1 + INNER_MARK bytes.  KV_EAGAIN: the session is held, and looks at it again when
- * it is its turn; other failures: close it. */
+/* The first 1 + INNER_MARK bytes.  KV_EAGAIN: the session is held, and looks at
+ * them again when it is its turn; other failures: close it. */
 KV_CHECKED int inner_begin(struct session *s, const char *head);
 /* A request is whole: does it wait for its turn?  Then the session is held, and
  * looks at it again. */
