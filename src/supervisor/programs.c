@@ -10,10 +10,6 @@
 #include "base/err.h"
 #include "base/log.h"
 
-#ifndef KV_BUILD_LIBEXECDIR
-#define KV_BUILD_LIBEXECDIR "/usr/local/libexec/kv"
-#endif
-
 int
 programs_folder(char to[PATH_MAX])
 {
