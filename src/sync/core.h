@@ -54,10 +54,9 @@
 /* One stream to a peer. */
 struct sender {
 	bool is_open;
-	bool is_stalled; /* waits for a large buffer */
-	bool is_large;	 /* has one */
-	unsigned pool;	 /* of which */
-	bool has_ended;	 /* FULL, RANGE: END is written */
+	bool is_large;	/* has a large buffer */
+	unsigned pool;	/* of which pool it is */
+	bool has_ended; /* FULL, RANGE: END is written */
 	struct op_writer writer;
 	struct buf out; /* ops; of these `sent` bytes went in frames */
 	size_t sent;
@@ -376,7 +375,8 @@ KV_CHECKED int stream_mark(struct replica *r, struct replica_link *l,
     struct sender *s, struct op *mark);
 bool stream_mark_is_due(const struct replica *r, const struct sender *s);
 /* Is there room for this op now? */
-bool stream_has_room(struct replica *r, struct sender *s, const struct op *op);
+bool stream_has_room(const struct replica *r, const struct sender *s,
+    const struct op *op);
 /* VVROWs above those in `told`; what was told of an answer is noted there. */
 KV_CHECKED int stream_rows(struct replica *r, struct replica_link *l,
     struct sender *s, const struct ticks *rows, struct ticks *told);

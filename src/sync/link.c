@@ -273,15 +273,21 @@ link_find_inc(const struct replica *r, uint64_t inc)
 	return NULL;
 }
 
-/* Another link that is up or waits to be, to the same store or of the same
- * name. */
+/* Another link, that is up or waits to be. */
+static bool
+is_rival(const struct replica_link *o, const struct replica_link *l)
+{
+	return o != l && (o->state == LINK_UP || o->state == LINK_HELD);
+}
+
+/* One to the same store or of the same name. */
 static struct replica_link *
 find_other(const struct replica *r, const struct replica_link *l, bool by_name)
 {
 	struct replica_link *o;
 
 	for (o = r->links; o != NULL; o = o->next) {
-		if (o == l || (o->state != LINK_UP && o->state != LINK_HELD))
+		if (!is_rival(o, l))
 			continue;
 		if (by_name ? strcmp(o->name, l->name) == 0 : o->uid == l->uid)
 			return o;
@@ -349,15 +355,14 @@ new_one_stays(const struct replica *r, const struct replica_link *old,
 	return initiator_uid(r, l) >= initiator_uid(r, old);
 }
 
-/* Another link to the same run. */
+/* One to the same run. */
 static struct replica_link *
 find_twin(const struct replica *r, const struct replica_link *l)
 {
 	struct replica_link *o;
 
 	for (o = r->links; o != NULL; o = o->next)
-		if (o != l && (o->state == LINK_UP || o->state == LINK_HELD) &&
-		    o->uid == l->uid && o->inc == l->inc)
+		if (is_rival(o, l) && o->uid == l->uid && o->inc == l->inc)
 			return o;
 	return NULL;
 }

@@ -34,7 +34,7 @@ stream_end(struct replica *r, struct sender *s)
 {
 	if (s->is_large)
 		r->large_out[s->pool]--;
-	s->is_open = s->is_stalled = s->is_large = false;
+	s->is_open = s->is_large = false;
 	s->out.len = s->sent = 0;
 	buf_shrink(&s->out, KEEP);
 }
@@ -103,12 +103,11 @@ stream_op(const struct sync_item *item)
 }
 
 bool
-stream_has_room(struct replica *r, struct sender *s, const struct op *op)
+stream_has_room(const struct replica *r, const struct sender *s,
+    const struct op *op)
 {
-	s->is_stalled = !s->is_large &&
-	    !core_has_large(r->large_out, s->pool) &&
-	    op_size(&s->writer, op) > CORE_LARGE;
-	return !s->is_stalled;
+	return s->is_large || core_has_large(r->large_out, s->pool) ||
+	    op_size(&s->writer, op) <= CORE_LARGE;
 }
 
 int

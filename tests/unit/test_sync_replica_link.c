@@ -131,16 +131,23 @@ a_restarted_peer_takes_its_place_after_a_second(void **state)
 	replica_close(n->node[0].replica, held);
 }
 
+/* Node 2 runs with a copy of node 1's store; 0 and 1 are linked. */
 static void
-two_processes_of_one_cloned_store_are_one_too_many(void **state)
+clone_store(struct nodes *n)
 {
-	struct nodes *n = *state;
-
 	n->node[2].store.uid = n->node[1].store.uid;
 	nodes_stop(n, 2);
 	nodes_start(n, 2);
 	nodes_join(n, 0, 1);
 	nodes_pass(n, 100);
+}
+
+static void
+two_processes_of_one_cloned_store_are_one_too_many(void **state)
+{
+	struct nodes *n = *state;
+
+	clone_store(n);
 	nodes_join(n, 2, 0);
 	nodes_pass(n, 2000);
 	assert_true(nodes_are_up(n, 0, 1));
@@ -157,11 +164,7 @@ a_cloned_store_that_dials_and_is_dialled_is_one_too_many(void **state)
 	struct replica_link *a, *b;
 	int i;
 
-	n->node[2].store.uid = n->node[1].store.uid;
-	nodes_stop(n, 2);
-	nodes_start(n, 2);
-	nodes_join(n, 0, 1);
-	nodes_pass(n, 100);
+	clone_store(n);
 	nodes_join(n, 0, 2);
 	nodes_turn(n, 0);
 	nodes_turn(n, 2);
